@@ -1,0 +1,147 @@
+"""
+The data plane: a Rust crate that knows no Kafka, Redis or environment.
+
+No call holds the GIL while it works. A *row* on the wire is 16 bytes, little-endian: id uint64, z float32,
+n float32; an id alone is 8 bytes. *State* blobs are versioned and opaque to Python.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+MATH_VERSION: int
+
+def checksum(records: Sequence[bytes | None]) -> int:
+    """Return xxh3-64 over the records, each preceded by its length (uint32; 2**32-1 for None)."""
+
+class Plan:
+    """A compiled feature plan: canonical JSON bytes from ``stream_ml.features``; immutable, shareable."""
+
+    def __new__(cls, plan: bytes) -> Plan:
+        """Raises ValueError: not a plan this release can run; the message says where."""
+    @property
+    def fingerprint(self) -> str:
+        """xxh3-128 of the plan's bytes, 32 hex digits."""
+    @property
+    def source(self) -> bytes:
+        """The bytes the plan was made of."""
+    def explain(self, event: bytes) -> dict[str, Any]:
+        """
+        Scan one event; return label, importance, timestamp, event_id, and features.
+
+        ``features`` is a list of (slot, value text, id, x). Raises ValueError with the reason code as
+        first argument and the detail as second if the event is refused.
+        """
+    def scan(self, records: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> Scan:
+        """Scan records as the learner does, without learning (tests, exports, caches)."""
+
+class Scan:
+    """Columns of scanned events, numpy-ready bytes, native byte order."""
+
+    events: int
+    record: bytes  # uint32 (events,): index of the record in the call
+    index: bytes  # uint32 (events,): index of the event in its record
+    label: bytes  # float32 (events,), NaN where absent
+    importance: bytes  # float32 (events,)
+    timestamp_us: bytes  # int64 (events,), minimum where absent
+    event_id: bytes  # uint64 (events,), hash; 0 where absent
+    offsets: bytes  # uint32 (events + 1,): features of event i are [offsets[i], offsets[i+1])
+    ids: bytes  # uint64 (features,)
+    values: bytes  # float32 (features,)
+    refused: list[Refusal]
+
+class Refusal:
+    """One event that was not learned: belongs in the dead-letter topic."""
+
+    partition: int
+    record: int  # index of the record within its range
+    index: int  # of the event within the record
+    start: int  # bytes of the event within the record's value
+    end: int
+    reason: str  # bounded set of codes: see REASONS in scan.rs
+    detail: str
+
+class Learned:
+    """What one call of ``learn`` did."""
+
+    learned: int
+    duplicates: int
+    skipped: int  # unlabelled events, where the model says skip
+    empty: int  # tombstones and blank records
+    refused: list[Refusal]
+    evaluations: list[bytes]  # closed in this call, JSON objects, each with its own "index"
+    seconds: float  # spent working
+
+class Learner:
+    """
+    The table of rows and everything else that learning depends on; one call at a time.
+
+    Same calls in the same order give the same bits, for any number of scan threads, any split of the
+    ranges into calls, and on any machine.
+    """
+
+    def __new__(cls, plan: Plan, *, scan_threads: int = 1, expected_rows: int = 0) -> Learner: ...
+    def learn(self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]]) -> Learned:
+        """Learn ranges in the order given; a range is (partition, values, timestamps_ms)."""
+    def cut(self) -> Cut:
+        """Return every row changed or removed since the last cut, as it is now, and the score state."""
+    def begin_image(self) -> None:
+        """Start a fuzzy image of all rows, for a snapshot; learning goes on between the calls of take_image."""
+    def take_image(self, max_rows: int) -> bytes:
+        """Return up to *max_rows* further rows of the image (later ones override earlier ones); b"" at its end."""
+    def seal_image(self) -> Seal:
+        """End the image: the rows and removals that make it exact as of now, and the learner's state."""
+    def load_rows(self, rows: bytes | memoryview) -> None:
+        """Put rows in absolutely (restore); may be called many times, later ones win."""
+    def load_removed(self, ids: bytes | memoryview) -> None: ...
+    def load_state(self, state: bytes | memoryview) -> None:
+        """Raises ValueError: of another fingerprint or format, or damaged."""
+    def lookup(self, ids: bytes) -> bytes:
+        """Return rows (16 bytes each) for the ids, zero rows where unseen."""
+    def digest(self) -> dict[str, Any]:
+        """Return rows (count), rows_hash (order-free), state_hash: equal iff everything that can alter learning is equal."""
+    def metrics(self) -> dict[str, float]:
+        """Totals since the variant began: learned duplicates refused skipped empty log_loss label_sum prediction_sum importance_sum auc ..., and rows, table_bytes."""
+    @property
+    def watermark_us(self) -> int: ...
+
+class Cut:
+    rows: bytes
+    removed: bytes
+    score_state: bytes  # bias, base rate, watermark: what a score needs that is not a row
+
+class Seal:
+    rows: bytes
+    removed: bytes
+    state: bytes
+    score_state: bytes
+    total_rows: int  # live rows at this point
+    rows_hash: int  # order-free, over live rows
+
+class Replica:
+    """A model being served: rows + score state + plan; readers score while one writer applies."""
+
+    def __new__(cls, plan: Plan, *, expected_rows: int = 0) -> Replica: ...
+    def load_rows(self, rows: bytes | memoryview) -> None: ...
+    def load_removed(self, ids: bytes | memoryview) -> None: ...
+    def apply(self, rows: bytes | memoryview, removed: bytes | memoryview, score_state: bytes, step: int, learned_at: float) -> None:
+        """Apply one whole delta as of *step*, learned at *learned_at* (unix seconds); scoring goes on meanwhile."""
+    def score(self, events: Sequence[bytes], *, uncertainty: bool = False, contributions: bool = False) -> list[dict[str, Any]]:
+        """Per event: prediction, log_odds, [uncertainty], [contributions: list of (slot, log_odds)] or error (reason, detail)."""
+    def digest(self) -> dict[str, Any]: ...
+    @property
+    def step(self) -> int: ...
+
+class Front:
+    """The Thrift server that untrusted bytes meet: framed binary protocol, own native threads."""
+
+    def __new__(cls, host: str, port: int, *, threads: int = 1, limits: dict[str, int] | None = None) -> Front:
+        """Bind (port 0 picks one) and answer; until a model is served, "no model yet"."""
+    @property
+    def port(self) -> int: ...
+    def serve(self, model: str, variant: str, replica: Replica) -> None:
+        """Swap in *replica* for *model*, whole, at once."""
+    def mark_stale(self, model: str, stale: bool) -> None: ...
+    def drain(self, timeout_seconds: float) -> bool:
+        """Stop accepting, answer what is in flight, close; False if the time ran out."""
+    def stats(self) -> dict[str, Any]:
+        """Counters and the latency histogram since start, for /metrics."""

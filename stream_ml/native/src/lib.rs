@@ -1,0 +1,6 @@
+//! The data plane: scan, hash, table, update, snapshot bytes, scoring and the Thrift front.
+//!
+//! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
+
+#[cfg(feature = "python")]
+mod python;
