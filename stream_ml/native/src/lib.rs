@@ -2,5 +2,7 @@
 //!
 //! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
 
+pub mod block;
+
 #[cfg(feature = "python")]
 mod python;

@@ -1,0 +1,78 @@
+//! What the scan hands to learning and scoring: many examples in flat columns, no object per event.
+
+/// One scanned event. Its features are `ids[previous.end..end]` of the block, in slot order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Example {
+    pub end: u32,
+    /// Index of the record in the range, and of the event in the record.
+    pub record: u32,
+    pub index: u32,
+    /// NaN where the event has none (scoring).
+    pub label: f32,
+    pub importance: f32,
+    /// Probability served at decision time; NaN where the event brings none.
+    pub served: f32,
+    /// Hash of the event id; 0 where the model names none.
+    pub event_id: u64,
+    /// Microseconds since 1970; `i64::MIN` where the event has none.
+    pub timestamp_us: i64,
+}
+
+/// An event that was refused: which bytes of which record, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub record: u32,
+    pub index: u32,
+    pub start: u32,
+    pub end: u32,
+    pub reason: Reason,
+    pub detail: String,
+}
+
+/// Why an event is refused; the codes are part of the contract with producers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    InvalidJson,
+    InvalidUtf8,
+    TooDeep,
+    TooLarge,
+    WrongType,
+    OutOfRange,
+    NoLabel,
+    NoEventId,
+    NoTimestamp,
+    FutureTimestamp,
+}
+
+/// Reused from block to block: `clear` keeps the memory.
+#[derive(Default, Debug)]
+pub struct Block {
+    pub examples: Vec<Example>,
+    pub ids: Vec<u64>,
+    pub values: Vec<f32>,
+    /// Slot of each feature; filled only when the scanner is asked to (contributions, explain).
+    pub slots: Vec<u16>,
+    pub refusals: Vec<Refusal>,
+    /// Tombstones and blank records.
+    pub empty: u64,
+    /// Unlabelled events, where the model says skip.
+    pub skipped: u64,
+}
+
+impl Block {
+    pub fn clear(&mut self) {
+        self.examples.clear();
+        self.ids.clear();
+        self.values.clear();
+        self.slots.clear();
+        self.refusals.clear();
+        self.empty = 0;
+        self.skipped = 0;
+    }
+
+    /// The features of example `at`: `ids[range]`, `values[range]`.
+    pub fn features(&self, at: usize) -> std::ops::Range<usize> {
+        let start = if at == 0 { 0 } else { self.examples[at - 1].end as usize };
+        start..self.examples[at].end as usize
+    }
+}
