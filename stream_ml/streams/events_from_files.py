@@ -1,0 +1,204 @@
+"""
+Events out of files: JSON lines, CSV and Parquet, compressed or not, on any store that fsspec reads.
+
+One conversion for everyone: what ``init`` looks at is what ``send`` pushes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import IO, Any, cast
+
+import fsspec
+import orjson
+
+from stream_ml.errors import ConfigError
+
+Event = dict[str, Any] | bytes
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+COMPRESSIONS = {".gz", ".bz2", ".xz", ".zip", ".zst", ".lzma"}
+
+# What spreadsheets, databases and pandas write for "nothing". A cell that means one of these words by
+# its letters (NA for Namibia) needs another value of *missing*.
+MISSING = frozenset({"", "NULL", "null", "NA", "N/A", "NaN", "nan", "\\N"})
+
+# JSON's own numbers. A leading zero ("007") is a name, not a number, and stays text.
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
+
+# A float64 holds every whole number up to here; a longer one is a name made of digits.
+LARGEST_WHOLE_NUMBER = 2**53
+
+BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+DELIMITERS = ",;\t|"
+PARQUET_ROWS_A_BATCH = 10_000
+
+
+def read_events(
+    path: str, file_format: str | None = None, *, missing: frozenset[str] = MISSING
+) -> Iterator[Event]:
+    """
+    Yield the events of a file, in its order.
+
+    Args:
+        path: a file or an fsspec URL; compressed by its extension (gz, bz2, xz, zip); ``-`` is standard
+            input (JSON lines, unless *file_format* says otherwise).
+        file_format: ``jsonl``, ``csv`` or ``parquet``; None goes by the extension.
+        missing: the CSV cells that mean "nothing": their keys are left out of the event.
+
+    Returns:
+        The bytes of a line of JSON lines, as they are (unchecked); else a dict that JSON can hold.
+
+    Raises:
+        ConfigError: there is no such file, or it is not what it claims to be.
+    """
+    kind = file_format or ("jsonl" if path == "-" else format_of(path))
+    if kind not in {"jsonl", "csv", "parquet"}:
+        raise ConfigError(f"unknown format {kind!r}\n  hint: jsonl, csv or parquet")
+    with _opened(path) as file:
+        if kind == "csv":
+            yield from _csv_events(file, path, missing)
+        elif kind == "parquet":
+            yield from _parquet_events(file, path)
+        else:
+            yield from _json_lines(file, path)
+
+
+def format_of(path: str) -> str:
+    """Return the format that the extension of *path* stands for (a compression's set aside)."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    named = [suffix for suffix in suffixes if suffix not in COMPRESSIONS]
+    if not named or named[-1] not in FORMATS:
+        raise ConfigError(
+            f"{path}: the extension names no format\n  hint: say --format jsonl, csv or parquet"
+        )
+    return FORMATS[named[-1]]
+
+
+def event_bytes(event: Event) -> bytes:
+    """Return the event as one line of JSON, as a producer pushes it."""
+    return event if isinstance(event, bytes) else orjson.dumps(event)
+
+
+def value_of_cell(cell: str) -> str | int | float | bool:
+    """Return what a CSV cell says: a number where it is one, true or false, else its text."""
+    match = NUMBER.fullmatch(cell)
+    if match is None:
+        return BOOLS.get(cell, cell)
+    if match["fraction"] is None and match["exponent"] is None:
+        whole = int(cell)
+        return whole if abs(whole) <= LARGEST_WHOLE_NUMBER else cell
+    number = float(cell)
+    return number if abs(number) != float("inf") else cell
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with fsspec.open(path, "rb", compression="infer") as file:
+            yield cast(IO[bytes], file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, EOFError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except ValueError as error:
+        # fsspec's word for a compression whose library is not installed, or an unknown store.
+        raise ConfigError(f"{path}: cannot be opened: {error}") from error
+
+
+def _json_lines(file: IO[bytes], path: str) -> Iterator[bytes]:
+    for number, line in enumerate(file, start=1):
+        stripped = line.strip()
+        if number == 1 and stripped.startswith(b"["):
+            raise ConfigError(
+                f"{path}: a JSON array, not one object a line\n  hint: jq -c '.[]' makes lines of it"
+            )
+        if stripped:
+            yield stripped
+
+
+def _csv_events(file: IO[bytes], path: str, missing: frozenset[str]) -> Iterator[dict[str, Any]]:
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        first = text.readline()
+        delimiter = max(DELIMITERS, key=first.count)
+        names = _column_names(next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), []), path)
+        rows = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        for row in rows:
+            if row:
+                yield _row_event(names, row, missing, f"{path}:{rows.line_num + 1}")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error}\n  hint: iconv -t UTF-8 converts it") from error
+    except csv.Error as error:
+        raise ConfigError(f"{path}: not CSV: {error}") from error
+    finally:
+        text.detach()
+
+
+def _row_event(names: list[str], row: list[str], missing: frozenset[str], place: str) -> dict[str, Any]:
+    if len(row) != len(names):
+        raise ConfigError(f"{place}: {len(row)} cells under a header of {len(names)}")
+    cells = ((name, cell.strip()) for name, cell in zip(names, row, strict=True))
+    return {name: value_of_cell(cell) for name, cell in cells if cell not in missing}
+
+
+def _column_names(header: Iterable[str], path: str) -> list[str]:
+    # pandas leaves the header of its index empty.
+    names = [name.strip() or f"column_{at}" for at, name in enumerate(header, start=1)]
+    repeated = {name for name in names if names.count(name) > 1}
+    if not names or repeated:
+        detail = f"the header repeats {sorted(repeated)}" if repeated else "there is no header"
+        raise ConfigError(
+            f"{path}: {detail}\n  hint: the first line of a CSV file names its columns, each once"
+        )
+    return names
+
+
+def _parquet_events(file: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{path}: Parquet needs pyarrow\n  hint: pip install 'stream-ml[parquet]'"
+        ) from error
+    try:
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(PARQUET_ROWS_A_BATCH):
+            for row in batch.to_pylist():
+                yield {name: _json_value(value) for name, value in row.items() if not _is_nothing(value)}
+    except pyarrow.ArrowInvalid as error:
+        raise ConfigError(f"{path}: not Parquet: {error}") from error
+
+
+def _is_nothing(value: Any) -> bool:
+    # NaN is the only value that differs from itself; pandas writes it for "nothing".
+    return value is None or value != value
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value

@@ -1,0 +1,144 @@
+"""Events out of files: what becomes of a cell, a line, a row, and what is refused."""
+
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from stream_ml.errors import ConfigError
+from stream_ml.streams.events_from_files import event_bytes, format_of, read_events, value_of_cell
+
+CSV = b"user,price,bought\nana,1.50,1\n\nbo,,0\n"
+CSV_EVENTS = [{"user": "ana", "price": 1.5, "bought": 1}, {"user": "bo", "bought": 0}]
+
+
+def written(folder: Path, name: str, content: bytes) -> str:
+    (folder / name).write_bytes(content)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("12", 12),
+        ("-3", -3),
+        ("1.50", 1.5),
+        ("1e3", 1000.0),
+        ("007", "007"),
+        ("+1", "+1"),
+        (".5", ".5"),
+        ("1_000", "1_000"),
+        ("1e999", "1e999"),
+        ("9007199254740992", 9007199254740992),
+        ("9007199254740993", "9007199254740993"),
+        ("true", True),
+        ("FALSE", False),
+        ("Yes", "Yes"),
+        ("١", "١"),
+    ],
+)
+def test_a_cell_is_a_number_only_where_json_would_say_so(cell: str, value: object) -> None:
+    assert value_of_cell(cell) == value
+    assert type(value_of_cell(cell)) is type(value)
+
+
+def zipped(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("inner.csv", content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("a.csv", bytes), ("a.csv.gz", gzip.compress), ("a.csv.xz", lzma.compress), ("a.csv.zip", zipped)],
+)
+def test_a_csv_file_is_read_whatever_its_compression(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    assert list(read_events(written(tmp_path, name, pack(CSV)))) == CSV_EVENTS
+
+
+@pytest.mark.parametrize("delimiter", [b",", b";", b"\t", b"|"])
+def test_the_delimiter_is_the_one_the_header_uses(tmp_path: Path, delimiter: bytes) -> None:
+    path = written(tmp_path, "a.csv", CSV.replace(b",", delimiter))
+    assert list(read_events(path)) == CSV_EVENTS
+
+
+def test_cells_are_trimmed_unquoted_and_left_out_where_they_say_nothing(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "a.csv", b'\xef\xbb\xbfname, city,score\r\n" x ", "a, ""b""\nc",NA\r\nNULL,Oslo,1\r\n'
+    )
+    assert list(read_events(path)) == [{"name": "x", "city": 'a, "b"\nc'}, {"city": "Oslo", "score": 1}]
+
+
+def test_the_words_for_nothing_can_be_chosen(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", b"country,price\nNA,-\n")
+    assert list(read_events(path, missing=frozenset({"-"}))) == [{"country": "NA"}]
+
+
+def test_lines_of_json_pass_untouched_and_blank_ones_are_skipped(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", b'{"a": 1.0 }\n\n  {"b":2}\r\nnot json\n')
+    assert list(read_events(path)) == [b'{"a": 1.0 }', b'{"b":2}', b"not json"]
+
+
+def test_parquet_rows_become_what_json_can_hold(tmp_path: Path) -> None:
+    table = pyarrow.table(
+        {
+            "at": [datetime(2026, 1, 2, 3, 4, 5), None],
+            "day": [date(2026, 1, 2), date(2026, 1, 3)],
+            "price": pyarrow.array([Decimal("1.50"), Decimal("2.25")]),
+            "score": [float("nan"), 0.5],
+            "name": [b"caf\xc3\xa9", b"x"],
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    first, second = read_events(str(tmp_path / "a.parquet"))
+    assert first == {"at": "2026-01-02T03:04:05", "day": "2026-01-02", "price": 1.5, "name": "café"}
+    assert second == {"day": "2026-01-03", "price": 2.25, "score": 0.5, "name": "x"}
+    assert event_bytes(second) == b'{"day":"2026-01-03","price":2.25,"score":0.5,"name":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("a.jsonl.gz", "jsonl"), ("x/b.JSON", "jsonl"), ("s3://c/d.v2.csv.xz", "csv"), ("e.pq", "parquet")],
+)
+def test_the_format_goes_by_the_extension(path: str, kind: str) -> None:
+    assert format_of(path) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.csv", b"a,b\n1,2\n3\n", r"a\.csv:3: 1 cells under a header of 2"),
+        ("a.csv", b"a,a\n1,2\n", "repeats"),
+        ("a.csv", b"", "no header"),
+        ("a.csv", b"a,b\n1,\xff\n", "not UTF-8"),
+        ("a.csv", b'a,b\n1,"2"3\n', "not CSV"),
+        ("a.jsonl", b'[{"a": 1}]', "a JSON array"),
+        ("a.parquet", b"PAR2", "not Parquet"),
+        ("a.csv.gz", b"a,b\n1,2\n", "cannot be read"),
+        ("a.data", b"a,b\n1,2\n", "names no format"),
+    ],
+)
+def test_a_file_that_is_not_what_it_claims_is_refused(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(ConfigError, match=complaint):
+        list(read_events(path))
+
+
+def test_an_absent_file_and_an_unknown_format_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        list(read_events(str(tmp_path / "absent.csv")))
+    with pytest.raises(ConfigError, match="unknown format 'xml'"):
+        list(read_events(str(tmp_path / "a.csv"), "xml"))
