@@ -1,0 +1,86 @@
+# Everything that a checkout needs and does. `make help` lists it; nothing here needs a step by hand.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; echo $$name)
+BIN := .venv/bin
+CRATE := stream_ml/native
+CARGO_FLAGS := --locked --manifest-path $(CRATE)/Cargo.toml
+EXTRAS := demo,dev,loadtest,parquet
+KAFKA := .cache/kafka
+RUST_SOURCES := $(shell find $(CRATE)/src $(CRATE)/tests -name '*.rs' 2>/dev/null)
+
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup native kafka demo test bench soak ci lint format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: native kafka ## Create .venv with all that the other targets need, the crate, and Kafka for the tests
+
+native: .venv/.native ## Rebuild the crate where its sources changed
+
+kafka: $(KAFKA)/.fetched ## Fetch the Kafka broker that the tests start
+
+demo: native ## Watch a model learn coupon responses while it serves (about a minute)
+	$(BIN)/python -m stream_ml demo $(ARGS)
+
+test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
+	cargo test --quiet $(CARGO_FLAGS)
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup ## Measure, write docs/results, and refresh the README's tables
+	$(BIN)/python -m loadtest all $(ARGS)
+
+soak: setup ## Run the tests with full counts (hours)
+	$(BIN)/python -m pytest --full-counts --timeout=0 $(ARGS)
+
+ci: lint test ## What CI runs
+
+lint: setup ## Check style and types of Python and Rust
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cargo fmt --check --manifest-path $(CRATE)/Cargo.toml
+	cargo clippy --quiet $(CARGO_FLAGS) --all-targets --features python -- -D warnings
+
+format: setup ## Format Python and Rust
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	cargo fmt --manifest-path $(CRATE)/Cargo.toml
+
+clean: ## Remove what setup made
+	rm -rf .venv .cache $(CRATE)/target stream_ml/*.so
+
+# The stamps below are newer than what they were made from; each rule runs again only when that changes.
+
+.venv/.python: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "$(PYTHON): Python 3.11 or newer with venv is needed (apt-get install python3 python3-venv)" >&2; exit 1; }
+	@command -v cargo >/dev/null \
+	  || { echo "cargo is needed to build the crate, Rust 1.89 or newer (apt-get install rustup, then: rustup default stable)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt maturin
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
+	touch $@
+
+.venv/.native: .venv/.python $(RUST_SOURCES) $(CRATE)/Cargo.toml $(CRATE)/Cargo.lock
+	$(BIN)/maturin develop --quiet --release --locked --skip-install
+	touch $@
+
+# Without Java or Maven a laptop goes on (the tests that need a broker are skipped, and say so); CI does not.
+$(KAFKA)/.fetched: tests/servers/kafka-pom.xml
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+	  mkdir -p $(KAFKA) && rm -rf $(KAFKA)/libs && \
+	  mvn --quiet --batch-mode --file tests/servers/kafka-pom.xml dependency:copy-dependencies \
+	    -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(KAFKA)/libs && touch $@; \
+	else \
+	  echo "no Kafka for the tests: Java 17 and Maven are missing (apt-get install openjdk-17-jre-headless maven)" >&2; \
+	  test "$${CI:-}" != true; \
+	fi
