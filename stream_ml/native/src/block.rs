@@ -72,7 +72,11 @@ impl Block {
 
     /// The features of example `at`: `ids[range]`, `values[range]`.
     pub fn features(&self, at: usize) -> std::ops::Range<usize> {
-        let start = if at == 0 { 0 } else { self.examples[at - 1].end as usize };
+        let start = if at == 0 {
+            0
+        } else {
+            self.examples[at - 1].end as usize
+        };
         start..self.examples[at].end as usize
     }
 }

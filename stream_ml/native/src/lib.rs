@@ -3,6 +3,8 @@
 //! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
 
 pub mod block;
+pub mod math;
+pub mod options;
 
 #[cfg(feature = "python")]
 mod python;
