@@ -1,0 +1,55 @@
+"""``stream-ml``: the commands for people. Each module beside this one is one command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from stream_ml.errors import CannotContinue, ConfigError, StreamMlError
+
+# In the order in which a newcomer meets them; a module is imported only when its command is asked for.
+COMMANDS = {
+    "demo": "learn a year of shopping baskets and score them live",
+    "init": "write a model file from a sample of your own events",
+    "check": "check a model file; show what it makes of an event",
+    "up": "run learner and predictor, on an embedded broker or a given Kafka",
+    "send": "push events from a file",
+    "score": "ask for scores",
+    "learn": "run a learner",
+    "serve": "run a predictor",
+    "inspect": "look into a snapshot",
+    "replay": "rebuild the weights from journal and events",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"stream_ml.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stream-ml")
+def cli() -> None:
+    """Online learning from Kafka: an event pushed now changes the next score an application gets."""
+
+
+def main() -> None:
+    """Run a command; exit with 2 for a wrong file or argument, 3 where going on would lose something."""
+    try:
+        cli(prog_name="stream-ml")
+    except StreamMlError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 3 if isinstance(error, CannotContinue) else 1)
