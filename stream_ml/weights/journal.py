@@ -1,0 +1,189 @@
+"""The journal of a model in its topic: `JournalReader` follows it, `JournalWriter` appends to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from stream_ml.errors import CannotContinue, InvalidRecord
+from stream_ml.streams.log import Log
+from stream_ml.weights.lines import Announced, Line, Snapshot, decode_line, encode_line, journal_and_offset
+from stream_ml.weights.state import JournalState, Verdict
+
+_POLL_RECORDS = 5000
+_FIRST_WINDOW = 2000
+_WINDOW_GROWTH = 8
+_SILENCE_SECONDS = 30.0
+
+
+def journal_topic(model: str) -> str:
+    """Return the name of the journal of *model*."""
+    return f"{model}.journal"
+
+
+class Entry(NamedTuple):
+    """A line that was read, and whether it counts; None where the record is damaged (and void)."""
+
+    offset: int
+    line: Line | None
+    verdict: Verdict
+
+
+class JournalReader:
+    """
+    Follows a journal; `state` is what it says up to what `poll` has returned.
+
+    One thread at a time. ``JournalReader(log, topic)`` reads from the first line on; `open` begins at the
+    newest snapshot line, and `replay` makes a second reader that begins where a given snapshot's replay does.
+    """
+
+    def __init__(self, log: Log, topic: str, state: JournalState | None = None) -> None:
+        self.state = state or JournalState()
+        self._log, self._topic = log, topic
+        self._reader = log.reader(topic, {0: self.state.next_offset})
+
+    @classmethod
+    def open(cls, log: Log, topic: str) -> Self:
+        """
+        Return a reader that begins where the newest snapshot line lets it, or else with the first line.
+
+        Raises:
+            CannotContinue: the beginning was trimmed, and no snapshot line states what held there.
+        """
+        newest = _newest_snapshot(log, topic)
+        if newest is not None:
+            return cls(log, topic, JournalState.as_of(newest))
+        if first := log.bounds(topic, 0).first:
+            raise CannotContinue(
+                f"{topic}: its first {first} lines were trimmed and no snapshot line says what held then; "
+                "a new journal must be begun from the snapshot store"
+            )
+        return cls(log, topic)
+
+    @classmethod
+    def replay(cls, log: Log, topic: str, snapshot: Announced) -> Self:
+        """
+        Return a reader whose entries hold every step line after *snapshot*.
+
+        Raises:
+            CannotContinue: the snapshot's own line cannot be found; it was trimmed.
+        """
+        _, first = journal_and_offset(snapshot.as_of)
+        bounds = log.bounds(topic, 0)
+        if first < bounds.first:
+            raise CannotContinue(f"{topic}: lines from {first} on were trimmed: no replay on {snapshot.name}")
+        for _, line in _lines(log, topic, first, bounds.next):
+            if isinstance(line, Snapshot) and line.name == snapshot.name:
+                return cls(log, topic, JournalState.as_of(line))
+        # Announced again by the first line of a journal: that line says what held.
+        return cls(log, topic)
+
+    def poll(self, timeout_seconds: float) -> list[Entry]:
+        """
+        Return the lines that came, each judged and taken into `state`.
+
+        Raises:
+            NewerFormat: a later release writes here.
+            LogTruncated: the next line was trimmed; begin again with `open`.
+        """
+        entries = []
+        for fetch in self._reader.poll(_POLL_RECORDS, timeout_seconds):
+            for offset, value in zip(fetch.offsets, fetch.values, strict=True):
+                line = _decoded(value)
+                entries.append(Entry(offset, line, self.state.apply(offset, line)))
+        return entries
+
+    def read_to_end(self) -> list[Entry]:
+        """
+        Return all lines that are in the journal now.
+
+        Raises:
+            CannotContinue: they are there, but do not arrive.
+        """
+        entries: list[Entry] = []
+        end = self._log.bounds(self._topic, 0).next
+        while self.state.next_offset < end:
+            came = self.poll(_SILENCE_SECONDS)
+            if not came:
+                raise CannotContinue(
+                    f"{self._topic}: lines up to {end} do not arrive, {self.state.next_offset} is next"
+                )
+            entries += came
+        return entries
+
+    def close(self) -> None:
+        """Leave; idempotent."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class JournalWriter:
+    """Appends lines; whether one counts is known only when it has been read back."""
+
+    def __init__(self, log: Log, topic: str) -> None:
+        self._topic = topic
+        self._writer = log.writer()
+
+    def append(self, line: Line, on_delivered: Callable[[int], None] | None = None) -> None:
+        """
+        Queue *line*; *on_delivered* gets its offset, from any thread.
+
+        Raises:
+            Undeliverable: this or an earlier line was refused for good; the process must end.
+        """
+        delivered = None if on_delivered is None else lambda partition, offset: on_delivered(offset)
+        self._writer.send(self._topic, encode_line(line), partition=0, on_delivered=delivered)
+
+    def flush(self, timeout_seconds: float) -> None:
+        """Return once every line is acknowledged; raises as `append` does."""
+        self._writer.flush(timeout_seconds)
+
+    def close(self) -> None:
+        """Flush and leave; idempotent."""
+        self._writer.close()
+
+
+def _decoded(value: bytes | None) -> Line | None:
+    try:
+        return decode_line(value)
+    except InvalidRecord:
+        return None
+
+
+def _lines(log: Log, topic: str, first: int, end: int) -> Iterator[tuple[int, Line | None]]:
+    """Yield the lines of ``[first, end)``."""
+    reader = log.reader(topic, {0: first})
+    try:
+        while first < end:
+            fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
+            if not fetches:
+                raise CannotContinue(f"{topic}: lines from {first} to {end} do not arrive")
+            for fetch in fetches:
+                for offset, value in zip(fetch.offsets, fetch.values, strict=True):
+                    if offset < end:
+                        yield offset, _decoded(value)
+                first = fetch.next
+    finally:
+        reader.close()
+
+
+def _newest_snapshot(log: Log, topic: str) -> Snapshot | None:
+    """Return the last snapshot line whose lines can still be read, looking from the end backwards."""
+    bounds = log.bounds(topic, 0)
+    end, window = bounds.next, _FIRST_WINDOW
+    while end > bounds.first:
+        start = max(bounds.first, end - window)
+        found = [line for _, line in _lines(log, topic, start, end) if isinstance(line, Snapshot)]
+        if found:
+            newest = found[-1]
+            return newest if journal_and_offset(newest.as_of)[1] >= bounds.first else None
+        end, window = start, window * _WINDOW_GROWTH
+    return None

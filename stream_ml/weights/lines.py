@@ -1,0 +1,324 @@
+"""
+The journal's lines: what each says, and its bytes.
+
+A line is one JSON object whose first key is the checksum (xxh3-64 of the bytes that follow it) and whose
+second is the format version; a release reads every format up to its own.
+
+A *place* is one number for (journal number, offset), ``journal * 2**40 + offset``: in a model's first journal
+it is the offset. Epochs, decisions and statements are named by their places: they stay in order when a
+journal is begun anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+import orjson
+import xxhash
+from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
+
+from stream_ml.errors import CannotContinue, InvalidRecord
+
+FORMAT = 1
+_HEAD = b'{"checksum":"'
+_CHECKSUM_DIGITS = 16
+_BODY = len(_HEAD) + _CHECKSUM_DIGITS + len(b'",')
+_PLACES_PER_JOURNAL = 1 << 40
+
+
+class NewerFormat(CannotContinue):
+    """Written by a newer release; upgrade this process before it goes on."""
+
+
+def place_of(journal: int, offset: int) -> int:
+    """Return the place of *offset* in journal number *journal*."""
+    return journal * _PLACES_PER_JOURNAL + offset
+
+
+def journal_and_offset(place: int) -> tuple[int, int]:
+    """Return the journal number and the offset that *place* names."""
+    return divmod(place, _PLACES_PER_JOURNAL)
+
+
+class _Strict:
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+class Range(NamedTuple):
+    """
+    The records ``[first, next)`` of one partition of the events, as one batch learned them.
+
+    Attributes:
+        records: how many there are; fewer than ``next - first`` where the log has holes.
+        checksum: ``_native.checksum`` of their values.
+        leader_epoch: of the last record; -1 where unknown.
+    """
+
+    partition: int
+    first: int
+    next: int
+    records: int
+    checksum: int
+    leader_epoch: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced(_Strict):
+    """
+    A snapshot that exists.
+
+    Attributes:
+        epoch, step: of the writer that took it, and the last step it holds.
+        checksum: xxh3-128 of the file, 32 hex digits.
+        events, feed: per partition, the next offset; of the feed, the first record of the first delta whose
+            end lies beyond *step*.
+        as_of: place from where the journal's lines are read on; no later step was valid before it.
+    """
+
+    epoch: int
+    step: int
+    name: str
+    checksum: str
+    events: dict[int, int]
+    feed: dict[int, int]
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed(_Strict):
+    """The snapshot of another variant that a variant began with."""
+
+    variant: str
+    epoch: int
+    step: int
+    name: str
+    checksum: str
+
+
+class Claimed(NamedTuple):
+    """A claim in force once: its epoch, and the last valid step before it, after which it went on."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(_Strict):
+    """
+    Which variant serves, whether it learns, or how far it skips.
+
+    Attributes:
+        replaces: place of the decision about the same thing in force when this one was taken, or None.
+        partition, next: of a skip: the offset where learning goes on.
+        lost: of a skip: how many records are given up.
+    """
+
+    line: Literal["decision"] = "decision"
+    kind: Literal["serve", "stop", "resume", "skip"]
+    variant: str
+    who: str
+    why: str
+    replaces: int | None = None
+    partition: int | None = None
+    next: int | None = None
+    lost: int | None = None
+
+    @property
+    def thing(self) -> str:
+        """What is decided; of two decisions about one thing the later replaces the earlier."""
+        if self.kind == "serve":
+            return "serve"
+        if self.kind == "skip":
+            return f"skip {self.variant} {self.partition}"
+        return f"learn {self.variant}"
+
+
+class Decided(NamedTuple):
+    """A decision in force, and the place of its line."""
+
+    place: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantInForce(_Strict):
+    """What holds for one variant; see `VariantState`, of which this is the statement."""
+
+    variant: str
+    fingerprint: str
+    seed: Seed | None
+    step: int
+    events: dict[int, int]
+    claims: tuple[Claimed, ...]
+    writer: str | None
+    snapshots: tuple[Announced, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce(_Strict):
+    """Everything that the journal says up to a place."""
+
+    variants: tuple[VariantInForce, ...]
+    decisions: tuple[Decided, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(_Strict):
+    """
+    A snapshot is complete, and its outputs are acknowledged.
+
+    Attributes:
+        in_force: what the journal said up to ``as_of``, for followers that begin there.
+        Others: as of `Announced`.
+    """
+
+    line: Literal["snapshot"] = "snapshot"
+    variant: str
+    epoch: int
+    step: int
+    name: str
+    checksum: str
+    events: dict[int, int]
+    feed: dict[int, int]
+    as_of: int
+    in_force: InForce
+
+    @property
+    def announced(self) -> Announced:
+        """The snapshot by itself."""
+        return Announced(
+            epoch=self.epoch,
+            step=self.step,
+            name=self.name,
+            checksum=self.checksum,
+            events=self.events,
+            feed=self.feed,
+            as_of=self.as_of,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin(_Strict):
+    """
+    First line of a journal.
+
+    Attributes:
+        journal: one above any number in the snapshot store; 0 for a model's first.
+        variants: each with the stored snapshots that verify, which exist from here on.
+    """
+
+    line: Literal["begin"] = "begin"
+    journal: int
+    variants: tuple[VariantInForce, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant(_Strict):
+    """
+    A new learning line of the model.
+
+    Attributes:
+        fingerprint: of its plan.
+        seed: None begins with an empty table.
+        events: next offset of every partition.
+        why: for people.
+        lost: events given up by beginning here, per partition; None if nothing is.
+    """
+
+    line: Literal["variant"] = "variant"
+    variant: str
+    fingerprint: str
+    seed: Seed | None
+    events: dict[int, int]
+    why: str
+    lost: dict[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(_Strict):
+    """
+    *who* becomes the variant's writer; the line's place is its epoch.
+
+    Attributes:
+        who: unique to one life of a process.
+        step: how far it has replayed; where it goes on is decided by what is valid before this line.
+    """
+
+    line: Literal["claim"] = "claim"
+    variant: str
+    who: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(_Strict):
+    """The writer of *epoch* stopped cleanly after *step*; anyone may claim at once."""
+
+    line: Literal["release"] = "release"
+    variant: str
+    who: str
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(_Strict):
+    """
+    One batch: which records, in which order.
+
+    Attributes:
+        topic_id: the broker's identity of the events topic; "" where it has none.
+        ranges: in the order of learning.
+        decisions: places of the decisions that take effect with this batch.
+    """
+
+    line: Literal["step"] = "step"
+    variant: str
+    epoch: int
+    step: int
+    topic_id: str
+    ranges: tuple[Range, ...]
+    decisions: tuple[int, ...] = ()
+
+
+Line = Begin | Variant | Claim | Release | Step | Snapshot | Decision
+_LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Discriminator("line")])
+
+
+def encode_line(line: Line) -> bytes:
+    """Return the bytes of *line*."""
+    body = orjson.dumps(line, default=list, option=orjson.OPT_NON_STR_KEYS)
+    rest = b'"format":%d,%b' % (FORMAT, body[1:])
+    return b'%b%016x",%b' % (_HEAD, xxhash.xxh3_64_intdigest(rest), rest)
+
+
+def decode_line(data: bytes | None) -> Line:
+    """
+    Return the line that *data* holds.
+
+    Raises:
+        InvalidRecord: damaged, or not one of ours.
+        NewerFormat: a later release wrote it.
+    """
+    if data is None or not data.startswith(_HEAD):
+        raise InvalidRecord("journal: not a line of ours; something else writes into this topic")
+    rest = data[_BODY:]
+    if data[len(_HEAD) : _BODY] != b'%016x",' % xxhash.xxh3_64_intdigest(rest):
+        raise InvalidRecord(f"journal: checksum of a line differs: {data[:80]!r}…")
+    current = b'"format":%d,' % FORMAT
+    if not rest.startswith(current):
+        _refuse_format(rest)
+    try:
+        return _LINE.validate_json(b"{" + rest[len(current) :], strict=True)
+    except ValidationError as error:
+        raise InvalidRecord(f"journal: {error}") from error
+
+
+def _refuse_format(rest: bytes) -> None:
+    try:
+        written = orjson.loads(b"{" + rest)["format"]
+    except (orjson.JSONDecodeError, KeyError) as error:
+        raise InvalidRecord("journal: a line without a format version") from error
+    raise NewerFormat(f"journal: a line has format {written}, we read up to {FORMAT}; upgrade this process")

@@ -1,0 +1,316 @@
+"""
+What the journal says: a pure fold over its lines, the same for every reader.
+
+Whether a line is valid is decided by the lines before it alone, so all readers agree without speaking to each
+other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Self
+
+from stream_ml.weights.lines import (
+    Announced,
+    Begin,
+    Claim,
+    Claimed,
+    Decided,
+    Decision,
+    InForce,
+    Line,
+    Release,
+    Seed,
+    Snapshot,
+    Step,
+    Variant,
+    VariantInForce,
+    journal_and_offset,
+    place_of,
+)
+
+# A producer may repeat what it had in flight, which is at most five requests.
+_REPEATS_KNOWN = 16
+# Deltas of a writer that long ago have left the feed; a claim is one restart.
+_CLAIMS_KEPT = 64
+_SNAPSHOTS_KEPT = 16
+
+
+class Validity(Enum):
+    """What a line counts for."""
+
+    VALID = "valid"
+    REPEAT = "repeat"
+    VOID = "void"
+
+
+class Verdict(NamedTuple):
+    """Validity of one line; *reason* is for people and empty if it is valid."""
+
+    validity: Validity
+    reason: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the line counts, for the first time."""
+        return self.validity is Validity.VALID
+
+
+VALID = Verdict(Validity.VALID)
+REPEAT = Verdict(Validity.REPEAT, "an identical repeat")
+
+
+def void(reason: str) -> Verdict:
+    """Return the verdict on a line that counts for nothing."""
+    return Verdict(Validity.VOID, reason)
+
+
+@dataclass(slots=True)
+class VariantState:
+    """
+    What is in force for one variant.
+
+    Attributes:
+        step: last valid step.
+        events: per partition, the offset where the next range must begin.
+        claims: by epoch, oldest first; the last one is the newest.
+        writer: who holds the newest claim; None if nobody, or after a release.
+        snapshots: announced, oldest first; at most the last 16.
+    """
+
+    fingerprint: str
+    seed: Seed | None
+    step: int
+    events: dict[int, int]
+    claims: list[Claimed] = field(default_factory=list)
+    writer: str | None = None
+    snapshots: list[Announced] = field(default_factory=list)
+    line: Variant | None = None
+    recent: deque[Step] = field(default_factory=lambda: deque(maxlen=_REPEATS_KNOWN))
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest claim; -1 before the first."""
+        return self.claims[-1].epoch if self.claims else -1
+
+    def last_step_of(self, epoch: int) -> int | None:
+        """Return the last step up to which deltas of *epoch* are valid; None: no later claim bounds them."""
+        return next((claim.step for claim in self.claims if claim.epoch > epoch), None)
+
+    @classmethod
+    def stated(cls, said: VariantInForce) -> Self:
+        """Return the state that *said* is the statement of."""
+        return cls(
+            fingerprint=said.fingerprint,
+            seed=said.seed,
+            step=said.step,
+            events=dict(said.events),
+            claims=list(said.claims),
+            writer=said.writer,
+            snapshots=list(said.snapshots),
+        )
+
+    def statement(self, variant: str) -> VariantInForce:
+        """Return all of this as a part of a line."""
+        return VariantInForce(
+            variant=variant,
+            fingerprint=self.fingerprint,
+            seed=self.seed,
+            step=self.step,
+            events=dict(self.events),
+            claims=tuple(self.claims),
+            writer=self.writer,
+            snapshots=tuple(self.snapshots),
+        )
+
+
+class JournalState:
+    """
+    The journal's meaning up to `next_offset`.
+
+    Attributes:
+        journal: number of the journal.
+        next_offset: of the line to apply next.
+        variants: by id.
+        decisions: in force, by the thing decided.
+    """
+
+    def __init__(self) -> None:
+        self.journal = 0
+        self.next_offset = 0
+        self.variants: dict[str, VariantState] = {}
+        self.decisions: dict[str, Decided] = {}
+
+    @classmethod
+    def as_of(cls, snapshot: Snapshot) -> Self:
+        """Return the state that *snapshot* states, at the offset where reading is to go on."""
+        state = cls()
+        state.journal, state.next_offset = journal_and_offset(snapshot.as_of)
+        state.variants = {said.variant: VariantState.stated(said) for said in snapshot.in_force.variants}
+        state.decisions = {decided.decision.thing: decided for decided in snapshot.in_force.decisions}
+        return state
+
+    @property
+    def place(self) -> int:
+        """The place that `in_force` is as of."""
+        return place_of(self.journal, self.next_offset)
+
+    @property
+    def serving(self) -> str | None:
+        """The variant that serves, or None before the first decision."""
+        decided = self.decisions.get("serve")
+        return decided.decision.variant if decided else None
+
+    def learns(self, variant: str) -> bool:
+        """Whether no decision stops *variant*."""
+        decided = self.decisions.get(f"learn {variant}")
+        return decided is None or decided.decision.kind == "resume"
+
+    def in_force(self) -> InForce:
+        """
+        Return what holds now, for a snapshot line whose ``as_of`` is `place`.
+
+        Take both at one moment, when no later step than the sealing one has been read: as an image begins.
+        """
+        variants = tuple(state.statement(name) for name, state in self.variants.items())
+        return InForce(variants=variants, decisions=tuple(self.decisions.values()))
+
+    def apply(self, offset: int, line: Line | None) -> Verdict:
+        """
+        Take the line at *offset* in, and say whether it counts.
+
+        Args:
+            offset: higher than that of any line applied before.
+            line: None where the record is damaged; void, for everyone alike.
+        """
+        assert offset >= self.next_offset, "the journal is applied in its order"
+        first = self.next_offset == 0 and not self.variants
+        self.next_offset = offset + 1
+        match line:
+            case Step():
+                return self._step(line)
+            case Claim():
+                return self._claim(offset, line)
+            case Release():
+                return self._release(line)
+            case Snapshot():
+                return self._snapshot(offset, line)
+            case Decision():
+                return self._decision(offset, line)
+            case Variant():
+                return self._variant(line)
+            case Begin():
+                return self._begin(line) if first else void("a journal begins once")
+            case None:
+                return void("a damaged line")
+
+    def _begin(self, line: Begin) -> Verdict:
+        self.journal = line.journal
+        self.variants = {said.variant: VariantState.stated(said) for said in line.variants}
+        for state in self.variants.values():
+            state.writer = None
+        return VALID
+
+    def _variant(self, line: Variant) -> Verdict:
+        known = self.variants.get(line.variant)
+        if known is not None:
+            return REPEAT if known.line == line else void(f"variant {line.variant} exists already")
+        events = dict(line.events)
+        self.variants[line.variant] = VariantState(line.fingerprint, line.seed, 0, events, line=line)
+        return VALID
+
+    def _claim(self, offset: int, line: Claim) -> Verdict:
+        state = self.variants.get(line.variant)
+        if state is None:
+            return _unknown(line.variant)
+        state.claims.append(Claimed(place_of(self.journal, offset), state.step))
+        del state.claims[:-_CLAIMS_KEPT]
+        state.writer = line.who
+        return VALID
+
+    def _release(self, line: Release) -> Verdict:
+        state = self.variants.get(line.variant)
+        if state is None:
+            return _unknown(line.variant)
+        if line.epoch != state.epoch or state.writer is None:
+            return _superseded(line.epoch, state)
+        state.writer = None
+        return VALID
+
+    def _step(self, line: Step) -> Verdict:
+        state = self.variants.get(line.variant)
+        if state is None:
+            return _unknown(line.variant)
+        if line in state.recent:
+            return REPEAT
+        if line.epoch != state.epoch or state.writer is None:
+            return _superseded(line.epoch, state)
+        if line.step != state.step + 1:
+            return void(f"step {line.step} after step {state.step}")
+        events = dict(state.events)
+        problem = self._skips(line, events) or _ranges(line, events)
+        if problem:
+            return void(problem)
+        state.step, state.events = line.step, events
+        state.recent.append(line)
+        return VALID
+
+    def _skips(self, line: Step, events: dict[int, int]) -> str:
+        """Move *events* to where the skips quoted go on; return what is wrong with them, or ""."""
+        for place in line.decisions:
+            decision = next(
+                (known.decision for known in self.decisions.values() if known.place == place), None
+            )
+            if decision is None or decision.variant != line.variant:
+                return f"quotes {place}, which is no decision in force"
+            if decision.partition is not None and decision.next is not None:
+                events[decision.partition] = max(decision.next, events.get(decision.partition, 0))
+        return ""
+
+    def _snapshot(self, offset: int, line: Snapshot) -> Verdict:
+        state = self.variants.get(line.variant)
+        if state is None:
+            return _unknown(line.variant)
+        if any(line.name == known.name for known in state.snapshots):
+            return REPEAT
+        if line.epoch != state.epoch:
+            return _superseded(line.epoch, state)
+        if line.step > state.step or line.as_of > place_of(self.journal, offset):
+            return void("announced before its steps were valid")
+        state.snapshots.append(line.announced)
+        del state.snapshots[:-_SNAPSHOTS_KEPT]
+        return VALID
+
+    def _decision(self, offset: int, line: Decision) -> Verdict:
+        if line.variant not in self.variants:
+            return _unknown(line.variant)
+        known = self.decisions.get(line.thing)
+        if line.replaces != (known.place if known else None):
+            return void(f"another decision came between: {known}")
+        self.decisions[line.thing] = Decided(place_of(self.journal, offset), line)
+        return VALID
+
+
+def _ranges(line: Step, events: dict[int, int]) -> str:
+    """Move *events* over the ranges of *line*; return what is wrong with them, or ""."""
+    for part in line.ranges:
+        # A partition that was added to the topic starts at its beginning.
+        expected = events.get(part.partition, 0)
+        if part.first != expected:
+            return f"partition {part.partition} from {part.first}, but {expected} is next"
+        if part.next <= part.first:
+            return f"partition {part.partition}: [{part.first}, {part.next}) is empty"
+        events[part.partition] = part.next
+    return ""
+
+
+def _unknown(variant: str) -> Verdict:
+    return void(f"variant {variant} is unknown")
+
+
+def _superseded(epoch: int, state: VariantState) -> Verdict:
+    if state.writer is None and epoch == state.epoch:
+        return void(f"epoch {epoch} was released")
+    return void(f"epoch {epoch} is not the newest claim, {state.epoch}")
