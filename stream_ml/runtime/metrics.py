@@ -1,0 +1,163 @@
+"""
+Every metric of every service: the one place where they are declared.
+
+Names are ``stream_ml_<service>_<what>_<unit>``, in base units; labels are bounded
+(models, partitions, reasons).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+
+class KeptTotal(Collector):
+    """
+    A counter whose total is kept elsewhere (in the state that snapshots hold), and only shown here.
+
+    It goes on across restarts where it was, so a rate over a restart is right without a reset.
+    """
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
+        self._name, self._documentation, self._labels = name, documentation, labels
+        self._totals: dict[tuple[str, ...], float] = {}
+        REGISTRY.register(self)
+
+    def set(self, total: float, *labels: str) -> None:
+        """Show *total* for these label values."""
+        self._totals[labels] = total
+
+    def get(self, *labels: str) -> float:
+        """Return what is shown for these label values; 0 before the first ``set``."""
+        return self._totals.get(labels, 0.0)
+
+    def describe(self) -> list[CounterMetricFamily]:
+        """Return the family without samples."""
+        return [CounterMetricFamily(self._name, self._documentation, labels=self._labels)]
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield the family with its samples."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        for labels, total in dict(self._totals).items():
+            family.add_metric(labels, total)
+        yield family
+
+
+def _total(name: str, documentation: str, *labels: str) -> KeptTotal:
+    return KeptTotal(name, documentation, ("model", *labels))
+
+
+def _counter(name: str, documentation: str, *labels: str) -> Counter:
+    return Counter(name, documentation, ("model", *labels), registry=REGISTRY)
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> Gauge:
+    return Gauge(name, documentation, ("model", *labels), registry=REGISTRY)
+
+
+def _histogram(name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(name, documentation, ("model", *labels), registry=REGISTRY, buckets=buckets)
+
+
+# 1-2-5 from a tenth of a millisecond to ten seconds.
+LATENCY_BUCKETS_SECONDS = (*(m * 10.0**e for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
+
+# -- learner ---------------------------------------------------------------------------------------------
+
+LEARNER_LEARNED = _total("stream_ml_learner_learned_total", "Events learned since the variant began.")
+LEARNER_DUPLICATES = _total(
+    "stream_ml_learner_duplicates_total", "Events skipped as repeats of an event id since the variant began."
+)
+LEARNER_DEAD_LETTERS = _total(
+    "stream_ml_learner_dead_letters_total",
+    "Events refused and put among the dead letters since the variant began.",
+)
+LEARNER_SKIPPED = _total(
+    "stream_ml_learner_skipped_total",
+    "Unlabelled events skipped because the model says so, since the variant began.",
+)
+LEARNER_EMPTY = _total(
+    "stream_ml_learner_empty_records_total", "Tombstones and blank records since the variant began."
+)
+LEARNER_LOG_LOSS = _total(
+    "stream_ml_learner_log_loss_total", "Sum of importance x progressive loss: scored first, then learned."
+)
+LEARNER_LABELS = _total("stream_ml_learner_labels_total", "Sum of importance x label.")
+LEARNER_PREDICTIONS = _total(
+    "stream_ml_learner_predictions_total", "Sum of importance x progressive prediction."
+)
+LEARNER_IMPORTANCE = _total("stream_ml_learner_importance_total", "Sum of importance.")
+LEARNER_REFUSALS = _counter(
+    "stream_ml_learner_refusals_total", "Dead letters sent by this process, by reason.", "reason"
+)
+LEARNER_AUC = _gauge("stream_ml_learner_auc_ratio", "Progressive AUC since the variant began.")
+LEARNER_STEP = _gauge("stream_ml_learner_step", "Number of the last batch learned.")
+LEARNER_WRITER = _gauge("stream_ml_learner_writer", "1 while this process is the variant's writer.")
+LEARNER_WATERMARK = _gauge(
+    "stream_ml_learner_watermark_timestamp_seconds", "Latest event time learned, seconds since 1970."
+)
+LEARNER_LAG = _gauge(
+    "stream_ml_learner_lag_records",
+    "Records between the next one to learn and the partition's end.",
+    "partition",
+)
+LEARNER_LAG_SECONDS = _gauge(
+    "stream_ml_learner_lag_seconds", "Age of the last record learned while there are more to learn, else 0."
+)
+LEARNER_BATCH_SECONDS = _histogram(
+    "stream_ml_learner_batch_seconds", "Time to scan and learn one batch.", LATENCY_BUCKETS_SECONDS
+)
+LEARNER_JOURNAL_SECONDS = _histogram(
+    "stream_ml_learner_journal_seconds", "A step line sent until it is read back.", LATENCY_BUCKETS_SECONDS
+)
+LEARNER_PUBLISH_DELAY = _histogram(
+    "stream_ml_learner_publish_delay_seconds",
+    "A batch's last record in the event log until its rows are in the feed.",
+    LATENCY_BUCKETS_SECONDS,
+)
+LEARNER_HELD_STEPS = _gauge(
+    "stream_ml_learner_held_steps", "Steps learned whose outputs wait for their line to be read back."
+)
+LEARNER_FETCH_QUEUE = _gauge(
+    "stream_ml_learner_fetch_queue_batches", "Batches fetched and waiting to be learned."
+)
+LEARNER_ROWS = _gauge("stream_ml_learner_rows", "Live rows of the table.")
+LEARNER_TABLE_BYTES = _gauge("stream_ml_learner_table_bytes", "Memory of the table.")
+LEARNER_FEED_DELTAS = _counter("stream_ml_learner_feed_deltas_total", "Deltas sent into the feed.")
+LEARNER_FEED_ROWS = _counter("stream_ml_learner_feed_rows_total", "Rows sent into the feed.")
+LEARNER_FEED_BYTES = _counter("stream_ml_learner_feed_bytes_total", "Bytes sent into the feed.")
+LEARNER_SNAPSHOTS = _counter("stream_ml_learner_snapshots_total", "Snapshots announced by this process.")
+LEARNER_SNAPSHOT_FAILURES = _counter(
+    "stream_ml_learner_snapshot_failures_total",
+    "Snapshots given up; learning went on, the previous one serves.",
+)
+LEARNER_SNAPSHOT_SECONDS = _gauge(
+    "stream_ml_learner_snapshot_seconds", "Begin of the last snapshot until it was announced."
+)
+LEARNER_SNAPSHOT_AT = _gauge(
+    "stream_ml_learner_snapshot_timestamp_seconds",
+    "When the last snapshot was announced, seconds since 1970.",
+)
+LEARNER_SNAPSHOT_STEP = _gauge("stream_ml_learner_snapshot_step", "Step of the last announced snapshot.")
+LEARNER_SNAPSHOT_BYTES = _gauge("stream_ml_learner_snapshot_bytes", "Size of the last announced snapshot.")
+LEARNER_RETENTION_MARGIN = _gauge(
+    "stream_ml_learner_retention_margin_ratio",
+    "Share of the retention not yet used since the last snapshot; below 0.5 a snapshot is taken early.",
+    "log",
+)

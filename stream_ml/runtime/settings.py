@@ -1,0 +1,239 @@
+"""
+Settings: one typed model a service, from a TOML file and the environment; unknown keys are errors.
+
+``STREAM_ML_<KEY>`` overrides a key of the file; a key of a table is written ``STREAM_ML_<TABLE>__<KEY>``. For
+librdkafka's properties, whose names have points, ``STREAM_ML_KAFKA__SASL_PASSWORD`` is ``sasl.password``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from stream_ml.errors import ConfigError
+from stream_ml.runtime.logging import LogFormat
+
+log = logging.getLogger(__name__)
+
+PREFIX = "STREAM_ML_"
+# Kubernetes puts these in every pod for a service that is called stream-ml-…; they are not ours.
+_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
+_SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
+
+KafkaProperties = dict[str, str | int | float | bool]
+
+
+class ServiceSettings(BaseModel):
+    """What every service has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kafka: KafkaProperties = Field(
+        description="librdkafka properties, passed through: bootstrap.servers, SASL, TLS.",
+    )
+    kafka_file: Path | None = Field(
+        default=None, description="File of further librdkafka properties, name=value a line; `kafka` wins."
+    )
+    embedded_broker: bool = Field(
+        default=False,
+        description="kafka is the embedded broker of `stream-ml up`; it forgets with its process.",
+    )
+    snapshot_store: str = Field(
+        default="snapshots", description="Where snapshots are kept: a folder, or a URL that fsspec knows."
+    )
+    broker_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="How long brokers may stay away before the process ends."
+    )
+    http_host: str = Field(default="127.0.0.1", description="Address of /metrics, /livez and /readyz.")
+    http_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of /metrics, /livez, /readyz; 0 picks one."
+    )
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="Least level logged."
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="auto is human on a terminal and json elsewhere."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _merge_kafka_file(cls, data: dict[str, Any]) -> dict[str, Any]:
+        path = data.get("kafka_file")
+        if not path:
+            return data
+        return {**data, "kafka": {**read_properties(Path(path)), **data.get("kafka", {})}}
+
+    @model_validator(mode="after")
+    def _needs_brokers(self) -> Self:
+        if not self.kafka.get("bootstrap.servers"):
+            raise ValueError('kafka needs bootstrap.servers, for example "127.0.0.1:9092"')
+        return self
+
+
+class LearnerSettings(ServiceSettings):
+    """Settings of the learner."""
+
+    model_file: Path = Field(description="The model to learn (TOML).")
+    events_topic: str = Field(default="events", description="The topic with the events; it must exist.")
+    batch_max_records: int = Field(default=5_000, ge=1, description="Most records of one step.")
+    poll_wait_seconds: float = Field(
+        default=0.01, gt=0, description="Longest wait for a record before the loop looks after other things."
+    )
+    fetch_queue_batches: int = Field(default=4, ge=1, description="Batches fetched ahead of learning.")
+    held_steps: int = Field(
+        default=64, ge=1, description="Steps learned ahead of the journal; their outputs wait for their line."
+    )
+    scan_threads: int = Field(
+        default=1, ge=1, le=256, description="Threads that parse and hash; learning is one."
+    )
+    expected_rows: int = Field(default=0, ge=0, description="Rows the table has room for from the start.")
+    publish_interval_seconds: float = Field(
+        default=0.02, gt=0, description="Shortest time between two deltas in the feed."
+    )
+    heartbeat_interval_seconds: float = Field(
+        default=0.5, gt=0, description="Longest silence in the feed; an empty delta is the heartbeat."
+    )
+    feed_bytes_per_second: int = Field(
+        default=64 << 20,
+        ge=1 << 16,
+        description="Budget of the feed: the more there is to say, the longer the interval.",
+    )
+    feed_partitions: int = Field(default=1, ge=1, description="Partitions of the feed where it is created.")
+    feed_retention_seconds: float = Field(
+        default=86_400.0, gt=0, description="Retention of the feed where its topic is created."
+    )
+    message_max_bytes: int = Field(
+        default=900_000,
+        ge=10_000,
+        description="Largest record we send; below the broker's message.max.bytes.",
+    )
+    snapshot_interval_seconds: float = Field(default=60.0, gt=0, description="Time between two snapshots.")
+    snapshots_kept: int = Field(default=3, ge=3, description="Snapshots that verify and are kept.")
+    snapshot_rows_per_batch: int = Field(
+        default=50_000, ge=1, description="Rows of a snapshot's image taken between two batches."
+    )
+    commit_interval_seconds: float = Field(
+        default=5.0, gt=0, description="Time between two commits of offsets, which are advice for lag tools."
+    )
+    consumer_group: str = Field(
+        default="", description="Group the advice is committed to; empty: <model>.learner."
+    )
+    takeover_after_seconds: float = Field(
+        default=3.0, gt=0, description="Silence of the writer after which a caught-up standby claims."
+    )
+
+
+class PredictorSettings(ServiceSettings):
+    """Settings of the predictor."""
+
+    models: list[str] = Field(min_length=1, description="Names of the models to serve.")
+    thrift_host: str = Field(default="127.0.0.1", description="Address of the Thrift port.")
+    thrift_port: int = Field(default=0, ge=0, le=65535, description="The Thrift port; 0 picks one.")
+    server_threads: int = Field(default=1, ge=1, le=256, description="Threads that answer calls.")
+    drain_timeout_seconds: float = Field(
+        default=10.0, ge=0, description="How long calls in flight may take to end after SIGTERM."
+    )
+
+
+AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
+_ALL = (LearnerSettings, PredictorSettings)
+
+
+def load(kind: type[AnySettings], path: Path | None, environment: Mapping[str, str]) -> AnySettings:
+    """
+    Return the settings of the file, overridden by the environment.
+
+    Raises:
+        ConfigError: names the file or variable, the key, and the nearest known key.
+    """
+    values = _read_toml(path) if path else {}
+    origin = str(path) if path else "settings"
+    for name, text in sorted(environment.items()):
+        if name.startswith(PREFIX):
+            _override(values, kind, name, text)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(origin, kind, each) for each in error.errors())) from error
+
+
+def log_effective(settings: ServiceSettings) -> None:
+    """Log the settings in force, once, without their secrets."""
+    log.info("settings", extra={"settings": without_secrets(settings.model_dump(mode="json"))})
+
+
+def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values* with every secret replaced, at any depth."""
+    return {
+        key: without_secrets(value) if isinstance(value, dict) else "***" if _SECRET.search(key) else value
+        for key, value in values.items()
+    }
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Return the properties of a file: ``name=value`` lines, ``#`` comments."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    properties = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, equals, value = line.partition("=")
+            if not equals:
+                raise ConfigError(f"{path}:{number}: not a property; write name=value")
+            properties[name.strip()] = value.strip()
+    return properties
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _override(values: dict[str, Any], kind: type[ServiceSettings], name: str, text: str) -> None:
+    key, is_table, inner = name.removeprefix(PREFIX).lower().partition("__")
+    if key not in kind.model_fields:
+        # Services share an environment: what another one knows is not a misspelling.
+        if _KUBERNETES.match(name) or any(key in other.model_fields for other in _ALL):
+            return
+        raise ConfigError(f"environment variable {name}: unknown setting{_suggest(key, kind)}")
+    if is_table:
+        values[key] = {**values.get(key, {}), inner.replace("_", "."): text}
+    else:
+        values[key] = _parse(text)
+
+
+def _parse(text: str) -> Any:
+    """Return *text* as the TOML value it is, or as itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(origin: str, kind: type[ServiceSettings], error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{origin}: unknown setting {key!r}{_suggest(key, kind)}"
+    if error["type"] == "missing":
+        return f"{origin}: {key} is missing: {kind.model_fields[key].description}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{origin}: {key}: {message}" if key else f"{origin}: {message}"
+
+
+def _suggest(key: str, kind: type[ServiceSettings]) -> str:
+    near = difflib.get_close_matches(key, kind.model_fields, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(kind.model_fields))}"

@@ -1,0 +1,35 @@
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import ManualClock
+
+
+def ours() -> list[Metric]:
+    return [family for family in metrics.REGISTRY.collect() if family.name.startswith("stream_ml_")]
+
+
+def test_every_name_begins_with_ours_and_every_metric_is_explained() -> None:
+    foreign = ("process_", "python_", "stream_ml_")
+    assert [f.name for f in metrics.REGISTRY.collect() if not f.name.startswith(foreign)] == []
+    assert [f.name for f in ours() if not f.documentation.endswith(".")] == []
+
+
+def test_units_are_base_units_and_counters_end_in_total() -> None:
+    for family in ours():
+        assert not family.name.endswith(("_ms", "_milliseconds", "_mb", "_kib", "_percent"))
+        assert family.name.endswith("_total") is False, "the suffix belongs to the sample"
+
+
+def test_a_kept_total_shows_what_it_was_set_to_and_never_adds() -> None:
+    metrics.LEARNER_LEARNED.set(5, "kept")
+    metrics.LEARNER_LEARNED.set(7, "kept")
+    assert metrics.LEARNER_LEARNED.get("kept") == 7
+    assert b'stream_ml_learner_learned_total{model="kept"} 7.0' in generate_latest(metrics.REGISTRY)
+
+
+def test_a_manual_clock_goes_on_only_when_told() -> None:
+    clock = ManualClock(now=10.0)
+    clock.advance(2.5)
+    assert (clock.now(), clock.monotonic()) == pytest.approx((12.5, 12.5))

@@ -1,0 +1,127 @@
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_ml.errors import ConfigError
+from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, load, log_effective
+
+
+def file_with(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "learner.toml"
+    path.write_text(text)
+    return path
+
+
+def learner(tmp_path: Path, text: str, **environment: str) -> LearnerSettings:
+    if "kafka" not in text:
+        text += '\n[kafka]\n"bootstrap.servers" = "b:1"\n'
+    return load(LearnerSettings, file_with(tmp_path, 'model_file = "m.toml"\n' + text), environment)
+
+
+def test_a_file_is_typed_and_what_it_leaves_out_has_a_default(tmp_path: Path) -> None:
+    settings = learner(tmp_path, "snapshot_interval_seconds = 5\n")
+    assert settings.snapshot_interval_seconds == 5.0
+    assert settings.model_file == Path("m.toml")
+    assert settings.events_topic == "events"
+
+
+def test_every_field_of_every_service_is_described() -> None:
+    for kind in (LearnerSettings, PredictorSettings):
+        assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+def test_an_unknown_key_names_the_file_and_the_nearest_known_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"learner\.toml.*'snapshot_intervall_seconds'.*'snapshot_interval_seconds'"
+    ):
+        learner(tmp_path, "snapshot_intervall_seconds = 5\n")
+
+
+def test_a_missing_key_says_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model_file is missing: The model to learn"):
+        load(LearnerSettings, file_with(tmp_path, ""), {})
+
+
+@pytest.mark.parametrize(
+    "line", ["http_port = 70000", "batch_max_records = 0", "log_level = 'loud'", "kafka = 3"]
+)
+def test_a_value_out_of_its_range_is_refused_with_its_key(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match=rf"learner\.toml: {line.split()[0]}:"):
+        learner(tmp_path, line)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = learner(
+        tmp_path, "http_port = 1\n", STREAM_ML_HTTP_PORT="2", STREAM_ML_EVENTS_TOPIC="clicks", HOME="/"
+    )
+    assert settings.http_port == 2
+    assert settings.events_topic == "clicks"
+
+
+def test_an_unknown_environment_variable_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"STREAM_ML_HTTP_PROT.*'http_port'"):
+        learner(tmp_path, "", STREAM_ML_HTTP_PROT="2")
+
+
+def test_variables_of_other_services_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None:
+    learner(
+        tmp_path,
+        "",
+        STREAM_ML_MODELS='["m"]',
+        STREAM_ML_PREDICTOR_SERVICE_HOST="10.0.0.1",
+        STREAM_ML_FRONT_PORT="tcp://a",
+    )
+
+
+def test_librdkafka_properties_come_from_a_file_the_table_and_the_environment_in_rising_order(
+    tmp_path: Path,
+) -> None:
+    properties = tmp_path / "client.properties"
+    properties.write_text("# SASL\nsasl.mechanism = PLAIN\nsasl.username=file\nbootstrap.servers=file:1\n")
+    settings = learner(
+        tmp_path,
+        f'kafka_file = "{properties}"\n[kafka]\n"bootstrap.servers" = "table:1"\n"sasl.username" = "table"\n',
+        STREAM_ML_KAFKA__SASL_USERNAME="environment",
+    )
+    assert settings.kafka == {
+        "sasl.mechanism": "PLAIN",
+        "bootstrap.servers": "table:1",
+        "sasl.username": "environment",
+    }
+
+
+def test_a_line_that_is_no_property_is_refused_with_its_number(tmp_path: Path) -> None:
+    properties = tmp_path / "client.properties"
+    properties.write_text("a=1\nnonsense\n")
+    with pytest.raises(ConfigError, match=r"client\.properties:2"):
+        learner(tmp_path, f'kafka_file = "{properties}"')
+
+
+def test_kafka_without_addresses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bootstrap\.servers"):
+        learner(tmp_path, '[kafka]\n"client.id" = "x"\n')
+
+
+@pytest.mark.parametrize("text", ["model_file = ", "\x00"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"learner\.toml: not TOML"):
+        load(LearnerSettings, file_with(tmp_path, text), {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read"):
+        load(LearnerSettings, tmp_path / "nowhere.toml", {})
+
+
+def test_effective_settings_are_logged_without_secrets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = learner(tmp_path, "", STREAM_ML_KAFKA__SASL_PASSWORD="hunter2")
+    with caplog.at_level(logging.INFO):
+        log_effective(settings)
+    logged: dict[str, Any] = caplog.records[0].__dict__["settings"]
+    assert logged["kafka"]["sasl.password"] == "***"
+    assert logged["http_port"] == settings.http_port
+    assert settings.kafka["sasl.password"] == "hunter2"
