@@ -1,0 +1,101 @@
+"""Our learner in process: a file of events → updated rows, without Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import xxhash
+
+from loadtest.model import plan
+from stream_ml._native import Learner
+
+# A record of several events, as a producer packs them; one `learn` call takes what a poll of Kafka returns.
+RECORD_BYTES = 64 * 1024
+READ_BYTES = 64 * RECORD_BYTES
+IMAGE_ROWS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """
+    What our learner did in one run.
+
+    Attributes:
+        logloss: progressive.
+        digest: of all rows and the learner's state, and of the table's bytes in their order.
+    """
+
+    events: int
+    seconds: float
+    logloss: float
+    rows: int
+    table_bytes: int
+    digest: str
+
+    @property
+    def events_per_second(self) -> float:
+        """The figure that contestants are compared by."""
+        return self.events / self.seconds
+
+
+def learn_file(path: Path, scan_threads: int, one_event_a_record: bool = False) -> Learned:
+    """
+    Learn the whole file; timed from the first byte read to the last row updated, the empty table included.
+
+    Args:
+        one_event_a_record: hand over one Python object an event; else records of many events, as
+            the peers read their files in blocks.
+    """
+    records = _lines if one_event_a_record else _blocks
+    compiled = plan()
+    started = perf_counter()
+    learner = Learner(compiled, scan_threads=scan_threads)
+    refused = 0
+    for batch in records(path):
+        refused += len(learner.learn([(0, batch, [0] * len(batch))]).refused)
+    seconds = perf_counter() - started
+    metrics = learner.metrics()
+    if refused:
+        raise RuntimeError(f"{refused} events of {path} were refused; the stream or the scanner is broken")
+    return Learned(
+        events=int(metrics["learned"]),
+        seconds=seconds,
+        logloss=metrics["log_loss"],
+        rows=int(metrics["rows"]),
+        table_bytes=int(metrics["table_bytes"]),
+        digest=_digest(learner),
+    )
+
+
+def _blocks(path: Path) -> Iterator[list[bytes]]:
+    """Yield lists of records of about RECORD_BYTES, each of whole lines."""
+    with path.open("rb", buffering=0) as file:
+        rest = b""
+        while read := file.read(READ_BYTES):
+            records: list[bytes] = []
+            start = 0
+            while (end := read.rfind(b"\n", start, start + RECORD_BYTES) + 1) > start:
+                records.append(rest + read[start:end])
+                start, rest = end, b""
+            rest += read[start:]
+            yield records
+        if rest:
+            yield [rest]
+
+
+def _lines(path: Path) -> Iterator[list[bytes]]:
+    """Yield lists of lines, each a record of one event."""
+    for records in _blocks(path):
+        yield [line for record in records for line in record.splitlines()]
+
+
+def _digest(learner: Learner) -> str:
+    bytes_in_order = xxhash.xxh3_64()
+    learner.begin_image()
+    while piece := learner.take_image(IMAGE_ROWS):
+        bytes_in_order.update(piece)
+    learner.seal_image()
+    return f"{learner.digest()} {bytes_in_order.hexdigest()}"

@@ -1,0 +1,113 @@
+"""What a load test found: one object for scripts, one table for people, both with machine, method, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    One run of one load test.
+
+    Attributes:
+        figures: the results by their fixed names, and whatever else the run wants said.
+        bars: the figures' names → what the bar asks, as a text that begins with ≥ or ≤ or =.
+        rows: one mapping a contestant or case, all with the same keys; what the printed table shows.
+    """
+
+    name: str
+    method: str
+    seed: int
+    quick: bool
+    figures: Mapping[str, Value]
+    bars: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Value]] = ()
+
+    def as_object(self) -> dict[str, Any]:
+        """Return the one object that ``--json`` prints and that a results file holds."""
+        return {
+            "name": self.name,
+            **self.figures,
+            "bars": dict(self.bars),
+            "rows": [dict(row) for row in self.rows],
+            "quick": self.quick,
+            "seed": self.seed,
+            "method": self.method,
+            "machine": machine(),
+            "commit": commit(),
+            "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+
+
+def save(result: Mapping[str, Any], path: Path) -> None:
+    """Write a results file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def show(result: Mapping[str, Any], console: Console) -> None:
+    """Print the rows, then the figures beside their bars, then how it was measured."""
+    rows: Sequence[Mapping[str, Value]] = result["rows"]
+    if rows:
+        table = Table(*rows[0], title=result["name"])
+        for row in rows:
+            table.add_row(*map(shown, row.values()))
+        console.print(table)
+    fixed = {"bars", "rows", "quick", "seed", "method", "machine", "commit", "measured_at", "name"}
+    for name in (name for name in result if name not in fixed):
+        bar = result["bars"].get(name)
+        console.print(f"{name:32} {shown(result[name]):>14}" + (f"   bar {bar}" if bar else ""))
+    origin = [result["machine"], f"commit {result['commit']}", f"seed {result['seed']}"]
+    console.print(result["method"])
+    console.print(" · ".join(origin + ["quick: figures of a short run"] * result["quick"]))
+
+
+def shown(value: Value) -> str:
+    """Return a figure as a person reads it: three or four digits that count."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    if abs(value) >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def machine() -> str:
+    """Name processor, cores, memory and the versions that matter."""
+    gibibytes = int(_value("/proc/meminfo", "MemTotal").removesuffix(" kB") or 0) / 2**20
+    system = f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    return f"{_value('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores, {gibibytes:.0f} GiB, {system}"
+
+
+def commit() -> str:
+    """Return the short hash of the checkout, with ``+`` where tracked files differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
+
+
+def _value(path: str, name: str) -> str:
+    """Return what a file of ``name: value`` lines says, "" where there is no such file or line."""
+    lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
