@@ -8,6 +8,7 @@ of a basket is one event; a basket is one record, because its lines are known on
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib.resources import files
 from itertools import groupby
@@ -19,25 +20,58 @@ from stream_ml.errors import ConfigError
 
 # Not things on a shelf: coupons themselves, and a catch-all that is sold by the cashier's key.
 PSEUDO_DEPARTMENTS = frozenset({"COUPON", "MISCELLANEOUS"})
-PRODUCT_FIELDS = ("manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
+PRODUCT_FIELDS = (
+    "manufacturer_id",
+    "department",
+    "brand",
+    "product_category",
+    "product_type",
+    "package_size",
+)
 
 
-def baskets(limit: int | None = None) -> Iterator[tuple[bytes, bytes, float]]:
+@dataclass(frozen=True, slots=True)
+class Basket:
     """
-    Yield (key, record, event time) per basket, in order of time; about *limit* events in all.
+    One record of the stream.
 
-    The record holds one JSON object a line. What was only known at the till is left out: the price is the
-    shelf price, before the discounts that come with the coupon.
+    Attributes:
+        key: of the record: the basket's id.
+        lines: one JSON object each.
+        labels: whether each line was paid with a coupon.
+        bought_at: event time, seconds since 1970.
+    """
+
+    key: bytes
+    lines: list[bytes]
+    labels: list[int]
+    bought_at: float
+
+    @property
+    def record(self) -> bytes:
+        """The lines as the value of one record."""
+        return b"\n".join(self.lines)
+
+
+def baskets(limit: int | None = None) -> Iterator[Basket]:
+    """
+    Yield the baskets in order of time; about *limit* events in all.
+
+    What was only known at the till is left out: the price is the shelf price, before the discounts that
+    come with the coupon.
     """
     events = 0
-    for (basket_id, _), lines in groupby(_lines(), key=lambda line: (line["basket_id"], line["timestamp"])):
-        basket = list(lines)
-        yield (
-            str(basket_id).encode(),
-            b"\n".join(map(orjson.dumps, basket)),
-            datetime.fromisoformat(basket[0]["timestamp"] + "+00:00").timestamp(),
+    for (basket_id, timestamp), group in groupby(
+        _lines(), key=lambda line: (line["basket_id"], line["timestamp"])
+    ):
+        lines = list(group)
+        yield Basket(
+            key=str(basket_id).encode(),
+            lines=[orjson.dumps(line) for line in lines],
+            labels=[line["redeemed"] for line in lines],
+            bought_at=datetime.fromisoformat(timestamp + "+00:00").timestamp(),
         )
-        events += len(basket)
+        events += len(lines)
         if limit is not None and events >= limit:
             return
 
@@ -51,7 +85,11 @@ def _lines() -> Iterator[dict[str, Any]]:
     ]  # fmt: skip
     for line in _table("transactions", columns):
         product = products.get(line["product_id"], {})
-        if line["quantity"] <= 0 or line["sales_value"] <= 0 or product.get("department") in PSEUDO_DEPARTMENTS:
+        if (
+            line["quantity"] <= 0
+            or line["sales_value"] <= 0
+            or product.get("department") in PSEUDO_DEPARTMENTS
+        ):
             continue
         bought_at = line["transaction_timestamp"]
         shelf_price = line["sales_value"] + line["retail_disc"] + line["coupon_match_disc"]

@@ -1,0 +1,211 @@
+"""All services of one model on one machine: broker (embedded, or a given Kafka), learner, predictor."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from stream_ml.cli.running import Running
+from stream_ml.errors import RecoverableError
+from stream_ml.features import compile_model
+from stream_ml.streams.embedded import EmbeddedBroker
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+@dataclass
+class Stack:
+    """
+    Starts the services as processes of their own; a context manager that stops them.
+
+    Attributes:
+        model_file: the model to learn and serve.
+        directory: settings, logs and snapshots of this run.
+        bootstrap: a Kafka; None starts an embedded broker in this process.
+        topic, partitions: the events; the topic is created on the embedded broker only.
+        thrift_port: of the predictor; 0 picks one.
+        learner, predictor: settings beside those that follow from the above.
+    """
+
+    model_file: Path
+    directory: Path
+    bootstrap: str | None = None
+    topic: str = "events"
+    partitions: int = 1
+    thrift_port: int = 0
+    learner: Mapping[str, Any] = field(default_factory=dict)
+    predictor: Mapping[str, Any] = field(default_factory=dict)
+    _broker: EmbeddedBroker | None = field(default=None, init=False)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        name = compile_model(self.model_file).model_file.name
+        if self.bootstrap is None:
+            self._broker = EmbeddedBroker()
+            self._broker.create_topic(self.topic, self.partitions)
+        bootstrap = self.bootstrap or self._broker_address()
+        learner_http, predictor_http = _free_port(), _free_port()
+        thrift_port = self.thrift_port or _free_port()
+        common = {
+            "kafka": {"bootstrap.servers": bootstrap},
+            "embedded_broker": self._broker is not None,
+            "snapshot_store": str(self.directory.absolute() / "snapshots"),
+        }
+        self.running = Running(
+            model=name,
+            bootstrap=bootstrap,
+            embedded=self._broker is not None,
+            topic=self.topic,
+            group=f"{name}.learner",
+            predictor=f"127.0.0.1:{thrift_port}",
+            learner_http=f"127.0.0.1:{learner_http}",
+            predictor_http=f"127.0.0.1:{predictor_http}",
+            snapshot_store=common["snapshot_store"],
+        )
+        # Senders follow the committed offsets of an embedded broker's learner, so it commits often.
+        pace = {"commit_interval_seconds": 0.05} if self._broker else {}
+        self._run(
+            "learner",
+            {
+                **common,
+                "model_file": str(self.model_file.absolute()),
+                "events_topic": self.topic,
+                "http_port": learner_http,
+                **pace,
+                **self.learner,
+            },
+        )
+        self._run(
+            "predictor",
+            {
+                **common,
+                "models": [name],
+                "thrift_port": thrift_port,
+                "http_port": predictor_http,
+                **self.predictor,
+            },
+        )
+        self._wait_ready("learner", self.running.learner_http)
+        self._wait_ready("predictor", self.running.predictor_http)
+        self.running.save(self.directory)
+
+    def _broker_address(self) -> str:
+        assert self._broker is not None
+        return self._broker.bootstrap
+
+    def _run(self, service: str, settings: Mapping[str, Any]) -> None:
+        path = self.directory / f"{service}.toml"
+        path.write_text(_toml(settings))
+        with (self.directory / f"{service}.log").open("ab") as output:
+            self._processes[service] = subprocess.Popen(
+                [sys.executable, "-m", f"services.{service}", "--settings", str(path)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                # Ctrl-C in the terminal is for us; we stop them in order.
+                start_new_session=True,
+            )
+
+    def _wait_ready(self, service: str, address: str) -> None:
+        end = time.monotonic() + READY_SECONDS
+        while not _answers_ok(f"http://{address}/readyz"):
+            self.check()
+            if time.monotonic() > end:
+                raise RecoverableError(
+                    f"{service} is not ready after {READY_SECONDS:.0f} s\n{self._tail(service)}"
+                )
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """
+        Look after the services.
+
+        Raises:
+            RecoverableError: one has ended; the message shows the end of its log.
+        """
+        for service, process in self._processes.items():
+            if process.poll() is not None:
+                raise RecoverableError(
+                    f"{service} ended with exit code {process.returncode}\n{self._tail(service)}"
+                )
+
+    def _tail(self, service: str) -> str:
+        path = self.directory / f"{service}.log"
+        lines = path.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join([*lines, f"hint: the whole log is {path}"])
+
+    def stop(self) -> None:
+        """Stop what runs: the predictor drains, the learner takes a last snapshot; idempotent."""
+        Running.forget(self.directory)
+        for service in ("predictor", "learner"):
+            if process := self._processes.pop(service, None):
+                _end(process)
+        if self._broker is not None:
+            self._broker.close()
+            self._broker = None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _answers_ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return int(answer.status) == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _toml(settings: Mapping[str, Any]) -> str:
+    """Write *settings* as TOML; JSON's strings, numbers, booleans and lists are TOML's too."""
+    plain = [
+        f"{key} = {orjson.dumps(value).decode()}"
+        for key, value in settings.items()
+        if not isinstance(value, dict)
+    ]
+    for key, table in settings.items():
+        if isinstance(table, dict):
+            plain += [
+                f"\n[{key}]",
+                *(f'"{name}" = {orjson.dumps(value).decode()}' for name, value in table.items()),
+            ]
+    return "\n".join(plain) + "\n"

@@ -1,0 +1,62 @@
+"""`stream-ml up`: learner and predictor of one model, in one command."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from stream_ml.cli.running import DIRECTORY
+from stream_ml.cli.stack import Stack
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--bootstrap", help="A Kafka, host:port; without it an embedded broker, which forgets when it stops."
+)
+@click.option("--topic", default="events", show_default=True, help="The topic with the events.")
+@click.option("--partitions", default=1, show_default=True, help="Of the topic on the embedded broker.")
+@click.option("--port", default=9090, show_default=True, help="The predictor's Thrift port; 0 picks one.")
+@click.option(
+    "--directory",
+    default=DIRECTORY,
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Snapshots, logs and addresses of this run.",
+)
+def up(model: Path, bootstrap: str | None, topic: str, partitions: int, port: int, directory: Path) -> None:
+    """
+    Learn MODEL and serve it, until Ctrl-C.
+
+    `stream-ml send` and `stream-ml score` find the service by the directory.
+    """
+    stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, partitions=partitions, thrift_port=port)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with stack:
+            _greet(stack)
+            while True:
+                time.sleep(0.5)
+                stack.check()
+    except KeyboardInterrupt:
+        click.echo("stopped")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _greet(stack: Stack) -> None:
+    running = stack.running
+    broker = "embedded broker (forgets when it stops)" if running.embedded else "Kafka"
+    click.echo(f"{running.model} is up")
+    click.echo(f"  events      {running.topic} at {running.bootstrap}, {broker}")
+    click.echo(f"  predictor   {running.predictor} (Thrift, framed binary)")
+    click.echo(f"  metrics     http://{running.learner_http}/metrics http://{running.predictor_http}/metrics")
+    click.echo(f"  logs        {stack.directory}/learner.log {stack.directory}/predictor.log")
+    click.echo("next: stream-ml send FILE, stream-ml score FILE; Ctrl-C stops", color=True)
