@@ -389,8 +389,8 @@ FUNCTIONS: Mapping[str, Function] = {
             "round",
             _one("x", Asked.NUMBER),
             Type.WHOLE,
-            "The nearest whole number; a half goes away from zero.",
-            (_category("round(x)", '{"x": 2.5}', "3"),),
+            "The nearest whole number; a half goes to the even one.",
+            (_category("round(x)", '{"x": 2.5}', "2"), _category("round(x)", '{"x": 3.5}', "4")),
         ),
         Function(
             "seconds",

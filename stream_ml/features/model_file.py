@@ -173,7 +173,7 @@ class _Reader:
         return Span(start, start + 1)
 
     def _place(self, key: tuple[str, ...]) -> Place:
-        """Return the place of *key*, or of the nearest thing that has one (an inline table has one for all)."""
+        """Return the place of *key*, or of the nearest thing that has one."""
         while key not in self.places and len(key) > 1:
             inside = next((place for path, place in self.places.items() if path[: len(key)] == key), None)
             if inside is not None:
