@@ -207,7 +207,7 @@ class _Proposer:
                 gains.append((gain, one, other))
         gains.sort(key=lambda found: -found[0])
         used: Counter[Path] = Counter()
-        chosen = []
+        chosen: list[Feature] = []
         for gain, one, other in gains:
             if max(used[one.path], used[other.path]) < CROSSES_A_FIELD and len(chosen) < MOST_CROSSES:
                 used.update((one.path, other.path))
