@@ -26,8 +26,9 @@ class Plan:
         """The bytes the plan was made of."""
     def explain(self, event: bytes) -> dict[str, Any]:
         """
-        Scan one event; return label, importance, timestamp, event_id, and features.
+        Scan one event; return label, importance, timestamp_us, event_id (hash), served, and features.
 
+        What the event does not bring is None (importance: 1.0); nothing need be there. One event alone.
         ``features`` is a list of (slot, value text, id, x). Raises ValueError with the reason code as
         first argument and the detail as second if the event is refused.
         """
@@ -42,11 +43,14 @@ class Scan:
     index: bytes  # uint32 (events,): index of the event in its record
     label: bytes  # float32 (events,), NaN where absent
     importance: bytes  # float32 (events,)
+    served: bytes  # float32 (events,), NaN where absent
     timestamp_us: bytes  # int64 (events,), minimum where absent
     event_id: bytes  # uint64 (events,), hash; 0 where absent
     offsets: bytes  # uint32 (events + 1,): features of event i are [offsets[i], offsets[i+1])
     ids: bytes  # uint64 (features,)
     values: bytes  # float32 (features,)
+    skipped: int  # unlabelled events, where the model says skip
+    empty: int  # tombstones and blank records
     refused: list[Refusal]
 
 class Refusal:

@@ -44,6 +44,24 @@ pub enum Reason {
     FutureTimestamp,
 }
 
+impl Reason {
+    /// As dead letters and scores spell it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Reason::InvalidJson => "invalid_json",
+            Reason::InvalidUtf8 => "invalid_utf8",
+            Reason::TooDeep => "too_deep",
+            Reason::TooLarge => "too_large",
+            Reason::WrongType => "wrong_type",
+            Reason::OutOfRange => "out_of_range",
+            Reason::NoLabel => "no_label",
+            Reason::NoEventId => "no_event_id",
+            Reason::NoTimestamp => "no_timestamp",
+            Reason::FutureTimestamp => "future_timestamp",
+        }
+    }
+}
+
 /// Reused from block to block: `clear` keeps the memory.
 #[derive(Default, Debug)]
 pub struct Block {

@@ -3,6 +3,9 @@
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
-fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    scanning::register(module)
 }
+
+/// `Plan`, `Scan`, `Refusal`, `checksum`.
+mod scanning;

@@ -1,0 +1,67 @@
+//! Feature ids, fingerprints and checksums: xxh3, whose specification is frozen. Golden for ever.
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed, xxh3_128};
+
+/// The id of `text` in the slot of this seed; 0 is kept free for empty places in the table.
+#[inline(always)]
+pub fn feature_id(text: &[u8], seed: u64) -> u64 {
+    not_zero(xxh3_64_with_seed(text, seed))
+}
+
+/// What duplicates are recognised by; 0 means "the event has none".
+pub fn event_id(text: &[u8]) -> u64 {
+    not_zero(xxh3_64(text))
+}
+
+#[inline(always)]
+fn not_zero(hash: u64) -> u64 {
+    if hash == 0 { 1 } else { hash }
+}
+
+/// 32 hex digits over the plan's bytes.
+pub fn fingerprint(plan: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(plan))
+}
+
+/// xxh3-64 over records, each preceded by its length (u32, little-endian; `u32::MAX` for a tombstone).
+pub fn checksum<'a>(records: impl Iterator<Item = Option<&'a [u8]>>) -> u64 {
+    let mut hash = Xxh3::new();
+    for record in records {
+        match record {
+            None => hash.update(&u32::MAX.to_le_bytes()),
+            Some(bytes) => {
+                hash.update(&(bytes.len() as u32).to_le_bytes());
+                hash.update(bytes);
+            }
+        }
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tombstone_and_an_empty_record_have_different_checksums() {
+        assert_ne!(
+            checksum([None].into_iter()),
+            checksum([Some(&b""[..])].into_iter())
+        );
+    }
+
+    #[test]
+    fn a_checksum_knows_where_one_record_ends_and_the_next_begins() {
+        let whole = checksum([Some(&b"ab"[..])].into_iter());
+        assert_ne!(
+            whole,
+            checksum([Some(&b"a"[..]), Some(&b"b"[..])].into_iter())
+        );
+    }
+
+    #[test]
+    fn the_same_text_has_another_id_under_another_seed() {
+        assert_ne!(feature_id(b"a", 1), feature_id(b"a", 2));
+        assert_eq!(feature_id(b"", 7), xxh3_64_with_seed(b"", 7));
+    }
+}

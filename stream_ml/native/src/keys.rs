@@ -1,0 +1,305 @@
+//! Which key stands at a place of an object: guessed from the events before, else looked up.
+//!
+//! Producers write the keys of every event in one order. Each key therefore remembers which one followed it
+//! last, and its whole text, quotes and colon included, is compared at once. Keys that the model does not
+//! use are remembered too, a bounded number of them. A guess only ever saves time: it never decides anything.
+
+use crate::hash::feature_id;
+
+/// Where the value of a key belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    pub field: Option<u16>,
+    /// The object to descend into: some fields' paths go on there.
+    pub node: Option<u16>,
+}
+
+/// Index of a remembered key; those below the number of nodes stand for "no key yet" in each object.
+pub type Key = u32;
+
+/// Keys that the model does not use and that are remembered all the same.
+const MAX_LEARNED: usize = 1024;
+const MAX_LEARNED_BYTES: usize = 64;
+/// Places tried for one key; more are only needed where somebody chose the keys to collide.
+const MAX_PROBES: usize = 16;
+
+#[derive(Clone, Debug)]
+struct Entry {
+    target: Target,
+    node: u16,
+    /// Bytes of the text with quotes and colon; 0 if it cannot be guessed, as its JSON needs escapes.
+    length: u32,
+    /// The first eight bytes and the last eight, under a mask where there are fewer.
+    head: u64,
+    tail: u64,
+    mask: u64,
+    follower: Key,
+    text: Box<[u8]>,
+}
+
+impl Entry {
+    fn new(node: u16, name: &[u8], target: Target) -> Entry {
+        let text = [b"\"", name, b"\":"].concat();
+        let plain = name
+            .iter()
+            .all(|byte| *byte >= 0x20 && !b"\"\\".contains(byte));
+        let mut padded = text.clone();
+        padded.resize(text.len().max(8), 0);
+        let head = load(&padded).unwrap_or(0);
+        let tail = load(&padded[padded.len() - 8..]).unwrap_or(0);
+        let mask = if text.len() < 8 {
+            (1 << (8 * text.len())) - 1
+        } else {
+            u64::MAX
+        };
+        let length = if plain { text.len() as u32 } else { 0 };
+        Entry {
+            target,
+            node,
+            length,
+            head,
+            tail,
+            mask,
+            follower: node.into(),
+            text: text.into(),
+        }
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.text[1..self.text.len() - 2]
+    }
+}
+
+#[inline(always)]
+fn load(bytes: &[u8]) -> Option<u64> {
+    bytes
+        .first_chunk::<8>()
+        .map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+#[derive(Clone, Debug)]
+pub struct Keys {
+    entries: Vec<Entry>,
+    /// Open addressing by hash of (node, name): key + 1, 0 is free.
+    places: Vec<u32>,
+    nodes: u32,
+    learned: usize,
+}
+
+impl Keys {
+    /// Know `names`: of each the object it is in, its name, and its target.
+    pub fn new(nodes: u16, names: &[(u16, String, Target)]) -> Keys {
+        let places = (2 * (names.len() + MAX_LEARNED)).next_power_of_two();
+        let mut keys = Keys {
+            entries: Vec::new(),
+            places: vec![0; places],
+            nodes: nodes.into(),
+            learned: 0,
+        };
+        for node in 0..nodes {
+            keys.entries.push(Entry::new(node, b"", Target::default()));
+        }
+        for (node, name, target) in names {
+            let place = keys.free_place(*node, name.as_bytes(), places);
+            keys.insert(
+                place.unwrap_or(0),
+                Entry::new(*node, name.as_bytes(), *target),
+            );
+        }
+        keys.expect_the_given_order();
+        keys
+    }
+
+    /// Before the first event: the names of each object in the order given, then nothing.
+    fn expect_the_given_order(&mut self) {
+        let mut last: Vec<Key> = (0..self.nodes).collect();
+        for key in self.nodes..self.entries.len() as Key {
+            let node = self.entries[key as usize].node;
+            let previous = std::mem::replace(&mut last[usize::from(node)], key);
+            self.entries[previous as usize].follower = key;
+            self.entries[key as usize].follower = node.into();
+        }
+    }
+
+    /// The key that most likely follows `previous`, if it is the one at `at`, and where its text ends.
+    #[inline(always)]
+    pub fn guess(&self, previous: Key, input: &[u8], at: usize) -> Option<(Key, usize)> {
+        let key = self.entries[previous as usize].follower;
+        let entry = &self.entries[key as usize];
+        let length = entry.length as usize;
+        let here = input.get(at..)?;
+        let same = if length <= 16 {
+            let tail = here.get(length.saturating_sub(8)..)?;
+            load(here)? & entry.mask == entry.head && load(tail)? & entry.mask == entry.tail
+        } else {
+            here.starts_with(&entry.text)
+        };
+        (same && length != 0).then_some((key, at + length))
+    }
+
+    #[inline(always)]
+    pub fn target(&self, key: Key) -> Target {
+        self.entries[key as usize].target
+    }
+
+    /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
+    pub fn find(&mut self, node: u16, previous: Key, name: &[u8], learn: bool) -> Option<Key> {
+        let key = self
+            .look_up(node, name)
+            .or_else(|| if learn { self.learn(node, name) } else { None })?;
+        self.entries[previous as usize].follower = key;
+        Some(key)
+    }
+
+    fn look_up(&self, node: u16, name: &[u8]) -> Option<Key> {
+        let mut place = self.home(node, name);
+        loop {
+            let key = self.places[place].checked_sub(1)?;
+            let entry = &self.entries[key as usize];
+            if entry.node == node && entry.name() == name {
+                return Some(key);
+            }
+            place = (place + 1) & (self.places.len() - 1);
+        }
+    }
+
+    /// Remember a key that the model does not use; texts that would need escapes or UTF-8 checks are not worth it.
+    fn learn(&mut self, node: u16, name: &[u8]) -> Option<Key> {
+        let worth =
+            self.learned < MAX_LEARNED && name.len() <= MAX_LEARNED_BYTES && name.is_ascii();
+        let place = if worth {
+            self.free_place(node, name, MAX_PROBES)?
+        } else {
+            return None;
+        };
+        self.learned += 1;
+        self.insert(place, Entry::new(node, name, Target::default()));
+        Some(self.entries.len() as Key - 1)
+    }
+
+    fn insert(&mut self, place: usize, entry: Entry) {
+        self.entries.push(entry);
+        self.places[place] = self.entries.len() as u32;
+    }
+
+    fn free_place(&self, node: u16, name: &[u8], probes: usize) -> Option<usize> {
+        let home = self.home(node, name);
+        (0..probes)
+            .map(|step| (home + step) & (self.places.len() - 1))
+            .find(|place| self.places[*place] == 0)
+    }
+
+    fn home(&self, node: u16, name: &[u8]) -> usize {
+        feature_id(name, node.into()) as usize & (self.places.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(field: u16) -> Target {
+        Target {
+            field: Some(field),
+            node: None,
+        }
+    }
+
+    fn keys(names: &[&str]) -> Keys {
+        let names: Vec<_> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, at)| (0, name.to_string(), field(at)))
+            .collect();
+        Keys::new(1, &names)
+    }
+
+    fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
+        let padded = format!("{input}                ");
+        keys.guess(previous, padded.as_bytes(), 0)
+            .map(|(key, end)| (keys.target(key), end))
+    }
+
+    #[test]
+    fn keys_of_any_length_are_guessed_whole() {
+        for length in 0..40 {
+            let name = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqr"[..length].to_string();
+            let keys = keys(&[&name]);
+            assert_eq!(
+                guessed(&keys, 0, &format!("\"{name}\":1")),
+                Some((field(0), length + 3))
+            );
+            assert_eq!(guessed(&keys, 0, &format!("\"{name}x\":1")), None);
+            assert_eq!(guessed(&keys, 0, &format!("\"{name}\" :1")), None);
+            if length > 0 {
+                assert_eq!(guessed(&keys, 0, &format!("\"{}?\":1", &name[1..])), None);
+                assert_eq!(guessed(&keys, 0, &format!("\"?{}\":1", &name[1..])), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_follower_is_guessed() {
+        let mut keys = keys(&["a", "b", "c"]);
+        assert_eq!(guessed(&keys, 0, "\"c\":"), None);
+        let c = keys.find(0, 0, b"c", true).unwrap();
+        assert_eq!(guessed(&keys, 0, "\"c\":"), Some((field(2), 4)));
+        let a = keys.find(0, c, b"a", true).unwrap();
+        assert_eq!(guessed(&keys, c, "\"a\":"), Some((field(0), 4)));
+        assert_eq!(keys.target(a), field(0));
+    }
+
+    #[test]
+    fn a_name_that_needs_escapes_is_never_guessed() {
+        let mut keys = keys(&["a\"b", "c\\d", "e\nf"]);
+        assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
+        let key = keys.find(0, 0, b"a\"b", true).unwrap();
+        assert_eq!(keys.target(key), field(0));
+        assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
+    }
+
+    #[test]
+    fn one_name_in_two_objects_is_two_keys() {
+        let names = [
+            (0, "id".to_string(), field(0)),
+            (1, "id".to_string(), field(1)),
+        ];
+        let mut keys = Keys::new(2, &names);
+        let outer = keys.find(0, 0, b"id", false).unwrap();
+        let inner = keys.find(1, 1, b"id", false).unwrap();
+        assert_eq!(
+            (keys.target(outer), keys.target(inner)),
+            (field(0), field(1))
+        );
+        assert_eq!(guessed(&keys, outer, "\"id\":"), None);
+    }
+
+    #[test]
+    fn a_bounded_number_of_unused_keys_is_remembered() {
+        let mut keys = keys(&["a"]);
+        for at in 0..10_000 {
+            keys.find(0, 0, format!("unused{at}").as_bytes(), true);
+        }
+        assert_eq!(
+            keys.find(0, 0, b"unused0", true)
+                .map(|key| keys.target(key)),
+            Some(Target::default())
+        );
+        assert_eq!(keys.find(0, 0, b"one more", true), None);
+        assert!(keys.entries.len() <= MAX_LEARNED + 2);
+        assert_eq!(
+            keys.find(0, 0, b"a", true).map(|key| keys.target(key)),
+            Some(field(0))
+        );
+    }
+
+    #[test]
+    fn long_and_wide_names_are_not_remembered_but_found() {
+        let long = "x".repeat(100);
+        let mut keys = keys(&[&long, "é"]);
+        assert!(keys.find(0, 0, long.as_bytes(), true).is_some());
+        assert!(keys.find(0, 0, "é".as_bytes(), true).is_some());
+        assert!(keys.find(0, 0, "y".repeat(100).as_bytes(), true).is_none());
+        assert!(keys.find(0, 0, "ü".as_bytes(), true).is_none());
+    }
+}

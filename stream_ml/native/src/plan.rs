@@ -1,0 +1,396 @@
+//! The compiled feature plan: what every event of a variant is scanned by, in learning and in scoring.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::compile::compile;
+use crate::expr::{Expression, Number, Time};
+use crate::hash::{feature_id, fingerprint};
+use crate::keys::{Keys, Target};
+use crate::math::MATH_VERSION;
+use crate::options::LearnerOptions;
+use crate::set::Set;
+use crate::text::Text;
+
+/// Format of the plan's JSON that this release reads.
+const FORMAT: u32 = 1;
+const MAX_SLOTS: usize = 65_535;
+const MAX_FIELDS: usize = 65_535;
+const MAX_PATH: usize = 32;
+
+/// A plan that this release cannot run; the message says where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanError(String);
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "not a plan this release can run: {}", self.0)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LearnAfter {
+    Event,
+    Record,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlabelled {
+    Refuse,
+    Skip,
+}
+
+/// What learning does with events, besides the arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EventOptions {
+    pub learn_after: LearnAfter,
+    pub unlabelled: Unlabelled,
+    /// How far event time may lie after the record's own time.
+    pub max_skew_us: i64,
+    /// Accepted events of a partition among which a repeated id is a duplicate.
+    pub duplicate_window: u64,
+    /// Learned events an evaluation spans.
+    pub evaluate_every: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotKind {
+    Category,
+    Number,
+    Set,
+}
+
+#[derive(Clone, Debug)]
+pub struct SlotInfo {
+    pub name: String,
+    pub kind: SlotKind,
+    /// Of every feature id of the slot.
+    pub seed: u64,
+}
+
+/// How a slot's features are computed; the two bare ones hash straight from the input.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    BareText(u16),
+    /// With the slot's only id.
+    BareNumber(u16, u64),
+    Category(Text),
+    Number(Number, u64),
+    Set(Set),
+}
+
+/// What of an event is no feature.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    pub label: Number,
+    pub event_id: Option<Text>,
+    pub timestamp: Option<Time>,
+    pub importance: Option<Number>,
+    pub served: Option<Number>,
+}
+
+/// Immutable; shared by all scanners of a variant.
+#[derive(Debug)]
+pub struct Plan {
+    source: Vec<u8>,
+    fingerprint: String,
+    name: String,
+    learner: LearnerOptions,
+    events: EventOptions,
+    slots: Vec<SlotInfo>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) roles: Roles,
+    /// Paths of the fields, with points.
+    pub(crate) field_names: Vec<String>,
+    pub(crate) keys: Keys,
+    /// Of each object that paths lead through: all fields below it.
+    pub(crate) fields_below: Vec<Vec<u16>>,
+}
+
+/// The plan's JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    #[serde(rename = "format")]
+    _format: u32,
+    #[serde(rename = "math")]
+    _math: u32,
+    name: String,
+    fields: Vec<Vec<String>>,
+    event_id: Option<Value>,
+    timestamp: Option<Value>,
+    label: Value,
+    importance: Option<Value>,
+    served: Option<Value>,
+    learn_after: LearnAfter,
+    unlabelled: Unlabelled,
+    max_skew_seconds: f64,
+    duplicate_window: u64,
+    evaluate_every: u64,
+    slots: Vec<SlotSource>,
+    learner: LearnerOptions,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlotSource {
+    name: String,
+    kind: SlotKind,
+    seed: String,
+    expr: Value,
+}
+
+/// The versions alone, read first: another format may differ in everything else.
+#[derive(Deserialize)]
+struct Versions {
+    format: u32,
+    math: u32,
+}
+
+impl Plan {
+    pub fn parse(source: &[u8]) -> Result<Plan, PlanError> {
+        Plan::build(source).map_err(PlanError)
+    }
+
+    fn build(bytes: &[u8]) -> Result<Plan, String> {
+        let versions: Versions =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if (versions.format, versions.math) != (FORMAT, MATH_VERSION) {
+            let Versions { format, math } = versions;
+            return Err(format!(
+                "format {format}, math {math}; this release has {FORMAT}, {MATH_VERSION}"
+            ));
+        }
+        let source: Source = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        check_sizes(&source)?;
+        check_learner(&source.learner)?;
+        let (keys, fields_below) = paths(&source.fields)?;
+        let mut slots = Vec::new();
+        let mut rules = Vec::new();
+        for slot in &source.slots {
+            let (info, rule) = compile_slot(slot, source.fields.len())?;
+            slots.push(info);
+            rules.push(rule);
+        }
+        Ok(Plan {
+            source: bytes.to_vec(),
+            fingerprint: fingerprint(bytes),
+            roles: compile_roles(&source)?,
+            field_names: source.fields.iter().map(|path| path.join(".")).collect(),
+            events: EventOptions {
+                learn_after: source.learn_after,
+                unlabelled: source.unlabelled,
+                max_skew_us: (source.max_skew_seconds * 1e6) as i64,
+                duplicate_window: source.duplicate_window,
+                evaluate_every: source.evaluate_every,
+            },
+            name: source.name,
+            learner: source.learner,
+            slots,
+            rules,
+            keys,
+            fields_below,
+        })
+    }
+
+    /// xxh3-128 of the plan's bytes, 32 hex digits.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The bytes the plan was made of.
+    pub fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn learner(&self) -> &LearnerOptions {
+        &self.learner
+    }
+
+    pub fn events(&self) -> &EventOptions {
+        &self.events
+    }
+
+    /// In the order of the model file, which is the order of features in a block.
+    pub fn slots(&self) -> &[SlotInfo] {
+        &self.slots
+    }
+}
+
+fn check_sizes(source: &Source) -> Result<(), String> {
+    if source.slots.len() > MAX_SLOTS {
+        return Err(format!("{} slots; {MAX_SLOTS} at most", source.slots.len()));
+    }
+    if source.fields.len() > MAX_FIELDS {
+        return Err(format!(
+            "{} fields; {MAX_FIELDS} at most",
+            source.fields.len()
+        ));
+    }
+    if !(0.0..=1e12).contains(&source.max_skew_seconds) {
+        return Err(format!("max_skew_seconds {}", source.max_skew_seconds));
+    }
+    if source.evaluate_every == 0 {
+        return Err("evaluate_every 0".into());
+    }
+    Ok(())
+}
+
+fn check_learner(learner: &LearnerOptions) -> Result<(), String> {
+    let positive = |value: f32| value.is_finite() && value > 0.0;
+    let not_negative = |value: f32| value.is_finite() && value >= 0.0;
+    if !positive(learner.alpha)
+        || ![learner.beta, learner.l1, learner.l2]
+            .into_iter()
+            .all(not_negative)
+    {
+        return Err("learner: alpha must be above 0, beta, l1 and l2 not below".into());
+    }
+    Ok(())
+}
+
+fn compile_slot(slot: &SlotSource, fields: usize) -> Result<(SlotInfo, Rule), String> {
+    let named = |message: String| format!("slot {:?}: {message}", slot.name);
+    let hex = slot.seed.len() == 16 && slot.seed.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let seed = u64::from_str_radix(&slot.seed, 16).ok().filter(|_| hex);
+    let seed = seed.ok_or_else(|| named(format!("seed {:?} is not 16 hex digits", slot.seed)))?;
+    let expression = compile(&slot.expr, fields).map_err(named)?;
+    let wrong = |other: Expression| {
+        named(format!(
+            "a {} where a {:?} is asked",
+            other.type_name(),
+            slot.kind
+        ))
+    };
+    let rule = match (slot.kind, expression) {
+        (SlotKind::Category, Expression::Text(Text::Field(field))) => Rule::BareText(field),
+        // A cross is a set of one, as long as no part of it is a larger set.
+        (SlotKind::Category | SlotKind::Set, Expression::Set(set)) => Rule::Set(set),
+        (SlotKind::Category, other) => Rule::Category(other.into_category().map_err(wrong)?),
+        (SlotKind::Number, Expression::Number(Number::Field(field))) => {
+            Rule::BareNumber(field, feature_id(b"", seed))
+        }
+        (SlotKind::Number, Expression::Number(number)) => {
+            Rule::Number(number, feature_id(b"", seed))
+        }
+        (SlotKind::Number | SlotKind::Set, other) => return Err(wrong(other)),
+    };
+    Ok((
+        SlotInfo {
+            name: slot.name.clone(),
+            kind: slot.kind,
+            seed,
+        },
+        rule,
+    ))
+}
+
+fn compile_roles(source: &Source) -> Result<Roles, String> {
+    let fields = source.fields.len();
+    let number = |role: &str, expr: &Value| match compile(expr, fields)
+        .map_err(|error| format!("{role}: {error}"))?
+    {
+        Expression::Number(number) => Ok(number),
+        Expression::Bool(bool) => Ok(Number::OfBool(bool.into())),
+        other => Err(format!(
+            "{role}: a {} where a number is asked",
+            other.type_name()
+        )),
+    };
+    let time = |expr: &Value| match compile(expr, fields)
+        .map_err(|error| format!("timestamp: {error}"))?
+    {
+        Expression::Time(time) => Ok(time),
+        other => Err(format!(
+            "timestamp: a {} where a time is asked",
+            other.type_name()
+        )),
+    };
+    let category = |expr: &Value| {
+        let expression = compile(expr, fields).map_err(|error| format!("event_id: {error}"))?;
+        expression
+            .into_category()
+            .map_err(|other| format!("event_id: a {} where a text is asked", other.type_name()))
+    };
+    Ok(Roles {
+        label: number("label", &source.label)?,
+        event_id: source.event_id.as_ref().map(category).transpose()?,
+        timestamp: source.timestamp.as_ref().map(time).transpose()?,
+        importance: source
+            .importance
+            .as_ref()
+            .map(|expr| number("importance", expr))
+            .transpose()?,
+        served: source
+            .served
+            .as_ref()
+            .map(|expr| number("served", expr))
+            .transpose()?,
+    })
+}
+
+/// The keys that lead to the fields, and the fields below each object on the way.
+fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), String> {
+    let mut below = vec![Vec::new()];
+    let mut order: Vec<(u16, String)> = Vec::new();
+    let mut targets: BTreeMap<(u16, String), Target> = BTreeMap::new();
+    for (field, path) in (0..).zip(fields) {
+        let Some((last, parents)) = path.split_last() else {
+            return Err(format!("field {field} has no path"));
+        };
+        if path.len() >= MAX_PATH {
+            return Err(format!("field {field} is deeper than {MAX_PATH}"));
+        }
+        let mut node = 0u16;
+        below[0].push(field);
+        for parent in parents {
+            let target = enter(&mut targets, &mut order, node, parent);
+            node = match target.node {
+                Some(child) => child,
+                None => *target.node.insert(new_node(&mut below)?),
+            };
+            below[usize::from(node)].push(field);
+        }
+        let target = enter(&mut targets, &mut order, node, last);
+        if target.field.replace(field).is_some() {
+            return Err(format!("field {field} repeats a path"));
+        }
+    }
+    let names: Vec<_> = order
+        .into_iter()
+        .map(|key| (key.0, key.1.clone(), targets[&key]))
+        .collect();
+    Ok((Keys::new(below.len() as u16, &names), below))
+}
+
+fn enter<'a>(
+    targets: &'a mut BTreeMap<(u16, String), Target>,
+    order: &mut Vec<(u16, String)>,
+    node: u16,
+    name: &str,
+) -> &'a mut Target {
+    let key = (node, name.to_string());
+    targets.entry(key.clone()).or_insert_with(|| {
+        order.push(key);
+        Target::default()
+    })
+}
+
+fn new_node(below: &mut Vec<Vec<u16>>) -> Result<u16, String> {
+    let node = u16::try_from(below.len())
+        .map_err(|_| "too many objects on the fields' paths".to_string())?;
+    below.push(Vec::new());
+    Ok(node)
+}
