@@ -1,8 +1,8 @@
 """
 Settings: one typed model a service, from a TOML file and the environment; unknown keys are errors.
 
-``STREAM_ML_<KEY>`` overrides a key of the file; a key of a table is written ``STREAM_ML_<TABLE>__<KEY>``. For
-librdkafka's properties, whose names have points, ``STREAM_ML_KAFKA__SASL_PASSWORD`` is ``sasl.password``.
+``STREAM_ML_<KEY>`` overrides a key of the file. librdkafka's properties have names with points:
+``STREAM_ML_KAFKA_SASL_PASSWORD`` is ``sasl.password``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from stream_ml.errors import ConfigError
+from stream_ml.runtime import kafka_properties
 from stream_ml.runtime.logging import LogFormat
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class ServiceSettings(BaseModel):
         path = data.get("kafka_file")
         if not path:
             return data
-        return {**data, "kafka": {**read_properties(Path(path)), **data.get("kafka", {})}}
+        return {**data, "kafka": {**kafka_properties.from_file(Path(path)), **data.get("kafka", {})}}
 
     @model_validator(mode="after")
     def _needs_brokers(self) -> Self:
@@ -83,7 +84,12 @@ class LearnerSettings(ServiceSettings):
 
     model_file: Path = Field(description="The model to learn (TOML).")
     events_topic: str = Field(default="events", description="The topic with the events; it must exist.")
-    batch_max_records: int = Field(default=5_000, ge=1, description="Most records of one step.")
+    batch_max_records: int = Field(default=10_000, ge=1, description="Most records of one step.")
+    step_interval_seconds: float = Field(
+        default=0.02,
+        ge=0,
+        description="Shortest time between two steps that are not full; bounds the journal's growth.",
+    )
     poll_wait_seconds: float = Field(
         default=0.01, gt=0, description="Longest wait for a record before the loop looks after other things."
     )
@@ -178,22 +184,6 @@ def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_properties(path: Path) -> dict[str, str]:
-    """Return the properties of a file: ``name=value`` lines, ``#`` comments."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    properties = {}
-    for number, line in enumerate(lines, 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            name, equals, value = line.partition("=")
-            if not equals:
-                raise ConfigError(f"{path}:{number}: not a property; write name=value")
-            properties[name.strip()] = value.strip()
-    return properties
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
@@ -204,16 +194,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _override(values: dict[str, Any], kind: type[ServiceSettings], name: str, text: str) -> None:
-    key, is_table, inner = name.removeprefix(PREFIX).lower().partition("__")
-    if key not in kind.model_fields:
-        # Services share an environment: what another one knows is not a misspelling.
-        if _KUBERNETES.match(name) or any(key in other.model_fields for other in _ALL):
-            return
-        raise ConfigError(f"environment variable {name}: unknown setting{_suggest(key, kind)}")
-    if is_table:
-        values[key] = {**values.get(key, {}), inner.replace("_", "."): text}
-    else:
+    key = name.removeprefix(PREFIX).lower()
+    if key in kind.model_fields:
         values[key] = _parse(text)
+    elif property_ := kafka_properties.from_environment({name: text}):
+        values["kafka"] = {**values.get("kafka", {}), **property_}
+    # Services share an environment: what another one knows is not a misspelling.
+    elif not _KUBERNETES.match(name) and not any(key in other.model_fields for other in _ALL):
+        raise ConfigError(f"environment variable {name}: unknown setting{_suggest(key, kind)}")
 
 
 def _parse(text: str) -> Any:

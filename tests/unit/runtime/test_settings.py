@@ -83,7 +83,7 @@ def test_librdkafka_properties_come_from_a_file_the_table_and_the_environment_in
     settings = learner(
         tmp_path,
         f'kafka_file = "{properties}"\n[kafka]\n"bootstrap.servers" = "table:1"\n"sasl.username" = "table"\n',
-        STREAM_ML_KAFKA__SASL_USERNAME="environment",
+        STREAM_ML_KAFKA_SASL_USERNAME="environment",
     )
     assert settings.kafka == {
         "sasl.mechanism": "PLAIN",
@@ -118,7 +118,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_effective_settings_are_logged_without_secrets(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = learner(tmp_path, "", STREAM_ML_KAFKA__SASL_PASSWORD="hunter2")
+    settings = learner(tmp_path, "", STREAM_ML_KAFKA_SASL_PASSWORD="hunter2")
     with caplog.at_level(logging.INFO):
         log_effective(settings)
     logged: dict[str, Any] = caplog.records[0].__dict__["settings"]
