@@ -1,0 +1,219 @@
+"""A client of the predictors: typed, pooled, thread-safe, and patient with those that are away or busy."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from stream_ml.errors import ConfigError
+from stream_ml.runtime.clock import Clock, SystemClock
+from stream_ml.serving.connections import Connection, ConnectionLost, Pool
+from stream_ml.serving.idl import predictor
+from stream_ml.serving.results import (
+    ModelStatus,
+    Overloaded,
+    PredictorUnavailable,
+    Scores,
+    Status,
+    models_of,
+    scores_of,
+    status_of,
+)
+
+_FIRST_REST_SECONDS = 0.02
+_LONGEST_REST_SECONDS = 0.5
+# What an overloaded predictor may ask for; a broken one must not silence a client for ever.
+_LONGEST_ASKED_REST_SECONDS = 5.0
+
+
+class _Peer:
+    """One predictor, and until when it is left alone."""
+
+    def __init__(self, address: str, pool_size: int) -> None:
+        host, colon, port = address.rpartition(":")
+        if not colon or not port.isdigit():
+            raise ConfigError(f"predictor address {address!r}: write host:port")
+        self.pool = Pool(host.strip("[]"), int(port), pool_size)
+        self.address = address
+        self.rests_until = 0.0
+        self.losses = 0
+        self.problem: PredictorUnavailable | None = None
+
+
+class PredictorClient:
+    """
+    Scores events at any of several predictors; calls may come from any thread.
+
+    A call goes to the predictors in turn. One that cannot be reached, is overloaded, has no model yet or too
+    old weights is left alone for a while (as long as it asks; else twice as long each time, with jitter), and
+    the call goes to the next, until *timeout_seconds* are over.
+
+        with PredictorClient(["10.0.0.1:9090", "10.0.0.2:9090"]) as client:
+            response = client.score([{"household_id": 7, "product_id": 3}], contributions=True)
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        timeout_seconds: float = 1.0,
+        attempt_timeout_seconds: float | None = None,
+        pool_size: int = 8,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        randomness: random.Random | None = None,
+    ) -> None:
+        """
+        Connect lazily: nothing is opened before the first call.
+
+        Args:
+            addresses: ``host:port`` of each predictor.
+            timeout_seconds: of a whole call, retries and waiting included.
+            attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, so that one
+                that hangs leaves time to ask the others.
+            pool_size: idle connections kept to each predictor.
+        """
+        if not addresses:
+            raise ConfigError("a client needs the address of at least one predictor")
+        self._peers = [_Peer(address, pool_size) for address in addresses]
+        self._timeout_seconds = timeout_seconds
+        self._attempt_seconds = attempt_timeout_seconds or timeout_seconds / len(addresses)
+        self._turn = itertools.count()
+        self._clock, self._sleep = clock or SystemClock(), sleep
+        self._random = randomness or random.Random()
+
+    def score(
+        self,
+        events: Sequence[bytes | str | dict[str, Any]],
+        *,
+        model: str | None = None,
+        uncertainty: bool = False,
+        contributions: bool = False,
+        max_weights_age_seconds: float | None = None,
+        correlation_id: str | None = None,
+    ) -> Scores:
+        """
+        Return one score an event, in order; a bad event fails alone, in its own ``error``.
+
+        Args:
+            events: each one JSON object as a producer would push it, encoded or not.
+            model: may be left out where the predictors serve one.
+            max_weights_age_seconds: refuse scores from weights learned longer ago than this.
+
+        Raises:
+            PredictorUnavailable: nobody could answer in time (its subclasses say why); safe to retry.
+            PredictorError: nobody ever will: an unknown model, a limit, another service.
+        """
+        options = predictor.ScoreOptions(
+            model=model,
+            uncertainty=uncertainty,
+            contributions=contributions,
+            max_weights_age_seconds=max_weights_age_seconds,
+            correlation_id=correlation_id,
+        )
+        return scores_of(self._call("score", ([_encoded(event) for event in events], options)))
+
+    def status(self) -> Status:
+        """Return what one of the predictors is doing; raises as `score` does."""
+        return status_of(self._call("status", ()))
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """Return the models that one of the predictors serves or waits for; raises as `score` does."""
+        return models_of(self._call("models", ()))
+
+    def close(self) -> None:
+        """Hang up; idempotent. A later call connects again."""
+        for peer in self._peers:
+            peer.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, function: str, arguments: tuple[Any, ...]) -> Any:
+        deadline = self._clock.monotonic() + self._timeout_seconds
+        turn = next(self._turn)
+        while True:
+            peer = self._next_peer(turn)
+            self._wait_for(peer, deadline)
+            left = deadline - self._clock.monotonic()
+            try:
+                answer = self._ask(peer, function, arguments, min(left, self._attempt_seconds))
+            except PredictorUnavailable as error:
+                self._let_rest(peer, error)
+                turn += 1
+            else:
+                peer.losses, peer.problem = 0, None
+                return answer
+
+    def _wait_for(self, peer: _Peer, deadline: float) -> None:
+        """Sleep until *peer* need not rest any more; raise why it rests if that would be after *deadline*."""
+        now = self._clock.monotonic()
+        if max(peer.rests_until, now) >= deadline:
+            raise peer.problem or PredictorUnavailable(f"no answer within {self._timeout_seconds} s")
+        if peer.rests_until > now:
+            self._sleep(peer.rests_until - now)
+
+    def _next_peer(self, turn: int) -> _Peer:
+        """Return the predictor whose turn it is, or the first after it that need not rest, or rests least."""
+        now, count = self._clock.monotonic(), len(self._peers)
+        in_order = [self._peers[(turn + at) % count] for at in range(count)]
+        return min(in_order, key=lambda peer: max(peer.rests_until - now, 0.0))
+
+    def _ask(self, peer: _Peer, function: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+        """Ask one predictor; a kept connection that turns out dead is no fault of it: ask again on a new one."""
+        kept = peer.pool.take()
+        began = self._clock.monotonic()
+        if kept is not None:
+            try:
+                return self._on(kept, peer.pool, function, arguments, seconds)
+            except ConnectionLost:
+                # Those beside it are as old: a predictor that was restarted has closed them all.
+                peer.pool.close()
+                seconds -= self._clock.monotonic() - began
+        try:
+            if seconds <= 0:
+                raise ConnectionLost("no answer in time")
+            fresh = peer.pool.open(seconds)
+            return self._on(fresh, peer.pool, function, arguments, seconds)
+        except ConnectionLost as error:
+            raise PredictorUnavailable(f"predictor {peer.address}: {error}") from error
+
+    def _on(
+        self, connection: Connection, pool: Pool, function: str, arguments: tuple[Any, ...], seconds: float
+    ) -> Any:
+        try:
+            answer = connection.call(function, arguments, seconds)
+        except PredictorUnavailable:
+            pool.give_back(connection)  # a whole answer, if not the one hoped for
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        pool.give_back(connection)
+        return answer
+
+    def _let_rest(self, peer: _Peer, error: PredictorUnavailable) -> None:
+        seconds = min(_FIRST_REST_SECONDS * 2.0 ** min(peer.losses, 10), _LONGEST_REST_SECONDS)
+        if isinstance(error, Overloaded):
+            seconds = max(seconds, min(error.retry_after_seconds, _LONGEST_ASKED_REST_SECONDS))
+        # Jitter: clients that were turned away together should not come back together.
+        seconds *= self._random.uniform(1.0, 1.5)
+        peer.losses, peer.problem = peer.losses + 1, error
+        peer.rests_until = self._clock.monotonic() + seconds
+
+
+def _encoded(event: bytes | str | dict[str, Any]) -> bytes:
+    if isinstance(event, bytes):
+        return event
+    return event.encode() if isinstance(event, str) else orjson.dumps(event)
