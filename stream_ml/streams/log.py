@@ -76,6 +76,7 @@ class Fetch:
         values: None for a tombstone.
         timestamps_ms: the records' own timestamps, milliseconds since 1970.
         leader_epoch: of the last record; -1 where unknown.
+        headers: None where the reader was not asked for them.
     """
 
     partition: int
@@ -86,6 +87,7 @@ class Fetch:
     values: list[bytes | None]
     timestamps_ms: list[int]
     leader_epoch: int = -1
+    headers: list[Mapping[str, bytes]] | None = None
 
 
 class Reader(Protocol):
@@ -153,8 +155,21 @@ class Writer(Protocol):
 class Log(Protocol):
     """A partitioned, ordered, append-only log: Kafka, the embedded broker, or memory."""
 
+    @property
+    def retained_bytes(self) -> int | None:
+        """
+        Bytes of a partition after which its oldest records are dropped in silence.
+
+        None where only the topic's own retention drops any.
+        """
+
     def ensure_topic(
-        self, name: str, partitions: int, *, retention_seconds: float | None = None, settings: Mapping[str, str] | None = None
+        self,
+        name: str,
+        partitions: int,
+        *,
+        retention_seconds: float | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Topic:
         """
         Create the topic unless it exists; return it as it is.
@@ -170,14 +185,20 @@ class Log(Protocol):
     def bounds(self, topic: str, partition: int) -> Bounds:
         """Return what the partition holds now."""
 
-    def reader(self, topic: str, starts: Mapping[int, int], *, keys: bool = False) -> Reader:
+    def reader(
+        self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
+    ) -> Reader:
         """Return a reader that begins at *starts* (partition → offset), with no consumer group."""
 
     def writer(self) -> Writer:
         """Return a new writer."""
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        """Commit *offsets* as advice to lag tools; never decides where anything resumes. Never raises on an absent broker."""
+        """
+        Commit *offsets* as advice to lag tools; never decides where anything resumes.
+
+        Never raises on an absent broker.
+        """
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the advice; partitions without any are absent."""

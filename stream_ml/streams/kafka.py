@@ -1,0 +1,245 @@
+"""The log on Kafka: topics, bounds, advice; reader and writer have files of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from functools import cached_property
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from stream_ml.errors import ConfigError
+from stream_ml.streams.kafka_errors import Background, logger, translate
+from stream_ml.streams.kafka_reader import KafkaReader
+from stream_ml.streams.kafka_settings import admin_settings, reader_settings, writer_settings
+from stream_ml.streams.kafka_writer import KafkaWriter
+from stream_ml.streams.log import Bounds, LogUnavailable, Topic
+
+_Answer = TypeVar("_Answer")
+
+# Advice that a broker has not answered; more is not sent, the newest will do later.
+_MAX_OPEN_ADVICE = 4
+
+_UNKNOWN_PLACE = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
+
+# The embedded broker (see embedded.py) as other processes meet it.
+_EMBEDDED_CLUSTER = "mockCluster"
+_EMBEDDED_PARTITIONS = 4  # of a topic that it creates by itself
+_EMBEDDED_RETAINED_BYTES = 5 * 1024 * 1024
+# It wakes a waiting fetch only when the fetch's own time is over.
+_EMBEDDED_READER = {"fetch.wait.max.ms": "10"}
+
+
+class KafkaLog:
+    """The port's log on a Kafka cluster, or on the embedded broker of another process."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        *,
+        request_seconds: float = 10.0,
+        unavailable_after_seconds: float = 60.0,
+    ) -> None:
+        """
+        Build the clients; nothing is connected yet.
+
+        Args:
+            settings: of the client, see ``kafka_settings.client_settings``.
+            request_seconds: after which a request that nobody answered is ``LogUnavailable``.
+            unavailable_after_seconds: how long a reader waits for brokers that are away before it says so.
+
+        Raises:
+            ConfigError: a setting that the client does not know, or that is not for changing.
+        """
+        self._settings = dict(settings)
+        self._request_seconds = request_seconds
+        self._unavailable_after_seconds = unavailable_after_seconds
+        self._background = Background()
+        self._advice: list[Future[Any]] = []
+        reports = {"error_cb": self._background}
+        try:
+            self._admin = AdminClient({**admin_settings(settings), **reports}, logger=logger)
+            self._consumer = Consumer({**reader_settings(settings), **reports}, logger=logger)
+        except KafkaException as error:
+            raise ConfigError(f"Kafka settings: {error.args[0].str()}") from error
+
+    @cached_property
+    def retained_bytes(self) -> int | None:
+        return _EMBEDDED_RETAINED_BYTES if self._embedded else None
+
+    def ensure_topic(
+        self,
+        name: str,
+        partitions: int,
+        *,
+        retention_seconds: float | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Topic:
+        found = self.topic(name)
+        if found is not None:
+            return found
+        if self._embedded:
+            self._create_embedded(name, partitions)
+        else:
+            retention_ms = -1 if retention_seconds is None else int(retention_seconds * 1000)
+            self._create(name, partitions, {"retention.ms": str(retention_ms), **(settings or {})})
+        return self._await_topic(name)
+
+    def topic(self, name: str) -> Topic | None:
+        partitions = self._partitions(name)
+        if partitions == 0:
+            return None
+        return Topic(name, self._topic_id(name), partitions, self._is_compacted(name))
+
+    def bounds(self, topic: str, partition: int) -> Bounds:
+        place = TopicPartition(topic, partition)
+        end = time.monotonic() + self._request_seconds
+        while True:
+            try:
+                return Bounds(*self._consumer.get_watermark_offsets(place, timeout=self._request_seconds))
+            except KafkaException as error:
+                self._consider(error, f"asking for the bounds of {topic}[{partition}]", place, end)
+
+    def reader(
+        self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
+    ) -> KafkaReader:
+        defaults = _EMBEDDED_READER if self._embedded else {}
+        return KafkaReader(
+            reader_settings({**defaults, **self._settings}),
+            topic,
+            starts,
+            keys=keys,
+            headers=headers,
+            bounds=self.bounds,
+            unavailable_after_seconds=self._unavailable_after_seconds,
+        )
+
+    def writer(self) -> KafkaWriter:
+        return KafkaWriter(writer_settings(self._settings))
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        self._advice = [future for future in self._advice if not future.done()]
+        if len(self._advice) >= _MAX_OPEN_ADVICE or not offsets:
+            return
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        futures = self._admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+        for future in futures.values():
+            future.add_done_callback(_log_refused_advice)
+            self._advice.append(future)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        places = [TopicPartition(topic, partition) for partition in range(self._partitions(topic))]
+        if not places:
+            return {}
+        futures = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, places)], request_timeout=self._request_seconds
+        )
+        answer = self._ask(f"asking for the offsets of {group}", futures[group].result)
+        return {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
+
+    def close(self) -> None:
+        wait(self._advice, timeout=self._request_seconds)
+        self._consumer.close()
+
+    @cached_property
+    def _embedded(self) -> bool:
+        description = self._ask(
+            "connecting", lambda: self._admin.list_topics(topic="", timeout=self._request_seconds)
+        )
+        return str(description.cluster_id).startswith(_EMBEDDED_CLUSTER)
+
+    def _ask(self, doing: str, request: Callable[[], _Answer]) -> _Answer:
+        try:
+            return request()
+        except KafkaException as error:
+            raise translate(error.args[0], doing, self._background) from error
+        finally:
+            self._admin.poll(0)  # hands out what the client wants to report
+            self._consumer.poll(0)
+
+    def _consider(self, error: KafkaException, doing: str, place: TopicPartition, end: float) -> None:
+        """Return if a new partition may only be unknown to this client yet; else raise."""
+        if error.args[0].code() in _UNKNOWN_PLACE:
+            if self._partitions(place.topic) <= place.partition:
+                raise ConfigError(
+                    f"there is no {place.topic}[{place.partition}]; create the topic first"
+                ) from error
+            if time.monotonic() < end:
+                time.sleep(0.02)
+                return
+        raise translate(error.args[0], doing, self._background) from error
+
+    def _partitions(self, name: str) -> int:
+        """Return how many partitions the topic has; 0 if there is no such topic."""
+        description = self._ask(
+            f"describing {name}", lambda: self._admin.list_topics(name, timeout=self._request_seconds)
+        ).topics[name]
+        if description.error is None:
+            return len(description.partitions)
+        if description.error.code() in _UNKNOWN_PLACE:
+            return 0
+        raise translate(description.error, f"describing {name}", self._background)
+
+    def _topic_id(self, name: str) -> str:
+        futures = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._request_seconds)
+        return str(self._ask(f"describing {name}", futures[name].result).topic_id)
+
+    def _is_compacted(self, name: str) -> bool:
+        if self._embedded:
+            return False
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        futures = self._admin.describe_configs([resource], request_timeout=self._request_seconds)
+        settings = self._ask(f"describing {name}", futures[resource].result)
+        return "compact" in settings["cleanup.policy"].value
+
+    def _create(self, name: str, partitions: int, settings: Mapping[str, str]) -> None:
+        topic = NewTopic(
+            name, partitions, replication_factor=-1, config=dict(settings)
+        )  # -1: the broker's default
+        futures = self._admin.create_topics([topic], request_timeout=self._request_seconds)
+        try:
+            futures[name].result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate(error.args[0], f"creating {name}", self._background) from error
+
+    def _create_embedded(self, name: str, partitions: int) -> None:
+        """Let the broker of another process create the topic by itself, as it does for whoever asks."""
+        if partitions != _EMBEDDED_PARTITIONS:
+            raise ConfigError(
+                f"{name}: only the process that runs the embedded broker can create a topic of {partitions} "
+                f"partitions (for others it makes {_EMBEDDED_PARTITIONS}); create it there, or use Kafka"
+            )
+        asking = Consumer({**self._settings, "group.id": "stream-ml", "allow.auto.create.topics": True})
+        self._ask(f"creating {name}", lambda: asking.list_topics(name, timeout=self._request_seconds))
+        asking.close()
+
+    def _await_topic(self, name: str) -> Topic:
+        """A created topic is known to every broker only a moment later."""
+        end = time.monotonic() + self._request_seconds
+        while time.monotonic() < end:
+            found = self.topic(name)
+            if found is not None:
+                return found
+            time.sleep(0.02)
+        raise LogUnavailable(f"creating {name}: no broker knows it after {self._request_seconds:g} s")
+
+
+def _log_refused_advice(future: Future[Any]) -> None:
+    error = future.exception()
+    if error is not None:
+        logger.warning("committed offsets were refused (advice only, nothing is lost): %s", error)

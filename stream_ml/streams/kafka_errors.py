@@ -1,0 +1,54 @@
+"""What a Kafka client's error means to us, and the last one it reported by itself."""
+
+from __future__ import annotations
+
+import logging
+
+from confluent_kafka import KafkaError
+
+from stream_ml.errors import CannotContinue, ConfigError, StreamMlError
+from stream_ml.streams.log import LogUnavailable
+
+logger = logging.getLogger("stream_ml.kafka")
+
+# Errors that no waiting cures: the operator has to change something.
+_REFUSALS = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+
+
+class Background:
+    """Keeps what the client's own threads reported, to tell it with the next failure."""
+
+    def __init__(self) -> None:
+        self.last: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """Take a report (the client's ``error_cb``)."""
+        self.last = error
+        logger.debug("kafka client: %s", error)
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """The last report, if it says that this client is not let in."""
+        return self.last if self.last and self.last.code() in _REFUSALS else None
+
+    def detail(self) -> str:
+        """Return the last report for a message, or nothing."""
+        return f" ({self.last.str()})" if self.last else ""
+
+
+def translate(error: KafkaError, doing: str, background: Background | None = None) -> StreamMlError:
+    """Return our error for the client's: refused for good, or away for now."""
+    reason = background.refusal if background and background.refusal else error
+    if reason.code() in _REFUSALS:
+        return CannotContinue(
+            f"{doing}: Kafka refused: {reason.str()}; check the client's SASL, TLS and ACL settings"
+        )
+    if error.code() == KafkaError._INVALID_ARG:
+        return ConfigError(f"{doing}: {error.str()}")
+    return LogUnavailable(f"{doing}: {error.str()}{background.detail() if background else ''}")

@@ -1,0 +1,129 @@
+"""
+Settings of the Kafka client: ours, and everything else that librdkafka knows, passed through.
+
+A setting comes from a file of ``name=value`` lines, then from the environment
+(``STREAM_ML_KAFKA_SASL_USERNAME`` is ``sasl.username``; a name with an underscore doubles it), then from
+the caller; the later one wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stream_ml.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "STREAM_ML_KAFKA_"
+
+# What exactness rests on: another value would lose or repeat records without an error.
+_COMMON = {
+    "allow.auto.create.topics": "false",  # a misspelt topic must not come into being
+    "log.connection.close": "false",  # brokers close idle connections all the time
+}
+_READER = {
+    "auto.offset.reset": "error",
+    "check.crcs": "true",
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "enable.partition.eof": "false",
+    "isolation.level": "read_committed",
+    # A reader takes no part in a group; frozen for an hour, it goes on where it was.
+    "max.poll.interval.ms": "86400000",
+}
+_WRITER = {
+    "acks": "all",
+    "enable.idempotence": "true",
+    # The same key meets in the same partition, whether a Java client or this one wrote it.
+    "partitioner": "murmur2_random",
+}
+# What an operator may want otherwise.
+_DEFAULTS = {
+    "topic.metadata.propagation.max.ms": "5000",  # how long an unknown topic is waited for
+}
+_READER_DEFAULTS = {
+    "group.id": "stream-ml",  # the client wants a name; nothing is joined
+    "fetch.message.max.bytes": str(4 * 1024 * 1024),
+    "queued.min.messages": "200000",
+    "queued.max.messages.kbytes": str(64 * 1024),
+    # How long a full queue waits before it fetches again (default 1 s: a stall after every burst).
+    "fetch.queue.backoff.ms": "5",
+}
+_WRITER_DEFAULTS = {
+    "linger.ms": "2",
+    "compression.type": "lz4",
+    "queue.buffering.max.messages": "200000",
+    "queue.buffering.max.kbytes": str(64 * 1024),
+}
+
+
+def client_settings(
+    bootstrap: str | None, *, file: Path | None = None, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """
+    Return the settings of a client, merged as the module says.
+
+    Raises:
+        ConfigError: the file cannot be read or has a line that is no setting; no broker is named.
+    """
+    settings = _from_file(file) if file else {}
+    settings |= _from_environment(environment)
+    if bootstrap:
+        settings["bootstrap.servers"] = bootstrap
+    if not settings.get("bootstrap.servers"):
+        raise ConfigError(
+            f"no Kafka broker is named: give --bootstrap host:port, or {ENVIRONMENT_PREFIX}BOOTSTRAP_SERVERS"
+        )
+    return settings
+
+
+def reader_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what a consumer is built of."""
+    return _merged(_DEFAULTS | _READER_DEFAULTS, settings, _COMMON | _READER)
+
+
+def writer_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what a producer is built of."""
+    return _merged(_DEFAULTS | _WRITER_DEFAULTS, settings, _COMMON | _WRITER)
+
+
+def admin_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what an admin client is built of."""
+    return _merged({}, settings, _COMMON)
+
+
+def _merged(
+    defaults: Mapping[str, str], settings: Mapping[str, str], fixed: Mapping[str, str]
+) -> dict[str, str]:
+    for name, value in (_COMMON | _READER | _WRITER).items():
+        if settings.get(name, value) != value:
+            raise ConfigError(
+                f"the Kafka setting {name}={settings[name]} is not for changing: it must be {value}"
+            )
+    return {**defaults, **settings, **fixed}
+
+
+def _from_file(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(f"the file of Kafka settings cannot be read: {error}") from error
+    settings = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"{file}:{number}: not a setting: {text!r} (a line is name=value)")
+        settings[name.strip()] = value.strip()
+    return settings
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "_".join(
+            part.replace("_", ".") for part in name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        ): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }

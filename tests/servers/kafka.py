@@ -1,0 +1,115 @@
+"""A real Apache Kafka broker for tests: KRaft, one process, this machine only."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.servers.processes import Process, answers, free_port, wait_until
+
+LIBRARIES = Path(__file__).parents[2] / ".cache" / "kafka" / "libs"
+JVM = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
+LOGGING = """<Configuration status="ERROR">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c{1})%n"/></Console></Appenders>
+  <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+
+
+def require_kafka() -> None:
+    """Skip on a laptop without Java or the jars; fail where CI=true."""
+    if shutil.which("java") is None:
+        missing = "java is not installed (apt-get install openjdk-17-jre-headless)"
+    elif not any(LIBRARIES.glob("kafka_2.13-*.jar")):
+        missing = f"no jars in {LIBRARIES}: run make setup"
+    else:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Kafka broker: {missing}")
+    pytest.skip(missing)
+
+
+class KafkaServer:
+    """One broker on a port of its own; its data survive ``kill`` and ``start``."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str | int] | None = None) -> None:
+        self.directory = directory
+        self.port, controller_port = free_port(), free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._properties = directory / "server.properties"
+        self._write_files(controller_port, settings or {})
+        self.process = Process(self._java("kafka.Kafka", str(self._properties)), directory / "server.log")
+
+    def start(self) -> KafkaServer:
+        self.process.start()
+        self.process.wait_until(lambda: answers(self.port), 60)
+        wait_until(self._has_leaders, 60, self.process.tail)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL, as when the machine fails."""
+        self.process.kill()
+
+    def stop(self) -> None:
+        self.process.kill()  # the data are thrown away: a clean end would only take longer
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _has_leaders(self) -> bool:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        try:
+            described = admin.list_topics(timeout=2)
+        except KafkaException:
+            return False
+        leaders = [p.leader for topic in described.topics.values() for p in topic.partitions.values()]
+        return bool(described.brokers) and min(leaders, default=0) >= 0
+
+    def _write_files(self, controller_port: int, settings: Mapping[str, str | int]) -> None:
+        (self.directory / "tmp").mkdir(parents=True)
+        (self.directory / "log4j2.xml").write_text(LOGGING)
+        properties = {**self._settings(controller_port), **settings}
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        # An id that begins with "-" would be taken for an option.
+        cluster_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+        command = self._java("kafka.tools.StorageTool", "format", "--config", str(self._properties))
+        subprocess.run([*command, "--cluster-id", cluster_id], check=True, capture_output=True, timeout=60)
+
+    def _settings(self, controller_port: int) -> dict[str, str | int]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self.directory / "data"),
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": 0,
+            "default.replication.factor": 1,
+            "offsets.topic.num.partitions": 1,
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.num.partitions": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            # The default of 128 MiB does not fit a small heap.
+            "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+            # A killed broker may register again only when its old session is over; default 9 s.
+            "broker.session.timeout.ms": 2000,
+            "broker.heartbeat.interval.ms": 300,
+        }
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self.directory}/log4j2.xml"
+        temporary = f"-Djava.io.tmpdir={self.directory}/tmp"
+        return ["java", *JVM, logging, temporary, "-cp", f"{LIBRARIES}/*", main, *arguments]
