@@ -35,7 +35,7 @@ class JournalReader:
     Follows a journal; `state` is what it says up to what `poll` has returned.
 
     One thread at a time. ``JournalReader(log, topic)`` reads from the first line on; `open` begins at the
-    newest snapshot line, and `replay` makes a second reader that begins where a given snapshot's replay does.
+    newest snapshot line, and `replay` makes a second reader that begins where a given snapshot does.
     """
 
     def __init__(self, log: Log, topic: str, state: JournalState | None = None) -> None:
@@ -61,23 +61,27 @@ class JournalReader:
             )
         return cls(log, topic)
 
-    @classmethod
-    def replay(cls, log: Log, topic: str, snapshot: Announced) -> Self:
+    def replay(self, snapshot: Announced) -> JournalReader:
         """
-        Return a reader whose entries hold every step line after *snapshot*.
+        Return a second reader, whose entries hold every step line after *snapshot* of this journal.
 
         Raises:
-            CannotContinue: the snapshot's own line cannot be found; it was trimmed.
+            CannotContinue: lines that the replay needs were trimmed.
         """
-        _, first = journal_and_offset(snapshot.as_of)
-        bounds = log.bounds(topic, 0)
+        journal, first = journal_and_offset(snapshot.as_of)
+        # One of an earlier journal was announced again by the first line of this one.
+        first = first if journal == self.state.journal else 0
+        bounds = self._log.bounds(self._topic, 0)
         if first < bounds.first:
-            raise CannotContinue(f"{topic}: lines from {first} on were trimmed: no replay on {snapshot.name}")
-        for _, line in _lines(log, topic, first, bounds.next):
+            raise CannotContinue(
+                f"{self._topic}: lines from {first} on were trimmed, so {snapshot.name} cannot be followed"
+            )
+        if first == 0:
+            return JournalReader(self._log, self._topic)
+        for _, line in _lines(self._log, self._topic, first, bounds.next):
             if isinstance(line, Snapshot) and line.name == snapshot.name:
-                return cls(log, topic, JournalState.as_of(line))
-        # Announced again by the first line of a journal: that line says what held.
-        return cls(log, topic)
+                return JournalReader(self._log, self._topic, JournalState.as_of(line))
+        raise CannotContinue(f"{self._topic}: no line after {first} announces {snapshot.name}")
 
     def poll(self, timeout_seconds: float) -> list[Entry]:
         """
