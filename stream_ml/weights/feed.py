@@ -31,6 +31,11 @@ _PREFIX = struct.Struct("<4sHHQ")
 _MAGIC = b"SMLD"
 
 
+def feed_topic(model: str) -> str:
+    """Return the name of the feed of *model*."""
+    return f"{model}.weights"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """
