@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import orjson
 from stream_ml.errors import ConfigError
 
 DIRECTORY = Path(".stream-ml")
+# `up` needs a few seconds from its first line to "ready".
+STARTING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,16 @@ class Running:
     @staticmethod
     def need(directory: Path, instead: str) -> Running:
         """
-        Return what runs from *directory*.
+        Return what runs from *directory*; wait a little for an `up` that has just been started.
 
         Raises:
             ConfigError: nothing does; *instead* is the option that makes it unnecessary.
         """
-        found = Running.find(directory)
-        if found is None:
-            raise ConfigError(f"nothing runs from {directory}; hint: `stream-ml up MODEL`, or give {instead}")
+        end = time.monotonic() + STARTING_SECONDS
+        while (found := Running.find(directory)) is None:
+            if time.monotonic() > end:
+                raise ConfigError(
+                    f"nothing runs from {directory}\n  hint: `stream-ml up MODEL` starts it, or give {instead}"
+                )
+            time.sleep(0.1)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from stream_ml.streams.embedded import EmbeddedBroker
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
+# Nobody is left behind when this process is killed (Linux, util-linux).
+_DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
 
 
 @dataclass
@@ -125,7 +128,7 @@ class Stack:
         path.write_text(_toml(settings))
         with (self.directory / f"{service}.log").open("ab") as output:
             self._processes[service] = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}", "--settings", str(path)],
+                [*_DIE_WITH_PARENT, sys.executable, "-m", f"services.{service}", "--settings", str(path)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
