@@ -184,7 +184,9 @@ def _unary(node: ast.UnaryOp) -> Expression:
             inner = _checked(node.operand, Asked.BOOL)
             return Expression(Type.BOOL, ("not", inner.operation), f"not {inner.inner_text}", compound=True)
         case ast.UAdd():
-            return _checked(node.operand, Asked.NUMBER)
+            # Written out, or the canonical text of +x would be that of the category x.
+            inner = _checked(node.operand, Asked.NUMBER)
+            return Expression(Type.NUMBER, inner.operation, f"number({inner.text})")
         case ast.USub() if isinstance(node.operand, ast.Constant):
             return constant(constant_of(node))
         case ast.USub():

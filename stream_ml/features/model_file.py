@@ -233,12 +233,13 @@ class _Reader:
     def _expression(self, key: tuple[str, ...], value: Any, asked: Asked) -> Expression | None:
         place = self._place(key)
         if not isinstance(value, str):
+            span = place.key if isinstance(value, dict) else place.value
             hint = (
                 'a name with a dot needs quotes: "a.b" = …'
                 if isinstance(value, dict)
                 else 'for example "price > 2"'
             )
-            self.problems.add(place.value, f"{key[-1]} is an expression, a text in quotes", hint)
+            self.problems.add(span, f"{key[-1]} is an expression, a text in quotes", hint)
             return None
         try:
             expression = parse_expression(value, asked)
@@ -249,7 +250,7 @@ class _Reader:
 
     def _features(self) -> dict[str, Expression]:
         table = self._checked_table("features")
-        if not table:
+        if not table and isinstance(self.document.get("features", {}), dict):
             self.problems.add(
                 self._place(("features",)).key, "there are no features", "name them under [features]"
             )

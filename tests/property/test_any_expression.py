@@ -51,6 +51,7 @@ PIECES = st.sampled_from(
 @example("\ud800")
 @example("x\f")
 @example("0777")
+@example("+A")
 def test_any_text_is_an_expression_or_refused_with_a_place_inside_it(text: str) -> None:
     try:
         expression = parse_expression(text)

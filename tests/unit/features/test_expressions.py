@@ -60,6 +60,7 @@ def test_what_is_done_with_a_field_decides_how_it_is_read(text: str, type_: Type
     [
         ("cross( a,'b' == c )", 'cross(a, "b" == c)'),
         ("((a))", "a"),
+        ("+a", "number(a)"),
         ("a+b*c", "a + (b * c)"),
         ("(a+b)*c", "(a + b) * c"),
         ("0 < a <= 1.0", "(0 < a) and (a <= 1)"),
@@ -185,7 +186,12 @@ def test_brackets_that_mean_nothing_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "type_"),
-    [(Asked.NUMBER, Type.NUMBER), (Asked.LABEL, Type.NUMBER), (Asked.TIME, Type.TIME), (Asked.CATEGORY, Type.TEXT)],
+    [
+        (Asked.NUMBER, Type.NUMBER),
+        (Asked.LABEL, Type.NUMBER),
+        (Asked.TIME, Type.TIME),
+        (Asked.CATEGORY, Type.TEXT),
+    ],
 )
 def test_a_bare_field_becomes_what_is_asked(asked: Asked, type_: Type) -> None:
     assert parse_expression("x", asked).type is type_
