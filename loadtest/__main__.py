@@ -13,6 +13,8 @@ from rich.console import Console
 from loadtest.report import Report, save, show
 
 TESTS = {
+    "freshness": "An event is produced → the first score that reflects it.",
+    "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
     "learn": "JSON events → updated rows, against Vowpal Wabbit, River, scikit-learn.",
 }
 

@@ -163,7 +163,8 @@ def _zipf(uniform: Floats, cardinality: int) -> Indices:
     """Return ranks below *cardinality*, by the inverse of the bounded power law's distribution."""
     tail = (cardinality + 1) ** (1 - ZIPF_EXPONENT)
     rank = (1 + uniform * (tail - 1)) ** (1 / (1 - ZIPF_EXPONENT)) - 1
-    return np.minimum(rank.astype(np.int64), cardinality - 1)
+    bounded: Indices = np.minimum(rank.astype(np.int64), cardinality - 1)
+    return bounded
 
 
 def _hexadecimal(hashed: Integers) -> Column:

@@ -1,0 +1,213 @@
+"""
+Load on a Thrift port: prebuilt frames over plain sockets, so that the generator costs less than the server.
+
+*Closed loop*: each connection sends its next calls when the last ones are answered; shows the most calls a
+second. *Open loop*: calls leave at times drawn beforehand, whatever the answers do, and a latency counts from
+the intended time, so that a stall is felt by every call that should have been made meanwhile (no coordinated
+omission).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from thriftpy2.protocol.cybin import TCyBinaryProtocol  # type: ignore[attr-defined]
+from thriftpy2.thrift import TMessageType
+from thriftpy2.transport import TCyMemoryBuffer
+
+from loadtest import latencies
+from stream_ml.serving.idl import predictor
+
+READ_BYTES = 256 * 1024
+LENGTH = struct.Struct("!i")
+LONGEST_WAIT_SECONDS = 5.0
+WARM_UP_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """
+    What one process of the generator saw.
+
+    Attributes:
+        busy: share of one core that the generator itself took; near 1 it was the bottleneck, not the server.
+        histogram: of the open loop, encoded; microseconds from the intended time of sending.
+    """
+
+    calls: int
+    seconds: float
+    busy: float
+    histogram: bytes = b""
+
+    @property
+    def calls_per_second(self) -> float:
+        """Answers over the measured time."""
+        return self.calls / self.seconds
+
+    def percentile_ms(self, percentile: float) -> float:
+        """Return a percentile of the latency in milliseconds."""
+        return latencies.percentile_ms(self.histogram, percentile)
+
+
+def score_frames(events: Sequence[bytes]) -> list[bytes]:
+    """Return one ``score`` call an event, framed and ready for the wire."""
+    return [
+        _frame(predictor.Predictor.score_args(events=[event], options=predictor.ScoreOptions()))
+        for event in events
+    ]
+
+
+def closed_loop(port: int, frames: Sequence[bytes], connections: int, pipelined: int, seconds: float) -> Load:
+    """Keep *pipelined* calls in flight on each connection; count the answers after a warm-up."""
+    clients = [_Connection(port) for _ in range(connections)]
+    bursts = _bursts(frames, pipelined)
+    poll = select.epoll()
+    by_number = {client.socket.fileno(): client for client in clients}
+    for client in clients:
+        poll.register(client.socket, select.EPOLLIN)
+        client.send(next(bursts))
+    calls, waiting = 0, dict.fromkeys(by_number, pipelined)
+    measured_from = perf_counter() + WARM_UP_SHARE * seconds
+    end = measured_from + seconds
+    started, cpu = 0.0, 0.0
+    while (now := perf_counter()) < end:
+        if not started and now >= measured_from:
+            started, cpu, calls = now, process_time(), 0
+        for number, _ in poll.poll(LONGEST_WAIT_SECONDS):
+            answered = by_number[number].answers()
+            calls += answered
+            waiting[number] -= answered
+            if not waiting[number]:
+                waiting[number] = pipelined
+                by_number[number].send(next(bursts))
+    elapsed = perf_counter() - started
+    busy = (process_time() - cpu) / elapsed
+    for client in clients:
+        client.socket.close()
+    return Load(calls, elapsed, busy)
+
+
+def open_loop(
+    port: int, frames: Sequence[bytes], connections: int, rate: float, seconds: float, seed: int
+) -> Load:
+    """Send calls at times of a Poisson process of *rate* a second; record latencies from those times."""
+    _prefer_this_process()
+    gaps = np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds * (1 + WARM_UP_SHARE)))
+    clients = [_Connection(port) for _ in range(connections)]
+    started, cpu = perf_counter(), process_time()
+    intended = (started + 0.01 + np.cumsum(gaps)).tolist()
+    waited = _exchange(clients, frames, intended)
+    elapsed = perf_counter() - started
+    for client in clients:
+        client.socket.close()
+    measured = waited[int(len(waited) * WARM_UP_SHARE / (1 + WARM_UP_SHARE)) :]
+    return Load(len(waited), elapsed, (process_time() - cpu) / elapsed, latencies.encode(measured))
+
+
+def _exchange(
+    clients: Sequence[_Connection], frames: Sequence[bytes], intended: Sequence[float]
+) -> list[float]:
+    """Send frame after frame at the intended times, over the connections in turn; return the latencies."""
+    waited: list[float] = []
+    by_socket = {client.socket: client for client in clients}
+    sockets = list(by_socket)
+    in_flight: dict[socket.socket, deque[float]] = {each: deque() for each in sockets}
+    sent, total = 0, len(intended)
+    while len(waited) < total:
+        now = perf_counter()
+        while sent < total and intended[sent] <= now:
+            client = clients[sent % len(clients)]
+            client.send(frames[sent % len(frames)])
+            in_flight[client.socket].append(intended[sent])
+            sent += 1
+        wait = max(0.0, intended[sent] - perf_counter()) if sent < total else LONGEST_WAIT_SECONDS
+        # Unlike epoll's, its timeout is not rounded to milliseconds.
+        readable, _, _ = select.select(sockets, (), (), min(wait, LONGEST_WAIT_SECONDS))
+        if not readable and sent == total:
+            raise TimeoutError(f"{total - len(waited)} of {total} calls were not answered")
+        for each in readable:
+            answered = by_socket[each].answers()
+            arrived = perf_counter()
+            times = in_flight[each]
+            waited.extend(arrived - times.popleft() for _ in range(answered))
+    return waited
+
+
+class _Connection:
+    """One connection; cuts what comes back into frames and checks that each is an answer with a score."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = bytearray(READ_BYTES)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._good_lengths: set[int] = set()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answers(self) -> int:
+        """Read what is there; return how many answers it completed."""
+        received = self.socket.recv_into(self._view[self._filled :])
+        if not received:
+            raise ConnectionError("the server closed the connection")
+        end, start, count = self._filled + received, 0, 0
+        while end - start >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer, start)
+            if end - start < LENGTH.size + length:
+                break
+            if length not in self._good_lengths:
+                _check(bytes(self._buffer[start + LENGTH.size : start + LENGTH.size + length]))
+                self._good_lengths.add(length)
+            start += LENGTH.size + length
+            count += 1
+        if start and start < end:
+            self._buffer[: end - start] = self._buffer[start:end]
+        self._filled = end - start
+        return count
+
+
+def _check(payload: bytes) -> None:
+    """Raise unless the answer holds a score; answers of one length are alike, so few are looked into."""
+    protocol = TCyBinaryProtocol(TCyMemoryBuffer(payload))
+    _, kind, _ = protocol.read_message_begin()
+    result = predictor.Predictor.score_result()
+    protocol.read_struct(result)
+    if kind != TMessageType.REPLY or result.success is None or result.success.scores[0].prediction is None:
+        raise RuntimeError(f"the server answered a call without a score: {result}")
+
+
+def _frame(arguments: Any) -> bytes:
+    transport = TCyMemoryBuffer()
+    protocol = TCyBinaryProtocol(transport)
+    protocol.write_message_begin("score", TMessageType.CALL, 0)
+    protocol.write_struct(arguments)
+    protocol.write_message_end()
+    payload = bytes(transport.getvalue())
+    return LENGTH.pack(len(payload)) + payload
+
+
+def _bursts(frames: Sequence[bytes], size: int) -> Iterator[bytes]:
+    """Yield *size* frames at a time, joined beforehand, for ever."""
+    joined = [b"".join(frames[at : at + size]) for at in range(0, len(frames) - size + 1, size)]
+    while True:
+        yield from joined
+
+
+def _prefer_this_process() -> None:
+    """Let the generator run when it must: a late generator would look like a slow server."""
+    gc.disable()
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
