@@ -1,0 +1,472 @@
+//! A map from 64-bit ids to 8 bytes that grows in place, a few buckets at a time.
+//!
+//! A bucket is one cache line: four ids, then their four values. Id 0 means empty; a bucket fills from its first slot.
+//! `home = ⌊hash · buckets / 2^64⌋` keeps the order of hashes, and a full bucket overflows into the next one, so:
+//!
+//! **Invariant**: every bucket from an id's home up to the one it is in, without that one, is full.
+//!
+//! A growth round goes from `old` to `new` buckets. Its frontier moves from the right end to the left: an id whose old
+//! home is at or right of the frontier lives by the new number of buckets, the others by the old one. One step takes
+//! out the cluster that starts at the bucket left of the frontier, moves the frontier there and puts the ids back. So
+//! growth is a sequence of small steps, and ids move to the right only (but for those that fill up a hole).
+
+use memmap2::{MmapMut, MmapOptions};
+
+/// Slots of a bucket.
+const SLOTS: usize = 4;
+const BUCKET_BYTES: usize = 64;
+/// Four ids, then four values.
+type Bucket = [u64; 2 * SLOTS];
+const EMPTY: Bucket = [0; 2 * SLOTS];
+
+const FIRST_BUCKETS: usize = 1024;
+/// A table with fewer buckets than this (64 MiB) doubles, a larger one grows by half.
+const DOUBLING_BUCKETS: usize = 1 << 20;
+/// A round begins when 4/5 of the slots are taken: at most 16 / (4/5) · 3/2 = 30 bytes a live id.
+const LOAD: (usize, usize) = (4, 5);
+/// Buckets moved for each id inserted. A round of n buckets ends within n/8 inserts, so load stays below
+/// 4/5 + 1/32.
+const STEPS_PER_INSERT: usize = 8;
+/// Buckets behind the last home, into which the last ones overflow at the row limit.
+const OVERFLOW_BUCKETS: usize = 4096;
+
+/// Place of an id: bucket · 4 + slot. Valid until the next `reserve`, `insert` of another batch, or `remove`.
+pub type Position = u32;
+
+pub struct IdMap {
+    memory: MmapMut,
+    old: u64,
+    new: u64,
+    /// Equal to `old` when a round begins, and between rounds.
+    frontier: u64,
+    /// One past the last bucket ever used.
+    end: usize,
+    len: usize,
+    max_len: usize,
+    max_buckets: usize,
+    /// `len` when growth was last paid for.
+    paid: usize,
+    moving: Vec<Moving>,
+    /// Buckets left of it are watched: what moves there from its right is reported in `moved_left`.
+    pub(crate) watch: usize,
+    pub(crate) moved_left: Vec<u64>,
+}
+
+/// An id taken out of its bucket.
+struct Moving {
+    id: u64,
+    value: u64,
+    bucket: usize,
+}
+
+impl IdMap {
+    /// Reserve address space for `max_len` ids; memory is used as ids come. `expected` of them fit without growth.
+    pub fn new(max_len: usize, expected: usize) -> std::io::Result<IdMap> {
+        let max_len = max_len.clamp(1, 1 << 30);
+        let max_buckets = buckets_for(max_len).max(FIRST_BUCKETS);
+        let buckets = buckets_for(expected).clamp(FIRST_BUCKETS, max_buckets) as u64;
+        let bytes = (max_buckets + OVERFLOW_BUCKETS) * BUCKET_BYTES;
+        let memory = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
+        #[cfg(target_os = "linux")]
+        if bytes >= 16 << 20 {
+            // Advice only: without huge pages the table works, slower.
+            let _ = memory.advise(memmap2::Advice::HugePage);
+        }
+        Ok(IdMap {
+            memory,
+            old: buckets,
+            new: buckets,
+            frontier: buckets,
+            end: buckets as usize,
+            len: 0,
+            max_len,
+            max_buckets,
+            paid: 0,
+            moving: Vec::new(),
+            watch: 0,
+            moved_left: Vec::new(),
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of the buckets in use.
+    pub fn bytes(&self) -> usize {
+        self.end * BUCKET_BYTES
+    }
+
+    /// One past the last bucket that may hold an id.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    #[inline(always)]
+    fn buckets(&self) -> &[Bucket] {
+        bytemuck::cast_slice(&self.memory[..])
+    }
+
+    #[inline(always)]
+    fn buckets_mut(&mut self) -> &mut [Bucket] {
+        bytemuck::cast_slice_mut(&mut self.memory[..])
+    }
+
+    #[inline(always)]
+    fn homes(&self) -> Homes {
+        Homes { old: self.old, new: self.new, frontier: self.frontier }
+    }
+
+    /// Ask the processor to fetch the home buckets of `ids`.
+    #[inline]
+    pub fn prefetch(&self, ids: &[u64]) {
+        let (homes, buckets) = (self.homes(), self.buckets());
+        for &id in ids {
+            if let Some(bucket) = buckets.get(homes.of(id)) {
+                prefetch(bucket);
+            }
+        }
+    }
+
+    #[inline]
+    pub fn find(&self, id: u64) -> Option<Position> {
+        let buckets = self.buckets();
+        let mut at = self.homes().of(id);
+        loop {
+            let bucket = buckets.get(at)?;
+            match slot_of(bucket, id) {
+                Some(slot) => return Some((at * SLOTS + slot) as Position),
+                None if bucket[SLOTS - 1] == 0 => return None,
+                None => at += 1,
+            }
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, id: u64) -> Option<u64> {
+        self.find(id).map(|position| self.value(position))
+    }
+
+    #[inline(always)]
+    pub fn value(&self, position: Position) -> u64 {
+        self.buckets()[position as usize / SLOTS][SLOTS + position as usize % SLOTS]
+    }
+
+    #[inline(always)]
+    pub fn value_mut(&mut self, position: Position) -> &mut u64 {
+        &mut self.buckets_mut()[position as usize / SLOTS][SLOTS + position as usize % SLOTS]
+    }
+
+    /// Find `id` or give it a slot with value 0; None at the limit. Call `reserve` before: nothing moves here.
+    #[inline]
+    pub fn insert(&mut self, id: u64) -> Option<Position> {
+        debug_assert_ne!(id, 0);
+        let mut at = self.homes().of(id);
+        loop {
+            let bucket = self.buckets().get(at)?;
+            if let Some(slot) = slot_of(bucket, id) {
+                return Some((at * SLOTS + slot) as Position);
+            }
+            if bucket[SLOTS - 1] == 0 {
+                return self.fill(at, id);
+            }
+            at += 1;
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, at: usize, id: u64) -> Option<Position> {
+        if self.len >= self.max_len {
+            return None;
+        }
+        let bucket = &mut self.buckets_mut()[at];
+        let slot = slot_of(bucket, 0)?;
+        bucket[slot] = id;
+        self.len += 1;
+        self.end = self.end.max(at + 1);
+        Some((at * SLOTS + slot) as Position)
+    }
+
+    /// Set the value of `id`; false at the limit.
+    pub fn put(&mut self, id: u64, value: u64) -> bool {
+        self.reserve(1);
+        match self.insert(id) {
+            Some(position) => {
+                *self.value_mut(position) = value;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Take `id` out; its value if it was there.
+    pub fn remove(&mut self, id: u64) -> Option<u64> {
+        let position = self.find(id)? as usize;
+        let at = position / SLOTS;
+        let value = self.value(position as Position);
+        self.take_cluster(at);
+        self.moving.retain(|moving| moving.id != id);
+        self.len -= 1;
+        self.put_back();
+        Some(value)
+    }
+
+    /// Every id with its value in buckets `from..to`.
+    pub fn iter(&self, from: usize, to: usize) -> impl Iterator<Item = (u64, u64)> {
+        let to = to.min(self.end);
+        self.buckets()[from.min(to)..to].iter().flat_map(|bucket| {
+            (0..SLOTS).filter(|&slot| bucket[slot] != 0).map(|slot| (bucket[slot], bucket[SLOTS + slot]))
+        })
+    }
+
+    /// Apply `change` to every value.
+    pub fn for_each_mut(&mut self, mut change: impl FnMut(u64, &mut u64)) {
+        let end = self.end;
+        for bucket in &mut self.buckets_mut()[..end] {
+            let (ids, values) = bucket.split_at_mut(SLOTS);
+            for (&id, value) in ids.iter().zip(values).filter(|(id, _)| **id != 0) {
+                change(id, value);
+            }
+        }
+    }
+
+    /// Make room for `count` further ids, and take the steps of growth that earlier inserts owe.
+    #[inline]
+    pub fn reserve(&mut self, count: usize) {
+        let owed = self.len.saturating_sub(self.paid);
+        self.paid = self.len;
+        if self.new != self.old {
+            self.steps(owed * STEPS_PER_INSERT);
+        }
+        if self.len + count > capacity(self.new as usize) {
+            self.grow(count);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, count: usize) {
+        while self.len + count > capacity(self.new as usize) {
+            self.steps(usize::MAX);
+            if self.new as usize == self.max_buckets {
+                return;
+            }
+            let new = if self.new < DOUBLING_BUCKETS as u64 { self.new * 2 } else { self.new + self.new / 2 };
+            self.new = new.min(self.max_buckets as u64);
+            self.frontier = self.old;
+            self.end = self.end.max(self.new as usize);
+            if self.len + count > capacity(self.old as usize) + self.old as usize / 8 {
+                self.steps(usize::MAX);
+            }
+        }
+    }
+
+    fn steps(&mut self, count: usize) {
+        let growing = self.new != self.old;
+        for _ in 0..count {
+            if self.frontier == 0 || !growing {
+                break;
+            }
+            self.take_cluster(self.frontier as usize - 1);
+            self.frontier -= 1;
+            self.put_back();
+        }
+        if growing && self.frontier == 0 {
+            (self.old, self.frontier) = (self.new, self.new);
+        }
+    }
+
+    /// Empty the buckets from `at` to the first that is not full.
+    fn take_cluster(&mut self, at: usize) {
+        let mut moving = std::mem::take(&mut self.moving);
+        for (offset, bucket) in self.buckets_mut()[at..].iter_mut().enumerate() {
+            let full = bucket[SLOTS - 1] != 0;
+            for slot in (0..SLOTS).filter(|&slot| bucket[slot] != 0) {
+                moving.push(Moving { id: bucket[slot], value: bucket[SLOTS + slot], bucket: at + offset });
+            }
+            *bucket = EMPTY;
+            if !full {
+                break;
+            }
+        }
+        self.moving = moving;
+    }
+
+    /// Put what was taken out where it belongs now.
+    fn put_back(&mut self) {
+        let homes = self.homes();
+        let mut moving = std::mem::take(&mut self.moving);
+        for Moving { id, value, bucket: from } in moving.drain(..) {
+            let mut at = homes.of(id);
+            let buckets = self.buckets_mut();
+            while at + 1 < buckets.len() && buckets[at][SLOTS - 1] != 0 {
+                at += 1;
+            }
+            let slot = slot_of(&buckets[at], 0).unwrap_or(SLOTS - 1);
+            buckets[at][slot] = id;
+            buckets[at][SLOTS + slot] = value;
+            self.end = self.end.max(at + 1);
+            if at < self.watch && from >= self.watch {
+                self.moved_left.push(id);
+            }
+        }
+        self.moving = moving;
+    }
+}
+
+/// Number of buckets in which `len` ids stay below the load of growth.
+fn buckets_for(len: usize) -> usize {
+    (len * LOAD.1).div_ceil(LOAD.0 * SLOTS)
+}
+
+fn capacity(buckets: usize) -> usize {
+    buckets * SLOTS * LOAD.0 / LOAD.1
+}
+
+/// Where ids live while a round is under way.
+#[derive(Clone, Copy)]
+struct Homes {
+    old: u64,
+    new: u64,
+    frontier: u64,
+}
+
+impl Homes {
+    #[inline(always)]
+    fn of(self, id: u64) -> usize {
+        // An odd factor (2^64 / golden ratio) spreads ids that are no hashes, too; it loses nothing of those that are.
+        let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
+        let home = scaled(self.old);
+        (if home < self.frontier { home } else { scaled(self.new) }) as usize
+    }
+}
+
+/// First slot that holds `id`. No branch a slot: which one it is cannot be predicted.
+#[inline(always)]
+fn slot_of(bucket: &Bucket, id: u64) -> Option<usize> {
+    let mut found = 1u32 << SLOTS;
+    for (slot, &other) in bucket[..SLOTS].iter().enumerate() {
+        found |= u32::from(other == id) << slot;
+    }
+    let slot = found.trailing_zeros() as usize;
+    (slot < SLOTS).then_some(slot)
+}
+
+#[inline(always)]
+fn prefetch(bucket: &Bucket) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it reads nothing that the program can see and never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(bucket.as_ptr().cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bucket;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeded::Random;
+    use std::collections::HashMap;
+
+    impl IdMap {
+        /// Panics unless every bucket from an id's home to its own is full, and buckets fill from the first slot.
+        fn check(&self) {
+            let mut count = 0;
+            for (at, bucket) in self.buckets()[..self.end].iter().enumerate() {
+                let used = bucket[..SLOTS].iter().take_while(|&&id| id != 0).count();
+                assert!(bucket[used..SLOTS].iter().all(|&id| id == 0), "a hole in bucket {at}");
+                count += used;
+                for &id in &bucket[..used] {
+                    let home = self.homes().of(id);
+                    assert!(home <= at, "{id} is left of its home");
+                    assert!(self.buckets()[home..at].iter().all(|bucket| bucket[SLOTS - 1] != 0));
+                }
+            }
+            assert_eq!(count, self.len);
+            assert!(self.buckets()[self.end..self.end + 64].iter().all(|bucket| *bucket == EMPTY));
+        }
+    }
+
+    fn same(map: &IdMap, model: &HashMap<u64, u64>) {
+        assert_eq!(map.len(), model.len());
+        assert!(model.iter().all(|(&id, &value)| map.get(id) == Some(value)));
+        assert_eq!(map.iter(0, usize::MAX).collect::<HashMap<_, _>>(), *model);
+    }
+
+    #[test]
+    fn it_is_a_map_through_growth_and_removals() {
+        for (seed, small_ids) in [(1, false), (2, true), (3, false)] {
+            let mut random = Random(seed);
+            let (mut map, mut model) = (IdMap::new(1 << 20, 0).unwrap(), HashMap::new());
+            for step in 0..60_000u64 {
+                let id = if small_ids { 1 + random.below(20_000) } else { random.next() | 1 };
+                map.put(id, step);
+                model.insert(id, step);
+                if random.below(3) == 0 {
+                    let victim = if small_ids { 1 + random.below(20_000) } else { id };
+                    assert_eq!(map.remove(victim), model.remove(&victim));
+                }
+                if step % 7_919 == 0 {
+                    map.check();
+                    same(&map, &model);
+                }
+            }
+            map.check();
+            same(&map, &model);
+        }
+    }
+
+    #[test]
+    fn growth_is_spread_over_inserts() {
+        let mut map = IdMap::new(1 << 20, 0).unwrap();
+        let (mut rounds, mut under_way) = (0, 0);
+        for id in 1..200_000u64 {
+            let frontier = map.frontier;
+            map.put(id, id);
+            under_way += usize::from(map.new != map.old);
+            if map.frontier > frontier {
+                rounds += 1;
+            } else {
+                assert!(frontier - map.frontier <= 2 * STEPS_PER_INSERT as u64, "a stall at {id}");
+            }
+            assert!(map.len <= map.new as usize * SLOTS * 17 / 20);
+        }
+        assert!(rounds >= 5 && under_way > 10_000, "{rounds} rounds, {under_way}");
+        map.check();
+    }
+
+    #[test]
+    fn positions_hold_after_reserve() {
+        let mut map = IdMap::new(1 << 20, 0).unwrap();
+        let mut random = Random(5);
+        for _ in 0..500 {
+            let ids: Vec<u64> = (0..200).map(|_| random.next() | 1).collect();
+            map.reserve(ids.len());
+            let positions: Vec<_> = ids.iter().map(|&id| map.insert(id).unwrap()).collect();
+            assert!(ids.iter().zip(&positions).all(|(&id, &position)| map.find(id) == Some(position)));
+        }
+    }
+
+    #[test]
+    fn a_full_map_refuses_new_ids_and_keeps_the_old() {
+        let mut map = IdMap::new(5_000, 0).unwrap();
+        let taken = (1..=6_000u64).filter(|&id| map.put(id, id + 7)).count();
+        assert_eq!((taken, map.len()), (5_000, 5_000));
+        assert!((1..=5_000u64).all(|id| map.get(id) == Some(id + 7)) && map.get(5_001).is_none());
+        assert!(map.put(17, 1), "an id that is there is no new one");
+        map.check();
+    }
+
+    #[test]
+    fn presized_it_does_not_grow_and_stays_below_24_bytes_an_id() {
+        let mut map = IdMap::new(1 << 20, 300_000).unwrap();
+        let bytes = map.bytes();
+        (1..=300_000u64).for_each(|id| assert!(map.put(id, id)));
+        assert!(map.bytes() <= bytes + OVERFLOW_BUCKETS * BUCKET_BYTES && map.bytes() < 24 * map.len());
+    }
+}

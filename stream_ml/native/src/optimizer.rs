@@ -1,0 +1,134 @@
+//! From rows to weights, and from a gradient to new rows; float32, in the order written here.
+//!
+//! Every operation is rounded by itself and nothing is fused, so that the width of the vectors does not matter. Tests
+//! mirror these lines in numpy, bit for bit.
+
+use crate::options::{LearnerOptions, OptimizerKind};
+use crate::rows::{Columns, LANES};
+
+/// Bounds that keep every float32 finite whatever the stream says; no sane stream meets them.
+const MAX_GRADIENT: f32 = 1e15;
+const MAX_N: f32 = 1e38;
+const MAX_Z: f32 = 1e30;
+const MAX_WEIGHT: f32 = 1e15;
+
+/// The hyper-parameters of one optimizer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    kind: OptimizerKind,
+    alpha: f32,
+    /// 1 / alpha, rounded once.
+    inverse_alpha: f32,
+    beta: f32,
+    l1: f32,
+    l2: f32,
+}
+
+impl Optimizer {
+    pub fn new(options: &LearnerOptions) -> Optimizer {
+        let LearnerOptions { optimizer: kind, alpha, beta, l1, l2, .. } = *options;
+        Optimizer { kind, alpha, inverse_alpha: 1.0 / alpha, beta, l1, l2 }
+    }
+
+    /// The same for the bias, which is not regularised.
+    pub fn of_bias(&self) -> Optimizer {
+        Optimizer { l1: 0.0, l2: 0.0, ..*self }
+    }
+
+    /// The weight of one row.
+    #[inline(always)]
+    pub fn weight(&self, z: f32, n: f32) -> f32 {
+        match self.kind {
+            OptimizerKind::Ftrl => self.ftrl_weight(z, n),
+            OptimizerKind::Adagrad | OptimizerKind::Sgd => z,
+        }
+    }
+
+    /// One row after the gradient of its coordinate, `slope · x`.
+    #[inline(always)]
+    pub fn step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32) -> (f32, f32) {
+        match self.kind {
+            OptimizerKind::Ftrl => self.ftrl_step(slope, x, w, z, n),
+            OptimizerKind::Adagrad | OptimizerKind::Sgd => self.proximal_step(slope, x, z, n),
+        }
+    }
+
+    /// McMahan et al. 2013, Algorithm 1, "compute":
+    /// `w = 0 if |z| <= l1 else -(z - sgn(z) l1) / ((beta + √n) · (1 / alpha) + l2)`.
+    #[inline(always)]
+    fn ftrl_weight(&self, z: f32, n: f32) -> f32 {
+        let shrunk = z - self.l1.copysign(z);
+        let scale = (self.beta + n.sqrt()) * self.inverse_alpha + self.l2;
+        let w = bound(-shrunk / scale, MAX_WEIGHT);
+        if z.abs() <= self.l1 { 0.0 } else { w }
+    }
+
+    /// Algorithm 1, "update": `g = slope · x; sigma = (√(n + g²) − √n) · (1 / alpha); z += g − sigma · w; n += g²`.
+    #[inline(always)]
+    fn ftrl_step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32) -> (f32, f32) {
+        let g = bound(slope * x, MAX_GRADIENT);
+        let grown = at_most(n + g * g, MAX_N);
+        let sigma = (grown.sqrt() - n.sqrt()) * self.inverse_alpha;
+        (bound(z + (g - sigma * w), MAX_Z), grown)
+    }
+
+    /// AdaGrad as composite mirror descent (Duchi et al. 2011, section 5): z is the weight itself, n = Σ g²,
+    /// `rate = alpha / (beta + √n)` with the new n; sgd: `rate = alpha`. Then
+    /// `v = z − rate · g; z = sgn(v) max(|v| − rate · l1, 0) / (1 + rate · l2)`.
+    #[inline(always)]
+    fn proximal_step(&self, slope: f32, x: f32, z: f32, n: f32) -> (f32, f32) {
+        let g = bound(slope * x, MAX_GRADIENT);
+        let grown = at_most(n + g * g, MAX_N);
+        let adaptive = self.alpha / (self.beta + grown.sqrt());
+        let rate = if self.kind == OptimizerKind::Sgd { self.alpha } else { adaptive };
+        // A coordinate with no gradient at all and beta = 0.
+        let rate = if g == 0.0 { 0.0 } else { rate };
+        let v = z - rate * g;
+        let shrunk = v.abs() - rate * self.l1;
+        let kept = if shrunk > 0.0 { shrunk } else { 0.0 };
+        (bound(kept.copysign(v) / (1.0 + rate * self.l2), MAX_WEIGHT), grown)
+    }
+
+    /// Weights of all rows in `columns`.
+    #[inline]
+    pub fn weights(&self, columns: &mut Columns) {
+        for ((w, &z), &n) in columns.w.iter_mut().zip(&columns.z).zip(&columns.n) {
+            *w = self.weight(z, n);
+        }
+    }
+
+    /// Rows after an example with derivative `slope` of its loss by the log-odds, importance included.
+    #[inline]
+    pub fn update(&self, slope: f32, columns: &mut Columns) {
+        let Columns { x, z, n, w, .. } = columns;
+        for (((z, n), &x), &w) in z.iter_mut().zip(n.iter_mut()).zip(x.iter()).zip(w.iter()) {
+            (*z, *n) = self.step(slope, x, w, *z, *n);
+        }
+    }
+}
+
+/// `Σ w x`: feature i goes to lane i mod 8, each lane adds in order, then
+/// `((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))`.
+#[inline]
+pub fn dot(columns: &Columns) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    for (w, x) in columns.w.chunks_exact(LANES).zip(columns.x.chunks_exact(LANES)) {
+        for (lane, (w, x)) in lanes.iter_mut().zip(w.iter().zip(x)) {
+            *lane += w * x;
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+#[inline(always)]
+fn at_most(value: f32, limit: f32) -> f32 {
+    if value < limit { value } else { limit }
+}
+
+/// Within ± limit; written so that it is two instructions a vector.
+#[inline(always)]
+fn bound(value: f32, limit: f32) -> f32 {
+    let value = if value > limit { limit } else { value };
+    if value < -limit { -limit } else { value }
+}

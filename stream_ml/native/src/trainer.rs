@@ -1,0 +1,238 @@
+//! The one ordered thread: duplicates, score, judge, learn. Everything that learning depends on is here.
+
+use std::ops::Range;
+
+use crate::block::{Block, Example};
+use crate::codec::{Damaged, Reader, Writer};
+use crate::evaluation::{Evaluation, Evaluations, Judged};
+use crate::options::LearnerOptions;
+use crate::score_state::{Score, ScoreState, Scorer};
+use crate::table::{MAX_ROWS, Table};
+use crate::windows::{Window, Windows};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"SMls");
+const VERSION: u32 = 1;
+/// Rows of this many examples ahead are on their way from memory.
+const PREFETCH_EXAMPLES: usize = 4;
+
+/// What of a plan concerns learning.
+#[derive(Clone, Debug)]
+pub struct Course {
+    pub fingerprint: String,
+    pub options: LearnerOptions,
+    /// All events of a record are scored before any of them is learned.
+    pub record_wise: bool,
+    pub duplicate_window: usize,
+    pub evaluate_every: u64,
+}
+
+/// Totals since the variant began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub records: u64,
+    pub learned: u64,
+    pub duplicates: u64,
+    pub refused: u64,
+    pub skipped: u64,
+    pub empty: u64,
+}
+
+pub struct Trainer {
+    course: Course,
+    table: Table,
+    scorer: Scorer,
+    state: ScoreState,
+    windows: Windows,
+    evaluations: Evaluations,
+    counters: Counters,
+    /// Scores of the record in hand, by example.
+    said: Vec<(usize, Score)>,
+}
+
+impl Trainer {
+    pub fn new(course: Course, expected_rows: usize) -> std::io::Result<Trainer> {
+        Ok(Trainer {
+            table: Table::new(MAX_ROWS, expected_rows)?,
+            scorer: Scorer::new(&course.options),
+            state: ScoreState::new(&course.options),
+            windows: Windows::new(course.duplicate_window),
+            evaluations: Evaluations::new(course.evaluate_every),
+            counters: Counters::default(),
+            said: Vec::new(),
+            course,
+        })
+    }
+
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    pub fn score_state(&self) -> &ScoreState {
+        &self.state
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Figures over all examples so far.
+    pub fn evaluation(&self) -> Evaluation {
+        self.evaluations.total()
+    }
+
+    pub fn count_records(&mut self, records: usize) {
+        self.counters.records += records as u64;
+    }
+
+    /// Learn a block of whole records of one partition; closed evaluations are appended to `closed`.
+    pub fn learn(&mut self, partition: i32, block: &Block, closed: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
+        self.counters.refused += block.refusals.len() as u64;
+        self.counters.skipped += block.skipped;
+        self.counters.empty += block.empty;
+        // Taken out for the time of the block, so that it can be borrowed beside the rest.
+        let mut windows = std::mem::take(&mut self.windows);
+        let done = windows.of(partition).map(|window| self.learn_block(window, block, closed));
+        self.windows = windows;
+        done
+    }
+
+    fn learn_block(&mut self, mut window: Option<&mut Window>, block: &Block, closed: &mut Vec<Vec<u8>>) {
+        let count = block.examples.len();
+        for at in 0..count.min(PREFETCH_EXAMPLES) {
+            self.prefetch(window.as_deref(), block, at);
+        }
+        let mut next = 0;
+        while next < count {
+            let together = if self.course.record_wise { record_at(block, next) } else { next..next + 1 };
+            next = together.end;
+            for at in together.clone() {
+                if at + PREFETCH_EXAMPLES < count {
+                    self.prefetch(window.as_deref(), block, at + PREFETCH_EXAMPLES);
+                }
+            }
+            if together.len() == 1 {
+                if !self.is_duplicate(&mut window, &block.examples[together.start]) {
+                    self.learn_example(block, together.start, None, closed);
+                }
+            } else {
+                self.learn_record(&mut window, block, together, closed);
+            }
+        }
+    }
+
+    /// Score all examples of a record, then learn them one by one; what is judged are those scores.
+    fn learn_record(
+        &mut self,
+        window: &mut Option<&mut Window>,
+        block: &Block,
+        together: Range<usize>,
+        closed: &mut Vec<Vec<u8>>,
+    ) {
+        let mut said = std::mem::take(&mut self.said);
+        for at in together {
+            if !self.is_duplicate(window, &block.examples[at]) {
+                let features = block.features(at);
+                let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
+                said.push((at, self.scorer.score(&self.table, ids, values, &self.state)));
+            }
+        }
+        for (at, score) in said.drain(..) {
+            self.learn_example(block, at, Some(score), closed);
+        }
+        self.said = said;
+    }
+
+    #[inline]
+    fn prefetch(&self, window: Option<&Window>, block: &Block, at: usize) {
+        self.table.prefetch(&block.ids[block.features(at)]);
+        if let Some(window) = window {
+            window.prefetch(block.examples[at].event_id);
+        }
+    }
+
+    /// Takes the example into the window of its partition, if it has an id.
+    #[inline]
+    fn is_duplicate(&mut self, window: &mut Option<&mut Window>, example: &Example) -> bool {
+        let Some(window) = window.as_deref_mut().filter(|_| example.event_id != 0) else { return false };
+        let duplicate = window.accept(example.event_id);
+        self.counters.duplicates += u64::from(duplicate);
+        duplicate
+    }
+
+    /// Judge the example by `said`, or else by its score right now; then learn it.
+    #[inline]
+    fn learn_example(&mut self, block: &Block, at: usize, said: Option<Score>, closed: &mut Vec<Vec<u8>>) {
+        let Example { label, importance, served, timestamp_us, .. } = block.examples[at];
+        let features = block.features(at);
+        let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
+        self.scorer.columns.start(values);
+        self.table.take(ids, &mut self.scorer.columns);
+        let score = self.scorer.finish(&self.state);
+
+        self.counters.learned += 1;
+        self.state.watermark_us = self.state.watermark_us.max(timestamp_us);
+        let Score { score: log_odds, prediction } = said.unwrap_or(score);
+        let judged = Judged { score: log_odds, prediction, label, importance };
+        let loss = self.course.options.loss;
+        closed.extend(self.evaluations.add(loss, judged, served, self.state.watermark_us));
+
+        self.scorer.learn(score, label, importance, &mut self.state);
+        self.table.write(ids, &self.scorer.columns);
+        self.state.count(&self.course.options, label, importance);
+    }
+
+    /// Everything that learning depends on and that is not a row.
+    pub fn state_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new(MAGIC, VERSION);
+        writer.text(&self.course.fingerprint);
+        self.state.write(&mut writer);
+        self.counters.all().iter().for_each(|&count| writer.u64(count));
+        self.evaluations.write(&mut writer);
+        self.windows.write(&mut writer);
+        writer.finish()
+    }
+
+    /// Go on from the state of another learner of the same plan; nothing changes if it is refused.
+    pub fn load_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
+        let (found, own) = (reader.text()?, &self.course.fingerprint);
+        if found != own {
+            return Err(Damaged(format!("learner state: of plan {found}, this learner has {own}")));
+        }
+        let state = ScoreState::read(&mut reader)?;
+        let counters = Counters::read(&mut reader)?;
+        let evaluations = Evaluations::read(&mut reader)?;
+        let windows = Windows::read(&mut reader, self.course.duplicate_window)?;
+        reader.finish()?;
+        (self.state, self.counters, self.evaluations, self.windows) = (state, counters, evaluations, windows);
+        Ok(())
+    }
+}
+
+/// The examples of the record that begins at `from`.
+fn record_at(block: &Block, from: usize) -> Range<usize> {
+    let record = block.examples[from].record;
+    let len = block.examples[from..].iter().take_while(|example| example.record == record).count();
+    from..from + len
+}
+
+impl Counters {
+    fn all(&self) -> [u64; 6] {
+        [self.records, self.learned, self.duplicates, self.refused, self.skipped, self.empty]
+    }
+
+    fn read(reader: &mut Reader) -> Result<Counters, Damaged> {
+        Ok(Counters {
+            records: reader.u64()?,
+            learned: reader.u64()?,
+            duplicates: reader.u64()?,
+            refused: reader.u64()?,
+            skipped: reader.u64()?,
+            empty: reader.u64()?,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Duplicate windows: which event ids a source partition accepted last.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::codec::{Damaged, Reader, Writer};
+use crate::id_map::IdMap;
+
+/// The last W accepted events (learned or duplicate) of every source partition.
+#[derive(Default)]
+pub struct Windows {
+    size: usize,
+    partitions: BTreeMap<i32, Window>,
+}
+
+/// Of one partition.
+pub struct Window {
+    size: usize,
+    /// Event ids, oldest first.
+    ids: VecDeque<u64>,
+    /// Number of the next event.
+    next: u64,
+    /// Event id → number of its last event in the window.
+    last: IdMap,
+}
+
+impl Windows {
+    pub fn new(size: usize) -> Windows {
+        Windows { size, partitions: BTreeMap::new() }
+    }
+
+    /// The window of a partition; None if the model keeps none.
+    pub fn of(&mut self, partition: i32) -> std::io::Result<Option<&mut Window>> {
+        if self.size == 0 {
+            return Ok(None);
+        }
+        if !self.partitions.contains_key(&partition) {
+            self.partitions.insert(partition, Window::new(self.size)?);
+        }
+        Ok(self.partitions.get_mut(&partition))
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.u64(self.size as u64);
+        writer.u64(self.partitions.len() as u64);
+        for (&partition, window) in &self.partitions {
+            writer.i64(i64::from(partition));
+            writer.u64(window.ids.len() as u64);
+            window.ids.iter().for_each(|&id| writer.u64(id));
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader, size: usize) -> Result<Windows, Damaged> {
+        let written = reader.u64()?;
+        if written != size as u64 {
+            return Err(Damaged(format!("duplicate windows of {written} events, the model has {size}")));
+        }
+        let mut windows = Windows::new(size);
+        for _ in 0..reader.u64()? {
+            let partition = i32::try_from(reader.i64()?).map_err(|error| Damaged(error.to_string()))?;
+            let failed = |error: std::io::Error| Damaged(error.to_string());
+            let window = windows.of(partition).map_err(failed)?;
+            let window = window.ok_or_else(|| Damaged("a window where the model has none".into()))?;
+            for _ in 0..reader.u64()? {
+                window.accept(reader.u64()?);
+            }
+        }
+        Ok(windows)
+    }
+}
+
+impl Window {
+    fn new(size: usize) -> std::io::Result<Window> {
+        let last = IdMap::new(size + 1, 0)?;
+        Ok(Window { size, ids: VecDeque::new(), next: 0, last })
+    }
+
+    #[inline]
+    pub fn prefetch(&self, id: u64) {
+        self.last.prefetch(&[id]);
+    }
+
+    /// Take an event in; true if it is a duplicate of one in the window. Id 0 is no id and never a duplicate.
+    #[inline]
+    pub fn accept(&mut self, id: u64) -> bool {
+        if self.ids.len() == self.size {
+            self.forget_oldest();
+        }
+        self.ids.push_back(id);
+        let number = self.next;
+        self.next += 1;
+        if id == 0 {
+            return false;
+        }
+        let known = self.last.len();
+        self.last.put(id, number);
+        self.last.len() == known
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(id) = self.ids.pop_front() else { return };
+        let number = self.next - self.size as u64;
+        if self.last.get(id) == Some(number) {
+            self.last.remove(id);
+        }
+    }
+}
