@@ -62,9 +62,16 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Check magic, version and checksum.
-    pub fn new(bytes: &'a [u8], what: &str, magic: u32, version: u32) -> Result<Reader<'a>, Damaged> {
+    pub fn new(
+        bytes: &'a [u8],
+        what: &str,
+        magic: u32,
+        version: u32,
+    ) -> Result<Reader<'a>, Damaged> {
         let damaged = |why: &str| Damaged(format!("{what}: {why} ({} bytes)", bytes.len()));
-        let (body, checksum) = bytes.split_last_chunk::<8>().ok_or_else(|| damaged("too short"))?;
+        let (body, checksum) = bytes
+            .split_last_chunk::<8>()
+            .ok_or_else(|| damaged("too short"))?;
         let mut reader = Reader { rest: body };
         if reader.u32()? != magic {
             return Err(damaged("these are other bytes"));
@@ -74,7 +81,9 @@ impl<'a> Reader<'a> {
         }
         match reader.u32()? {
             found if found == version => Ok(reader),
-            found => Err(damaged(&format!("format {found}, this release reads {version}"))),
+            found => Err(damaged(&format!(
+                "format {found}, this release reads {version}"
+            ))),
         }
     }
 
@@ -113,7 +122,11 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left over.
     pub fn finish(self) -> Result<(), Damaged> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Damaged(format!("{} bytes too many", self.rest.len()))) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Damaged(format!("{} bytes too many", self.rest.len())))
+        }
     }
 }
 

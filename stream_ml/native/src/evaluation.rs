@@ -49,7 +49,12 @@ pub struct Judged {
 impl Tally {
     #[inline]
     pub fn add(&mut self, loss: Loss, judged: Judged) {
-        let Judged { score, prediction, label, importance } = judged;
+        let Judged {
+            score,
+            prediction,
+            label,
+            importance,
+        } = judged;
         let weight = f64::from(importance);
         self.examples += 1;
         self.importance_sum += weight;
@@ -77,11 +82,21 @@ impl Tally {
     }
 
     fn sums(&self) -> [f64; 4] {
-        [self.importance_sum, self.label_sum, self.prediction_sum, self.loss_sum]
+        [
+            self.importance_sum,
+            self.label_sum,
+            self.prediction_sum,
+            self.loss_sum,
+        ]
     }
 
     fn sums_mut(&mut self) -> [&mut f64; 4] {
-        [&mut self.importance_sum, &mut self.label_sum, &mut self.prediction_sum, &mut self.loss_sum]
+        [
+            &mut self.importance_sum,
+            &mut self.label_sum,
+            &mut self.prediction_sum,
+            &mut self.loss_sum,
+        ]
     }
 
     /// Mean loss.
@@ -97,7 +112,10 @@ impl Tally {
     /// Log loss / that of always saying the mean label (He et al. 2014).
     pub fn normalized_entropy(&self) -> Option<f64> {
         let mean = ratio(self.label_sum, self.importance_sum)?;
-        ratio(self.log_loss()?, -(mean * math::ln(mean) + (1.0 - mean) * math::ln(1.0 - mean)))
+        ratio(
+            self.log_loss()?,
+            -(mean * math::ln(mean) + (1.0 - mean) * math::ln(1.0 - mean)),
+        )
     }
 
     /// Area under the ROC curve: the chance that a positive scores above a negative; a tie within a bin counts half.
@@ -111,30 +129,51 @@ impl Tally {
         ratio(area, positive * below)
     }
 
-    /// The figures and the sums they follow from; a figure that does not exist yet is null.
+    /// Every figure by name, and the sums they follow from; NaN where it does not exist yet.
+    pub fn figures(&self) -> [(&'static str, f64); 9] {
+        [
+            ("examples", self.examples as f64),
+            ("log_loss", self.log_loss().unwrap_or(f64::NAN)),
+            ("auc", self.auc().unwrap_or(f64::NAN)),
+            ("calibration", self.calibration().unwrap_or(f64::NAN)),
+            (
+                "normalized_entropy",
+                self.normalized_entropy().unwrap_or(f64::NAN),
+            ),
+            ("importance_sum", self.importance_sum),
+            ("label_sum", self.label_sum),
+            ("prediction_sum", self.prediction_sum),
+            ("loss_sum", self.loss_sum),
+        ]
+    }
+
+    /// The same, with null for NaN, and the histograms.
     fn to_json(&self) -> Value {
-        json!({
-            "examples": self.examples,
-            "log_loss": self.log_loss(),
-            "auc": self.auc(),
-            "calibration": self.calibration(),
-            "normalized_entropy": self.normalized_entropy(),
-            "importance_sum": self.importance_sum,
-            "label_sum": self.label_sum,
-            "prediction_sum": self.prediction_sum,
-            "loss_sum": self.loss_sum,
-            "positives": self.positives[..],
-            "negatives": self.negatives[..],
-        })
+        let figures = self
+            .figures()
+            .into_iter()
+            .map(|(name, figure)| (name.to_string(), json!(figure)));
+        let mut value = Value::Object(figures.collect());
+        value["examples"] = json!(self.examples);
+        value["positives"] = json!(self.positives[..]);
+        value["negatives"] = json!(self.negatives[..]);
+        value
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer.u64(self.examples);
-        self.sums().iter().chain(&self.positives[..]).chain(&self.negatives[..]).for_each(|&sum| writer.f64(sum));
+        self.sums()
+            .iter()
+            .chain(&self.positives[..])
+            .chain(&self.negatives[..])
+            .for_each(|&sum| writer.f64(sum));
     }
 
     pub(crate) fn read(reader: &mut Reader) -> Result<Tally, Damaged> {
-        let mut tally = Tally { examples: reader.u64()?, ..Tally::default() };
+        let mut tally = Tally {
+            examples: reader.u64()?,
+            ..Tally::default()
+        };
         for sum in tally.sums_mut() {
             *sum = reader.f64()?;
         }
@@ -182,18 +221,40 @@ pub struct Evaluations {
 
 impl Evaluations {
     pub fn new(every: u64) -> Evaluations {
-        Evaluations { every: every.max(1), index: 0, open: Evaluation::default(), closed: Evaluation::default() }
+        Evaluations {
+            every: every.max(1),
+            index: 0,
+            open: Evaluation::default(),
+            closed: Evaluation::default(),
+        }
     }
 
     /// Count one example, `served` if it is a number; the JSON of the evaluation if this one closes it.
     #[inline]
-    pub fn add(&mut self, loss: Loss, judged: Judged, served: f32, watermark_us: i64) -> Option<Vec<u8>> {
+    pub fn add(
+        &mut self,
+        loss: Loss,
+        judged: Judged,
+        served: f32,
+        watermark_us: i64,
+    ) -> Option<Vec<u8>> {
         self.open.progressive.add(loss, judged);
         if !served.is_nan() {
             // A probability of exactly 0 or 1 would cost infinitely much.
-            let bounded = if loss == Loss::Logistic { f64::from(served).clamp(1e-7, 1.0 - 1e-7) } else { served.into() };
+            let bounded = if loss == Loss::Logistic {
+                f64::from(served).clamp(1e-7, 1.0 - 1e-7)
+            } else {
+                served.into()
+            };
             let score = loss.score(bounded) as f32;
-            self.open.served.add(loss, Judged { score, prediction: served, ..judged });
+            self.open.served.add(
+                loss,
+                Judged {
+                    score,
+                    prediction: served,
+                    ..judged
+                },
+            );
         }
         (self.open.progressive.examples >= self.every).then(|| self.close(watermark_us))
     }
@@ -207,7 +268,11 @@ impl Evaluations {
         value["learned_from"] = json!(from);
         value["learned_to"] = json!(from + examples);
         value["watermark_us"] = json!((watermark_us != i64::MIN).then_some(watermark_us));
-        value["served"] = if self.open.served.examples > 0 { self.open.served.to_json() } else { Value::Null };
+        value["served"] = if self.open.served.examples > 0 {
+            self.open.served.to_json()
+        } else {
+            Value::Null
+        };
         self.closed.merge(&self.open);
         self.open = Evaluation::default();
         self.index += 1;
@@ -224,7 +289,12 @@ impl Evaluations {
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer.u64(self.every);
         writer.u64(self.index);
-        for tally in [&self.open.progressive, &self.open.served, &self.closed.progressive, &self.closed.served] {
+        for tally in [
+            &self.open.progressive,
+            &self.open.served,
+            &self.closed.progressive,
+            &self.closed.served,
+        ] {
             tally.write(writer);
         }
     }
@@ -233,8 +303,16 @@ impl Evaluations {
         let (every, index) = (reader.u64()?, reader.u64()?);
         let mut evaluation = || {
             let (progressive, served) = (Tally::read(reader)?, Tally::read(reader)?);
-            Ok(Evaluation { progressive, served })
+            Ok(Evaluation {
+                progressive,
+                served,
+            })
         };
-        Ok(Evaluations { every, index, open: evaluation()?, closed: evaluation()? })
+        Ok(Evaluations {
+            every,
+            index,
+            open: evaluation()?,
+            closed: evaluation()?,
+        })
     }
 }

@@ -52,7 +52,9 @@ impl Table {
     /// Up to about `max_rows` (never more than a bucket beyond) rows; none when little is left. Cut between the calls.
     pub fn take_image(&mut self, max_rows: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let Some(mut image) = self.image.take() else { return bytes };
+        let Some(mut image) = self.image.take() else {
+            return bytes;
+        };
         self.take_first(max_rows, &mut bytes);
         if bytes.is_empty() {
             self.take_again(&mut image, max_rows, &mut bytes);
@@ -98,17 +100,35 @@ impl Table {
         let mut bytes = Vec::new();
         self.take_first(usize::MAX / rows::ROW_BYTES, &mut bytes);
         let image = self.image.take().unwrap_or_default();
-        let mut ids: Vec<u64> = self.map.moved_left.drain(..).chain(image.dirty).chain(image.again).collect();
+        let mut ids: Vec<u64> = self
+            .map
+            .moved_left
+            .drain(..)
+            .chain(image.dirty)
+            .chain(image.again)
+            .collect();
         ids.extend_from_slice(&self.changed);
         self.push_live(&ids, &mut bytes);
         if self.unlisted {
-            for (id, value) in self.map.iter(0, usize::MAX).filter(|(_, value)| value & CHANGED != 0) {
+            for (id, value) in self
+                .map
+                .iter(0, usize::MAX)
+                .filter(|(_, value)| value & CHANGED != 0)
+            {
                 rows::push_row(&mut bytes, id, Row::unpack(value));
             }
         }
         self.map.watch = 0;
-        let gone = image.removed.iter().filter(|id| self.map.find(**id).is_none());
+        let gone = image
+            .removed
+            .iter()
+            .filter(|id| self.map.find(**id).is_none());
         let removed = gone.flat_map(|id| id.to_le_bytes()).collect();
-        Sealed { rows: bytes, removed, total_rows: self.len(), rows_hash: self.hash() }
+        Sealed {
+            rows: bytes,
+            removed,
+            total_rows: self.len(),
+            rows_hash: self.hash(),
+        }
     }
 }

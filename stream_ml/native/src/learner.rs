@@ -57,16 +57,25 @@ impl<S: Scan> Learner<S> {
     /// `scanners`: one for the calling thread and one for every scan thread.
     pub fn new(trainer: Trainer, scanners: Vec<S>) -> Learner<S> {
         assert!(!scanners.is_empty(), "the calling thread scans too");
-        Learner { trainer, scanners, spare: Vec::new() }
+        Learner {
+            trainer,
+            scanners,
+            spare: Vec::new(),
+        }
     }
 
     /// Learn the ranges in order; as many timestamps as values in each.
-    pub fn learn<R: AsRef<[u8]> + Sync>(&mut self, ranges: &[Records<R>]) -> std::io::Result<Learned> {
+    pub fn learn<R: AsRef<[u8]> + Sync>(
+        &mut self,
+        ranges: &[Records<R>],
+    ) -> std::io::Result<Learned> {
         let before = self.trainer.counters();
         let mut learned = Learned::default();
         let pieces = cut(ranges);
         let queue = Queue::new(pieces.len(), std::mem::take(&mut self.spare));
-        let Learner { trainer, scanners, .. } = self;
+        let Learner {
+            trainer, scanners, ..
+        } = self;
         let done = match scanners.split_first_mut() {
             Some((own, others)) => std::thread::scope(|scope| {
                 for scanner in others.iter_mut().take(pieces.len().saturating_sub(1)) {
@@ -95,8 +104,15 @@ fn cut<R: AsRef<[u8]>>(ranges: &[Records<R>]) -> Vec<Piece> {
         let (mut from, mut bytes) = (0, 0);
         for (at, value) in records.values.iter().enumerate() {
             bytes += value.as_ref().map_or(0, |value| value.as_ref().len());
-            if at + 1 - from == BLOCK_RECORDS || bytes >= BLOCK_BYTES || at + 1 == records.values.len() {
-                pieces.push(Piece { range, from, to: at + 1 });
+            if at + 1 - from == BLOCK_RECORDS
+                || bytes >= BLOCK_BYTES
+                || at + 1 == records.values.len()
+            {
+                pieces.push(Piece {
+                    range,
+                    from,
+                    to: at + 1,
+                });
                 (from, bytes) = (at + 1, 0);
             }
         }
@@ -104,11 +120,26 @@ fn cut<R: AsRef<[u8]>>(ranges: &[Records<R>]) -> Vec<Piece> {
     pieces
 }
 
-fn scan<R: AsRef<[u8]>>(scanner: &mut impl Scan, ranges: &[Records<R>], piece: Piece, block: &mut Block) {
+fn scan<R: AsRef<[u8]>>(
+    scanner: &mut impl Scan,
+    ranges: &[Records<R>],
+    piece: Piece,
+    block: &mut Block,
+) {
     let Piece { range, from, to } = piece;
-    let Records { values, timestamps_ms, .. } = &ranges[range];
+    let Records {
+        values,
+        timestamps_ms,
+        ..
+    } = &ranges[range];
     block.clear();
-    for (at, (value, &timestamp_ms)) in values.iter().zip(timestamps_ms).enumerate().take(to).skip(from) {
+    for (at, (value, &timestamp_ms)) in values
+        .iter()
+        .zip(timestamps_ms)
+        .enumerate()
+        .take(to)
+        .skip(from)
+    {
         match value {
             Some(value) => scanner.scan_record(value.as_ref(), at as u32, timestamp_ms, block),
             None => block.empty += 1,
@@ -138,8 +169,19 @@ struct Inner {
 
 impl Queue {
     fn new(pieces: usize, spare: Vec<Block>) -> Queue {
-        let inner = Inner { scanned: 0, learned: 0, done: BTreeMap::new(), spare, over: false };
-        Queue { pieces, inner: Mutex::new(inner), ready: Condvar::new(), room: Condvar::new() }
+        let inner = Inner {
+            scanned: 0,
+            learned: 0,
+            done: BTreeMap::new(),
+            spare,
+            over: false,
+        };
+        Queue {
+            pieces,
+            inner: Mutex::new(inner),
+            ready: Condvar::new(),
+            room: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -155,12 +197,20 @@ impl Queue {
         Some((inner.scanned - 1, inner.spare.pop().unwrap_or_default()))
     }
 
-    fn scan_all<R: AsRef<[u8]>>(&self, scanner: &mut impl Scan, ranges: &[Records<R>], pieces: &[Piece]) {
+    fn scan_all<R: AsRef<[u8]>>(
+        &self,
+        scanner: &mut impl Scan,
+        ranges: &[Records<R>],
+        pieces: &[Piece],
+    ) {
         let _over = OverOnPanic(self);
         let mut inner = self.lock();
         while !inner.over && inner.scanned < self.pieces {
             let Some((at, mut block)) = self.claim(&mut inner) else {
-                inner = self.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                inner = self
+                    .room
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             drop(inner);
@@ -187,7 +237,9 @@ impl Queue {
                 drop(inner);
                 let partition = ranges[pieces[next].range].partition;
                 trainer.learn(partition, &block, &mut learned.evaluations)?;
-                learned.refused.extend(block.refusals.drain(..).map(|refusal| (partition, refusal)));
+                learned
+                    .refused
+                    .extend(block.refusals.drain(..).map(|refusal| (partition, refusal)));
                 inner = self.lock();
                 inner.learned += 1;
                 inner.spare.push(block);
@@ -201,14 +253,20 @@ impl Queue {
                 inner = self.lock();
                 inner.done.insert(at, block);
             } else {
-                inner = self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                inner = self
+                    .ready
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
         Ok(())
     }
 
     fn into_spare(self) -> Vec<Block> {
-        self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).spare
+        self.inner
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spare
     }
 }
 

@@ -10,7 +10,11 @@ const MAX_LOG_RATE: f64 = 34.0;
 /// A score that is a number, whatever the weights were.
 #[inline(always)]
 pub fn bounded(score: f32) -> f32 {
-    if score.is_nan() { 0.0 } else { score.clamp(-MAX_SCORE, MAX_SCORE) }
+    if score.is_nan() {
+        0.0
+    } else {
+        score.clamp(-MAX_SCORE, MAX_SCORE)
+    }
 }
 
 impl Loss {

@@ -26,13 +26,31 @@ pub struct Optimizer {
 
 impl Optimizer {
     pub fn new(options: &LearnerOptions) -> Optimizer {
-        let LearnerOptions { optimizer: kind, alpha, beta, l1, l2, .. } = *options;
-        Optimizer { kind, alpha, inverse_alpha: 1.0 / alpha, beta, l1, l2 }
+        let LearnerOptions {
+            optimizer: kind,
+            alpha,
+            beta,
+            l1,
+            l2,
+            ..
+        } = *options;
+        Optimizer {
+            kind,
+            alpha,
+            inverse_alpha: 1.0 / alpha,
+            beta,
+            l1,
+            l2,
+        }
     }
 
     /// The same for the bias, which is not regularised.
     pub fn of_bias(&self) -> Optimizer {
-        Optimizer { l1: 0.0, l2: 0.0, ..*self }
+        Optimizer {
+            l1: 0.0,
+            l2: 0.0,
+            ..*self
+        }
     }
 
     /// The weight of one row.
@@ -80,13 +98,20 @@ impl Optimizer {
         let g = bound(slope * x, MAX_GRADIENT);
         let grown = at_most(n + g * g, MAX_N);
         let adaptive = self.alpha / (self.beta + grown.sqrt());
-        let rate = if self.kind == OptimizerKind::Sgd { self.alpha } else { adaptive };
+        let rate = if self.kind == OptimizerKind::Sgd {
+            self.alpha
+        } else {
+            adaptive
+        };
         // A coordinate with no gradient at all and beta = 0.
         let rate = if g == 0.0 { 0.0 } else { rate };
         let v = z - rate * g;
         let shrunk = v.abs() - rate * self.l1;
         let kept = if shrunk > 0.0 { shrunk } else { 0.0 };
-        (bound(kept.copysign(v) / (1.0 + rate * self.l2), MAX_WEIGHT), grown)
+        (
+            bound(kept.copysign(v) / (1.0 + rate * self.l2), MAX_WEIGHT),
+            grown,
+        )
     }
 
     /// Weights of all rows in `columns`.
@@ -112,7 +137,11 @@ impl Optimizer {
 #[inline]
 pub fn dot(columns: &Columns) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    for (w, x) in columns.w.chunks_exact(LANES).zip(columns.x.chunks_exact(LANES)) {
+    for (w, x) in columns
+        .w
+        .chunks_exact(LANES)
+        .zip(columns.x.chunks_exact(LANES))
+    {
         for (lane, (w, x)) in lanes.iter_mut().zip(w.iter().zip(x)) {
             *lane += w * x;
         }

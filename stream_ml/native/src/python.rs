@@ -4,8 +4,11 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    scanning::register(module)
+    scanning::register(module)?;
+    learning::register(module)
 }
 
+/// `Learner`, `Learned`, `Cut`, `Seal`.
+mod learning;
 /// `Plan`, `Scan`, `Refusal`, `checksum`.
 mod scanning;

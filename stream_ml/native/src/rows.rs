@@ -23,7 +23,10 @@ impl Row {
     #[inline(always)]
     pub(crate) fn unpack(value: u64) -> Row {
         let value = value & !CHANGED;
-        Row { z: f32::from_bits(value as u32), n: f32::from_bits((value >> 32) as u32) }
+        Row {
+            z: f32::from_bits(value as u32),
+            n: f32::from_bits((value >> 32) as u32),
+        }
     }
 }
 
@@ -35,26 +38,52 @@ pub fn push_row(bytes: &mut Vec<u8>, id: u64, row: Row) {
 
 /// Rows of the wire format; an error says which row no learner can have written.
 pub fn parse_rows(bytes: &[u8]) -> impl Iterator<Item = Result<(u64, Row), String>> + '_ {
-    let torn = (!bytes.len().is_multiple_of(ROW_BYTES))
-        .then(|| Err(format!("{} bytes are no whole number of rows of {ROW_BYTES}", bytes.len())));
-    torn.into_iter().chain(bytes.chunks_exact(ROW_BYTES).enumerate().map(|(at, chunk)| {
-        let (id, value) = (le64(&chunk[..8]), le64(&chunk[8..]));
-        let row = Row { z: f32::from_bits(value as u32), n: f32::from_bits((value >> 32) as u32) };
-        let sound = id != 0 && row.z.is_finite() && row.n.is_finite() && row.n.is_sign_positive();
-        if sound { Ok((id, row)) } else { Err(format!("row {at} is damaged: id {id:#x}, z {}, n {}", row.z, row.n)) }
-    }))
+    let torn = (!bytes.len().is_multiple_of(ROW_BYTES)).then(|| {
+        Err(format!(
+            "{} bytes are no whole number of rows of {ROW_BYTES}",
+            bytes.len()
+        ))
+    });
+    torn.into_iter().chain(
+        bytes
+            .chunks_exact(ROW_BYTES)
+            .enumerate()
+            .map(|(at, chunk)| {
+                let (id, value) = (le64(&chunk[..8]), le64(&chunk[8..]));
+                let row = Row {
+                    z: f32::from_bits(value as u32),
+                    n: f32::from_bits((value >> 32) as u32),
+                };
+                let sound =
+                    id != 0 && row.z.is_finite() && row.n.is_finite() && row.n.is_sign_positive();
+                if sound {
+                    Ok((id, row))
+                } else {
+                    Err(format!(
+                        "row {at} is damaged: id {id:#x}, z {}, n {}",
+                        row.z, row.n
+                    ))
+                }
+            }),
+    )
 }
 
 /// Ids of the wire format.
 pub fn parse_ids(bytes: &[u8]) -> Result<Vec<u64>, String> {
     if !bytes.len().is_multiple_of(ID_BYTES) {
-        return Err(format!("{} bytes are no whole number of ids of {ID_BYTES}", bytes.len()));
+        return Err(format!(
+            "{} bytes are no whole number of ids of {ID_BYTES}",
+            bytes.len()
+        ));
     }
     Ok(bytes.chunks_exact(ID_BYTES).map(le64).collect())
 }
 
 fn le64(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
 /// Sums of features are taken in this many lanes, whatever the width of the machine.

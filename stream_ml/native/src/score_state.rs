@@ -27,7 +27,10 @@ pub struct ScoreState {
 
 impl ScoreState {
     pub fn new(options: &LearnerOptions) -> ScoreState {
-        let base = options.base_rate.map_or_else(|| smoothed(options.loss, 0.0, 0.0), |rate| options.loss.score(rate));
+        let base = options.base_rate.map_or_else(
+            || smoothed(options.loss, 0.0, 0.0),
+            |rate| options.loss.score(rate),
+        );
         ScoreState {
             base: loss::bounded(base as f32),
             bias: Row::default(),
@@ -47,7 +50,8 @@ impl ScoreState {
         self.examples += 1;
         self.importance_sum += f64::from(importance);
         self.label_sum += f64::from(importance) * f64::from(label);
-        self.base = loss::bounded(smoothed(options.loss, self.label_sum, self.importance_sum) as f32);
+        self.base =
+            loss::bounded(smoothed(options.loss, self.label_sum, self.importance_sum) as f32);
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -77,11 +81,16 @@ impl ScoreState {
     pub(crate) fn read(reader: &mut Reader) -> Result<ScoreState, Damaged> {
         let math = reader.u32()?;
         if math != MATH_VERSION {
-            return Err(Damaged(format!("made with math version {math}, this release has {MATH_VERSION}")));
+            return Err(Damaged(format!(
+                "made with math version {math}, this release has {MATH_VERSION}"
+            )));
         }
         Ok(ScoreState {
             base: reader.f32()?,
-            bias: Row { z: reader.f32()?, n: reader.f32()? },
+            bias: Row {
+                z: reader.f32()?,
+                n: reader.f32()?,
+            },
             watermark_us: reader.i64()?,
             examples: reader.u64()?,
             importance_sum: reader.f64()?,
@@ -116,12 +125,23 @@ pub struct Score {
 impl Scorer {
     pub fn new(options: &LearnerOptions) -> Scorer {
         let optimizer = Optimizer::new(options);
-        Scorer { optimizer, bias: optimizer.of_bias(), loss: options.loss, columns: Columns::default() }
+        Scorer {
+            optimizer,
+            bias: optimizer.of_bias(),
+            loss: options.loss,
+            columns: Columns::default(),
+        }
     }
 
     /// Score one example; its features' rows stay in `columns` (w x are the contributions, n the uncertainty).
     #[inline]
-    pub fn score(&mut self, table: &Table, ids: &[u64], values: &[f32], state: &ScoreState) -> Score {
+    pub fn score(
+        &mut self,
+        table: &Table,
+        ids: &[u64],
+        values: &[f32],
+        state: &ScoreState,
+    ) -> Score {
         self.columns.start(values);
         table.read(ids, &mut self.columns);
         self.finish(state)
@@ -136,13 +156,23 @@ impl Scorer {
     #[inline]
     pub(crate) fn finish(&mut self, state: &ScoreState) -> Score {
         self.optimizer.weights(&mut self.columns);
-        let score = loss::bounded((state.base + self.bias_weight(state)) + optimizer::dot(&self.columns));
-        Score { score, prediction: self.loss.prediction(score) }
+        let score =
+            loss::bounded((state.base + self.bias_weight(state)) + optimizer::dot(&self.columns));
+        Score {
+            score,
+            prediction: self.loss.prediction(score),
+        }
     }
 
     /// Learn the example whose rows are in `columns`: they and the bias after the gradient.
     #[inline]
-    pub(crate) fn learn(&mut self, score: Score, label: f32, importance: f32, state: &mut ScoreState) {
+    pub(crate) fn learn(
+        &mut self,
+        score: Score,
+        label: f32,
+        importance: f32,
+        state: &mut ScoreState,
+    ) {
         let slope = importance * (score.prediction - label);
         self.optimizer.update(slope, &mut self.columns);
         let Row { z, n } = state.bias;

@@ -116,7 +116,9 @@ impl Table {
     /// Put a row in absolutely, as restored: it does not count as changed. False if the table is full.
     pub fn put(&mut self, id: u64, row: Row) -> bool {
         self.map.reserve(1);
-        let Some(position) = self.map.insert(id) else { return false };
+        let Some(position) = self.map.insert(id) else {
+            return false;
+        };
         let value = self.map.value_mut(position);
         *value = row.pack() | (*value & CHANGED);
         true
@@ -152,16 +154,22 @@ impl Table {
         removed.sort_unstable();
         removed.dedup();
         removed.retain(|&id| self.map.find(id).is_none());
-        (bytes, removed.iter().flat_map(|id| id.to_le_bytes()).collect())
+        (
+            bytes,
+            removed.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        )
     }
 
     fn cut_listed(&mut self, changed: &[u64], bytes: &mut Vec<u8>) {
         const AHEAD: usize = 32;
         for (at, &id) in changed.iter().enumerate() {
             if at % AHEAD == 0 {
-                self.map.prefetch(&changed[at..(at + 2 * AHEAD).min(changed.len())]);
+                self.map
+                    .prefetch(&changed[at..(at + 2 * AHEAD).min(changed.len())]);
             }
-            let Some(position) = self.map.find(id) else { continue };
+            let Some(position) = self.map.find(id) else {
+                continue;
+            };
             let value = self.map.value_mut(position);
             if *value & CHANGED == 0 {
                 continue;
@@ -193,6 +201,8 @@ impl Table {
 
     /// Order-free hash over the live rows.
     pub fn hash(&self) -> u64 {
-        self.map.iter(0, usize::MAX).fold(0, |sum, (id, value)| sum.wrapping_add(rows::row_hash(id, value)))
+        self.map.iter(0, usize::MAX).fold(0, |sum, (id, value)| {
+            sum.wrapping_add(rows::row_hash(id, value))
+        })
     }
 }

@@ -79,9 +79,29 @@ impl Trainer {
         self.counters
     }
 
-    /// Figures over all examples so far.
-    pub fn evaluation(&self) -> Evaluation {
-        self.evaluations.total()
+    /// Totals since the variant began; a figure that does not exist yet is NaN.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let mut metrics: Vec<(String, f64)> = Counters::NAMES
+            .iter()
+            .zip(self.counters.all())
+            .map(|(name, count)| (name.to_string(), count as f64))
+            .collect();
+        let Evaluation {
+            progressive,
+            served,
+        } = self.evaluations.total();
+        for (prefix, tally) in [("", progressive), ("served_", served)] {
+            let figures = tally.figures();
+            metrics.extend(figures.map(|(name, figure)| (format!("{prefix}{name}"), figure)));
+        }
+        let table = [
+            ("rows", self.table.len() as f64),
+            ("rows_refused", self.table.refused as f64),
+            ("table_bytes", self.table.bytes() as f64),
+            ("evaluations", self.evaluations.index as f64),
+        ];
+        metrics.extend(table.map(|(name, figure)| (name.to_string(), figure)));
+        metrics
     }
 
     pub fn count_records(&mut self, records: usize) {
@@ -89,25 +109,41 @@ impl Trainer {
     }
 
     /// Learn a block of whole records of one partition; closed evaluations are appended to `closed`.
-    pub fn learn(&mut self, partition: i32, block: &Block, closed: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
+    pub fn learn(
+        &mut self,
+        partition: i32,
+        block: &Block,
+        closed: &mut Vec<Vec<u8>>,
+    ) -> std::io::Result<()> {
         self.counters.refused += block.refusals.len() as u64;
         self.counters.skipped += block.skipped;
         self.counters.empty += block.empty;
         // Taken out for the time of the block, so that it can be borrowed beside the rest.
         let mut windows = std::mem::take(&mut self.windows);
-        let done = windows.of(partition).map(|window| self.learn_block(window, block, closed));
+        let done = windows
+            .of(partition)
+            .map(|window| self.learn_block(window, block, closed));
         self.windows = windows;
         done
     }
 
-    fn learn_block(&mut self, mut window: Option<&mut Window>, block: &Block, closed: &mut Vec<Vec<u8>>) {
+    fn learn_block(
+        &mut self,
+        mut window: Option<&mut Window>,
+        block: &Block,
+        closed: &mut Vec<Vec<u8>>,
+    ) {
         let count = block.examples.len();
         for at in 0..count.min(PREFETCH_EXAMPLES) {
             self.prefetch(window.as_deref(), block, at);
         }
         let mut next = 0;
         while next < count {
-            let together = if self.course.record_wise { record_at(block, next) } else { next..next + 1 };
+            let together = if self.course.record_wise {
+                record_at(block, next)
+            } else {
+                next..next + 1
+            };
             next = together.end;
             for at in together.clone() {
                 if at + PREFETCH_EXAMPLES < count {
@@ -157,7 +193,9 @@ impl Trainer {
     /// Takes the example into the window of its partition, if it has an id.
     #[inline]
     fn is_duplicate(&mut self, window: &mut Option<&mut Window>, example: &Example) -> bool {
-        let Some(window) = window.as_deref_mut().filter(|_| example.event_id != 0) else { return false };
+        let Some(window) = window.as_deref_mut().filter(|_| example.event_id != 0) else {
+            return false;
+        };
         let duplicate = window.accept(example.event_id);
         self.counters.duplicates += u64::from(duplicate);
         duplicate
@@ -165,8 +203,20 @@ impl Trainer {
 
     /// Judge the example by `said`, or else by its score right now; then learn it.
     #[inline]
-    fn learn_example(&mut self, block: &Block, at: usize, said: Option<Score>, closed: &mut Vec<Vec<u8>>) {
-        let Example { label, importance, served, timestamp_us, .. } = block.examples[at];
+    fn learn_example(
+        &mut self,
+        block: &Block,
+        at: usize,
+        said: Option<Score>,
+        closed: &mut Vec<Vec<u8>>,
+    ) {
+        let Example {
+            label,
+            importance,
+            served,
+            timestamp_us,
+            ..
+        } = block.examples[at];
         let features = block.features(at);
         let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
         self.scorer.columns.start(values);
@@ -175,10 +225,21 @@ impl Trainer {
 
         self.counters.learned += 1;
         self.state.watermark_us = self.state.watermark_us.max(timestamp_us);
-        let Score { score: log_odds, prediction } = said.unwrap_or(score);
-        let judged = Judged { score: log_odds, prediction, label, importance };
+        let Score {
+            score: log_odds,
+            prediction,
+        } = said.unwrap_or(score);
+        let judged = Judged {
+            score: log_odds,
+            prediction,
+            label,
+            importance,
+        };
         let loss = self.course.options.loss;
-        closed.extend(self.evaluations.add(loss, judged, served, self.state.watermark_us));
+        closed.extend(
+            self.evaluations
+                .add(loss, judged, served, self.state.watermark_us),
+        );
 
         self.scorer.learn(score, label, importance, &mut self.state);
         self.table.write(ids, &self.scorer.columns);
@@ -190,7 +251,10 @@ impl Trainer {
         let mut writer = Writer::new(MAGIC, VERSION);
         writer.text(&self.course.fingerprint);
         self.state.write(&mut writer);
-        self.counters.all().iter().for_each(|&count| writer.u64(count));
+        self.counters
+            .all()
+            .iter()
+            .for_each(|&count| writer.u64(count));
         self.evaluations.write(&mut writer);
         self.windows.write(&mut writer);
         writer.finish()
@@ -201,14 +265,17 @@ impl Trainer {
         let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
         let (found, own) = (reader.text()?, &self.course.fingerprint);
         if found != own {
-            return Err(Damaged(format!("learner state: of plan {found}, this learner has {own}")));
+            return Err(Damaged(format!(
+                "learner state: of plan {found}, this learner has {own}"
+            )));
         }
         let state = ScoreState::read(&mut reader)?;
         let counters = Counters::read(&mut reader)?;
         let evaluations = Evaluations::read(&mut reader)?;
         let windows = Windows::read(&mut reader, self.course.duplicate_window)?;
         reader.finish()?;
-        (self.state, self.counters, self.evaluations, self.windows) = (state, counters, evaluations, windows);
+        (self.state, self.counters, self.evaluations, self.windows) =
+            (state, counters, evaluations, windows);
         Ok(())
     }
 }
@@ -216,13 +283,32 @@ impl Trainer {
 /// The examples of the record that begins at `from`.
 fn record_at(block: &Block, from: usize) -> Range<usize> {
     let record = block.examples[from].record;
-    let len = block.examples[from..].iter().take_while(|example| example.record == record).count();
+    let len = block.examples[from..]
+        .iter()
+        .take_while(|example| example.record == record)
+        .count();
     from..from + len
 }
 
 impl Counters {
+    const NAMES: [&str; 6] = [
+        "records",
+        "learned",
+        "duplicates",
+        "refused",
+        "skipped",
+        "empty",
+    ];
+
     fn all(&self) -> [u64; 6] {
-        [self.records, self.learned, self.duplicates, self.refused, self.skipped, self.empty]
+        [
+            self.records,
+            self.learned,
+            self.duplicates,
+            self.refused,
+            self.skipped,
+            self.empty,
+        ]
     }
 
     fn read(reader: &mut Reader) -> Result<Counters, Damaged> {

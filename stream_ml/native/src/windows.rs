@@ -25,7 +25,10 @@ pub struct Window {
 
 impl Windows {
     pub fn new(size: usize) -> Windows {
-        Windows { size, partitions: BTreeMap::new() }
+        Windows {
+            size,
+            partitions: BTreeMap::new(),
+        }
     }
 
     /// The window of a partition; None if the model keeps none.
@@ -52,14 +55,18 @@ impl Windows {
     pub(crate) fn read(reader: &mut Reader, size: usize) -> Result<Windows, Damaged> {
         let written = reader.u64()?;
         if written != size as u64 {
-            return Err(Damaged(format!("duplicate windows of {written} events, the model has {size}")));
+            return Err(Damaged(format!(
+                "duplicate windows of {written} events, the model has {size}"
+            )));
         }
         let mut windows = Windows::new(size);
         for _ in 0..reader.u64()? {
-            let partition = i32::try_from(reader.i64()?).map_err(|error| Damaged(error.to_string()))?;
+            let partition =
+                i32::try_from(reader.i64()?).map_err(|error| Damaged(error.to_string()))?;
             let failed = |error: std::io::Error| Damaged(error.to_string());
             let window = windows.of(partition).map_err(failed)?;
-            let window = window.ok_or_else(|| Damaged("a window where the model has none".into()))?;
+            let window =
+                window.ok_or_else(|| Damaged("a window where the model has none".into()))?;
             for _ in 0..reader.u64()? {
                 window.accept(reader.u64()?);
             }
@@ -71,7 +78,12 @@ impl Windows {
 impl Window {
     fn new(size: usize) -> std::io::Result<Window> {
         let last = IdMap::new(size + 1, 0)?;
-        Ok(Window { size, ids: VecDeque::new(), next: 0, last })
+        Ok(Window {
+            size,
+            ids: VecDeque::new(),
+            next: 0,
+            last,
+        })
     }
 
     #[inline]
@@ -97,7 +109,9 @@ impl Window {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(id) = self.ids.pop_front() else { return };
+        let Some(id) = self.ids.pop_front() else {
+            return;
+        };
         let number = self.next - self.size as u64;
         if self.last.get(id) == Some(number) {
             self.last.remove(id);

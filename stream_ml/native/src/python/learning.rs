@@ -1,0 +1,297 @@
+//! The learner for Python. Every call works detached from the interpreter.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::scanning::{Plan, Refusal};
+use crate::block::Block;
+use crate::learner::{self, Records, Scan};
+use crate::plan::LearnAfter;
+use crate::rows::{parse_ids, parse_rows, push_row};
+use crate::scan::{Mode, Scanner};
+use crate::trainer::{Course, Trainer};
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Learner>()?;
+    module.add_class::<Learned>()?;
+    module.add_class::<Cut>()?;
+    module.add_class::<Seal>()
+}
+
+impl Scan for Scanner {
+    fn scan_record(&mut self, record: &[u8], index: u32, timestamp_ms: i64, block: &mut Block) {
+        Scanner::scan_record(self, record, index, timestamp_ms, block);
+    }
+}
+
+/// A range as Python gives it: partition, values, timestamps.
+type Range = (i32, Vec<Option<PyBackedBytes>>, Vec<i64>);
+
+#[pyclass(frozen)]
+pub struct Learner {
+    inner: Mutex<learner::Learner<Scanner>>,
+}
+
+impl Learner {
+    fn lock(&self) -> MutexGuard<'_, learner::Learner<Scanner>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Work on the trainer, detached.
+    fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Trainer) -> T + Send) -> T {
+        py.detach(|| work(&mut self.lock().trainer))
+    }
+}
+
+#[pymethods]
+impl Learner {
+    #[new]
+    #[pyo3(signature = (plan, *, scan_threads = 1, expected_rows = 0))]
+    fn new(plan: &Plan, scan_threads: usize, expected_rows: usize) -> PyResult<Learner> {
+        let plan = &plan.plan;
+        let course = Course {
+            fingerprint: plan.fingerprint().to_string(),
+            options: plan.learner().clone(),
+            record_wise: plan.events().learn_after == LearnAfter::Record,
+            duplicate_window: plan.events().duplicate_window as usize,
+            evaluate_every: plan.events().evaluate_every,
+        };
+        let trainer = Trainer::new(course, expected_rows).map_err(no_memory)?;
+        let scanner = || Scanner::new(Arc::clone(plan), Mode::Learn);
+        let scanners = (0..scan_threads.saturating_add(1))
+            .map(|_| scanner())
+            .collect();
+        Ok(Learner {
+            inner: Mutex::new(learner::Learner::new(trainer, scanners)),
+        })
+    }
+
+    fn learn(&self, py: Python<'_>, ranges: Vec<Range>) -> PyResult<Learned> {
+        let ranges: Vec<_> = ranges
+            .into_iter()
+            .map(|(partition, values, timestamps_ms)| Records {
+                partition,
+                values,
+                timestamps_ms,
+            })
+            .collect();
+        if let Some(range) = ranges
+            .iter()
+            .find(|range| range.values.len() != range.timestamps_ms.len())
+        {
+            let (values, timestamps) = (range.values.len(), range.timestamps_ms.len());
+            return Err(PyValueError::new_err(format!(
+                "{values} values, {timestamps} timestamps"
+            )));
+        }
+        let (done, seconds) = py.detach(|| {
+            let start = Instant::now();
+            let done = self.lock().learn(&ranges);
+            (done, start.elapsed().as_secs_f64())
+        });
+        let learner::Learned {
+            learned,
+            duplicates,
+            skipped,
+            empty,
+            refused,
+            evaluations,
+        } = done.map_err(no_memory)?;
+        let refused = refused
+            .iter()
+            .map(|(partition, refusal)| Refusal::new(*partition, refusal));
+        let refused = refused
+            .map(|refusal| Py::new(py, refusal))
+            .collect::<PyResult<_>>()?;
+        let evaluations = evaluations
+            .iter()
+            .map(|json| PyBytes::new(py, json).unbind())
+            .collect();
+        Ok(Learned {
+            learned,
+            duplicates,
+            skipped,
+            empty,
+            refused,
+            evaluations,
+            seconds,
+        })
+    }
+
+    fn cut(&self, py: Python<'_>) -> Cut {
+        let (rows, removed, state) = self.with(py, |trainer| {
+            let (rows, removed) = trainer.table_mut().cut();
+            (rows, removed, trainer.score_state().to_bytes())
+        });
+        Cut {
+            rows: bytes(py, &rows),
+            removed: bytes(py, &removed),
+            score_state: bytes(py, &state),
+        }
+    }
+
+    fn begin_image(&self, py: Python<'_>) {
+        self.with(py, |trainer| trainer.table_mut().begin_image());
+    }
+
+    fn take_image(&self, py: Python<'_>, max_rows: usize) -> Py<PyBytes> {
+        let rows = self.with(py, |trainer| trainer.table_mut().take_image(max_rows));
+        bytes(py, &rows)
+    }
+
+    fn seal_image(&self, py: Python<'_>) -> Seal {
+        let (sealed, state, score_state) = self.with(py, |trainer| {
+            let sealed = trainer.table_mut().seal_image();
+            (
+                sealed,
+                trainer.state_bytes(),
+                trainer.score_state().to_bytes(),
+            )
+        });
+        Seal {
+            rows: bytes(py, &sealed.rows),
+            removed: bytes(py, &sealed.removed),
+            state: bytes(py, &state),
+            score_state: bytes(py, &score_state),
+            total_rows: sealed.total_rows,
+            rows_hash: sealed.rows_hash,
+        }
+    }
+
+    fn load_rows(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> PyResult<()> {
+        let rows = contiguous(rows)?;
+        let loaded = self.with(py, |trainer| {
+            parse_rows(&rows).try_for_each(|parsed| {
+                let (id, row) = parsed?;
+                let table = trainer.table_mut();
+                if table.put(id, row) {
+                    Ok(())
+                } else {
+                    Err(format!("the table is full at {} rows", table.len()))
+                }
+            })
+        });
+        loaded.map_err(PyValueError::new_err)
+    }
+
+    fn load_removed(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<()> {
+        let ids = parse_ids(&contiguous(ids)?).map_err(PyValueError::new_err)?;
+        self.with(py, |trainer| {
+            ids.iter().for_each(|&id| trainer.table_mut().drop_row(id))
+        });
+        Ok(())
+    }
+
+    fn load_state(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let state = contiguous(state)?;
+        let loaded = self.with(py, |trainer| trainer.load_state(&state));
+        loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
+    }
+
+    fn lookup(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
+        let ids = parse_ids(&contiguous(ids)?).map_err(PyValueError::new_err)?;
+        let rows = self.with(py, |trainer| {
+            let mut rows = Vec::new();
+            for &id in &ids {
+                push_row(&mut rows, id, trainer.table().get(id).unwrap_or_default());
+            }
+            rows
+        });
+        Ok(bytes(py, &rows))
+    }
+
+    fn digest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (rows, rows_hash, state_hash) = self.with(py, |trainer| {
+            let table = trainer.table();
+            (table.len(), table.hash(), xxh3_64(&trainer.state_bytes()))
+        });
+        let digest = PyDict::new(py);
+        digest.set_item("rows", rows)?;
+        digest.set_item("rows_hash", rows_hash)?;
+        digest.set_item("state_hash", state_hash)?;
+        Ok(digest)
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let figures = self.with(py, |trainer| trainer.metrics());
+        let metrics = PyDict::new(py);
+        figures
+            .into_iter()
+            .try_for_each(|(name, value)| metrics.set_item(name, value))?;
+        Ok(metrics)
+    }
+
+    #[getter]
+    fn watermark_us(&self, py: Python<'_>) -> i64 {
+        self.with(py, |trainer| trainer.score_state().watermark_us)
+    }
+}
+
+#[pyclass(frozen, get_all)]
+pub struct Learned {
+    learned: u64,
+    duplicates: u64,
+    skipped: u64,
+    empty: u64,
+    refused: Vec<Py<Refusal>>,
+    evaluations: Vec<Py<PyBytes>>,
+    seconds: f64,
+}
+
+#[pyclass(frozen, get_all)]
+pub struct Cut {
+    rows: Py<PyBytes>,
+    removed: Py<PyBytes>,
+    score_state: Py<PyBytes>,
+}
+
+#[pyclass(frozen, get_all)]
+pub struct Seal {
+    rows: Py<PyBytes>,
+    removed: Py<PyBytes>,
+    state: Py<PyBytes>,
+    score_state: Py<PyBytes>,
+    total_rows: usize,
+    rows_hash: u64,
+}
+
+/// Bytes of an argument: `bytes` as they are, anything else with a buffer (memoryview, bytearray) as a copy.
+pub(super) enum Contiguous {
+    Shared(PyBackedBytes),
+    Copied(Vec<u8>),
+}
+
+impl std::ops::Deref for Contiguous {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Contiguous::Shared(bytes) => bytes,
+            Contiguous::Copied(bytes) => bytes,
+        }
+    }
+}
+
+pub(super) fn contiguous(data: &Bound<'_, PyAny>) -> PyResult<Contiguous> {
+    match data.extract::<PyBackedBytes>() {
+        Ok(bytes) => Ok(Contiguous::Shared(bytes)),
+        Err(_) => Ok(Contiguous::Copied(
+            PyBuffer::<u8>::get(data)?.to_vec(data.py())?,
+        )),
+    }
+}
+
+fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
+    PyBytes::new(py, data).unbind()
+}
+
+fn no_memory(error: std::io::Error) -> PyErr {
+    PyMemoryError::new_err(format!("no address space for the table: {error}"))
+}
