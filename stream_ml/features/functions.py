@@ -87,12 +87,14 @@ class Example:
     A call that the documentation shows and a test runs on the native plan.
 
     Attributes:
-        features: value and x of each feature of a slot that is this call.
+        texts: of the features of a slot that is this call, if it is a category or a set.
+        number: x of its feature, if it is a number; None where it has none.
     """
 
     expression: str
     event: str
-    features: tuple[tuple[str, float], ...]
+    texts: tuple[str, ...] = ()
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Function:
 
     Attributes:
         ascending: number constants must grow from one to the next.
+        yields: the result in words, where it depends on the arguments.
     """
 
     name: str
@@ -110,20 +113,20 @@ class Function:
     doc: str
     examples: tuple[Example, ...]
     ascending: bool = False
+    yields: str = ""
 
     @property
     def signature(self) -> str:
         """The call as one writes it, with the result's type."""
-        return f"{self.name}({', '.join(str(p) for p in self.parameters)}) → {self.result}"
+        return f"{self.name}({', '.join(str(p) for p in self.parameters)}) → {self.yields or self.result}"
 
 
-# A feature of a category is (text, 1); of a number ("", value).
 def _category(expression: str, event: str, *texts: str) -> Example:
-    return Example(expression, event, tuple((text, 1.0) for text in texts))
+    return Example(expression, event, texts)
 
 
-def _number(expression: str, event: str, value: float | None) -> Example:
-    return Example(expression, event, () if value is None else (("", value),))
+def _number(expression: str, event: str, number: float | None) -> Example:
+    return Example(expression, event, number=number)
 
 
 def _one(name: str, asked: Asked) -> tuple[Parameter, ...]:
@@ -197,6 +200,7 @@ FUNCTIONS: Mapping[str, Function] = {
                     "ana × hat",
                 ),
             ),
+            yields="category, or set",
         ),
         Function(
             "bucket",
@@ -426,31 +430,27 @@ FUNCTIONS: Mapping[str, Function] = {
                 _category('default(colour, "none")', "{}", "none"),
                 _number("default(age, 30)", "{}", 30.0),
             ),
+            yields="what the constant is",
         ),
     )
 }
 
 
-def documented(examples: tuple[Example, ...]) -> list[tuple[str, str, str]]:
-    """Return (expression, event, features) of examples as the documentation writes them."""
-    return [
-        (e.expression, e.event, ", ".join(_shown(*feature) for feature in e.features) or "no feature")
-        for e in examples
-    ]
-
-
-def _shown(text: str, x: float) -> str:
-    return f"×{x:g}" if text == "" else f"`{text}`"
-
-
 def functions_table() -> str:
     """Return the functions as the Markdown table of ``docs/features.md``."""
-    lines = ["| function | meaning | example | event | features |", "|---|---|---|---|---|"]
+    lines = ["| function | meaning | example | event | feature |", "|---|---|---|---|---|"]
     for function in FUNCTIONS.values():
-        for at, (expression, event, features) in enumerate(documented(function.examples)):
-            first = f"`{function.signature}` | {function.doc.replace('|', chr(92) + '|')}" if at == 0 else "|"
-            lines.append(f"| {first} | `{expression}` | `{event}` | {features} |")
+        head = f"`{function.signature}` | {function.doc.replace('|', chr(92) + '|')}"
+        for example in function.examples:
+            lines.append(f"| {head} | `{example.expression}` | `{example.event}` | {_shown(example)} |")
+            head = "|"
     return "\n".join(lines)
+
+
+def _shown(example: Example) -> str:
+    if example.number is not None:
+        return f"x = {example.number:g}"
+    return ", ".join(f"`{text}`" for text in example.texts) or "none"
 
 
 if __name__ == "__main__":
