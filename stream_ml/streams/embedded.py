@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import confluent_kafka
+import orjson
 
 from stream_ml.errors import CannotContinue
-from stream_ml.streams.kafka import KafkaLog
+from stream_ml.streams.kafka import EMBEDDED_TOPIC_REQUESTS, KafkaLog
 
+_REQUEST_POLL_SECONDS = 0.2
 _PRODUCER = 0  # rd_kafka_type_t
 _POINTER = ctypes.c_void_p
 _SIGNATURES = {
@@ -56,6 +60,10 @@ class EmbeddedBroker:
         self._library.rd_kafka_mock_set_controller_id(self._cluster, 1)
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         self.bootstrap: str = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+        self.create_topic(EMBEDDED_TOPIC_REQUESTS, 1)
+        self._closing = threading.Event()
+        self._requests = threading.Thread(target=self._create_requested, name="embedded-topics", daemon=True)
+        self._requests.start()
 
     def log(self, settings: Mapping[str, str] | None = None) -> EmbeddedLog:
         """Return the log on this broker; unlike one from another process it creates any topic."""
@@ -72,6 +80,8 @@ class EmbeddedBroker:
     def close(self) -> None:
         """Stop; everything it held is gone. Idempotent."""
         if self._cluster is not None:
+            self._closing.set()
+            self._requests.join()
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
             self._library.rd_kafka_destroy(self._client)
             self._cluster = None
@@ -89,6 +99,14 @@ class EmbeddedBroker:
         code = getattr(self._library, function)(self._cluster, *arguments)
         if code != 0:
             raise CannotContinue(f"the embedded broker refused {function}{arguments}: error {code}")
+
+    def _create_requested(self) -> None:
+        """Create the topics that other processes ask for: the mock cluster offers them no way."""
+        with closing(self.log()) as log, closing(log.reader(EMBEDDED_TOPIC_REQUESTS, {0: 0})) as reader:
+            while not self._closing.is_set():
+                for fetch in reader.poll(max_records=1, timeout_seconds=_REQUEST_POLL_SECONDS):
+                    request = orjson.loads(fetch.values[0] or b"")
+                    log.ensure_topic(request["name"], request["partitions"])
 
     def _new_client(self) -> int:
         """The mock cluster belongs to a client; this one does nothing else."""

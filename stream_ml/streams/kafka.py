@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from functools import cached_property
 from typing import Any, TypeVar
 
+import orjson
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
@@ -38,7 +39,7 @@ _UNKNOWN_PLACE = (
 
 # The embedded broker (see embedded.py) as other processes meet it.
 _EMBEDDED_CLUSTER = "mockCluster"
-_EMBEDDED_PARTITIONS = 4  # of a topic that it creates by itself
+EMBEDDED_TOPIC_REQUESTS = "stream-ml.topic-requests"
 _EMBEDDED_RETAINED_BYTES = 5 * 1024 * 1024
 # It wakes a waiting fetch only when the fetch's own time is over.
 _EMBEDDED_READER = {"fetch.wait.max.ms": "10"}
@@ -58,7 +59,7 @@ class KafkaLog:
         Build the clients; nothing is connected yet.
 
         Args:
-            settings: of the client, see ``kafka_settings.client_settings``.
+            settings: of the client, by librdkafka's names; ``bootstrap.servers`` at least.
             request_seconds: after which a request that nobody answered is ``LogUnavailable``.
             unavailable_after_seconds: how long a reader waits for brokers that are away before it says so.
 
@@ -218,15 +219,9 @@ class KafkaLog:
                 raise translate(error.args[0], f"creating {name}", self._background) from error
 
     def _create_embedded(self, name: str, partitions: int) -> None:
-        """Let the broker of another process create the topic by itself, as it does for whoever asks."""
-        if partitions != _EMBEDDED_PARTITIONS:
-            raise ConfigError(
-                f"{name}: only the process that runs the embedded broker can create a topic of {partitions} "
-                f"partitions (for others it makes {_EMBEDDED_PARTITIONS}); create it there, or use Kafka"
-            )
-        asking = Consumer({**self._settings, "group.id": "stream-ml", "allow.auto.create.topics": True})
-        self._ask(f"creating {name}", lambda: asking.list_topics(name, timeout=self._request_seconds))
-        asking.close()
+        """Ask the process that runs the broker, which alone can create topics."""
+        with self.writer() as writer:
+            writer.send(EMBEDDED_TOPIC_REQUESTS, orjson.dumps({"name": name, "partitions": partitions}))
 
     def _await_topic(self, name: str) -> Topic:
         """A created topic is known to every broker only a moment later."""

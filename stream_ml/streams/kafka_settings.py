@@ -1,19 +1,10 @@
-"""
-Settings of the Kafka client: ours, and everything else that librdkafka knows, passed through.
-
-A setting comes from a file of ``name=value`` lines, then from the environment
-(``STREAM_ML_KAFKA_SASL_USERNAME`` is ``sasl.username``; a name with an underscore doubles it), then from
-the caller; the later one wins.
-"""
+"""Settings of the Kafka clients: what exactness needs, defaults, and the operator's own passed through."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from stream_ml.errors import ConfigError
-
-ENVIRONMENT_PREFIX = "STREAM_ML_KAFKA_"
 
 # What exactness rests on: another value would lose or repeat records without an error.
 _COMMON = {
@@ -56,26 +47,6 @@ _WRITER_DEFAULTS = {
 }
 
 
-def client_settings(
-    bootstrap: str | None, *, file: Path | None = None, environment: Mapping[str, str]
-) -> dict[str, str]:
-    """
-    Return the settings of a client, merged as the module says.
-
-    Raises:
-        ConfigError: the file cannot be read or has a line that is no setting; no broker is named.
-    """
-    settings = _from_file(file) if file else {}
-    settings |= _from_environment(environment)
-    if bootstrap:
-        settings["bootstrap.servers"] = bootstrap
-    if not settings.get("bootstrap.servers"):
-        raise ConfigError(
-            f"no Kafka broker is named: give --bootstrap host:port, or {ENVIRONMENT_PREFIX}BOOTSTRAP_SERVERS"
-        )
-    return settings
-
-
 def reader_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return what a consumer is built of."""
     return _merged(_DEFAULTS | _READER_DEFAULTS, settings, _COMMON | _READER)
@@ -100,30 +71,3 @@ def _merged(
                 f"the Kafka setting {name}={settings[name]} is not for changing: it must be {value}"
             )
     return {**defaults, **settings, **fixed}
-
-
-def _from_file(file: Path) -> dict[str, str]:
-    try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
-        raise ConfigError(f"the file of Kafka settings cannot be read: {error}") from error
-    settings = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"{file}:{number}: not a setting: {text!r} (a line is name=value)")
-        settings[name.strip()] = value.strip()
-    return settings
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "_".join(
-            part.replace("_", ".") for part in name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        ): value
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }

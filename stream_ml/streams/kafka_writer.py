@@ -16,6 +16,7 @@ from stream_ml.streams.log import Undeliverable
 # How long a caller waits at a time for room in the queue, and an idle writer for acknowledgements.
 _WAIT_SECONDS = 0.05
 _CLOSE_SECONDS = 30.0
+_BY_KEY = -1  # the client's "no partition given"
 
 
 class KafkaWriter:
@@ -41,14 +42,11 @@ class KafkaWriter:
     ) -> None:
         self._refuse_after_failure()
         report = self._report(on_delivered) if on_delivered else self._delivered
-        options: dict[str, object] = {"key": key, "on_delivery": report}
-        if partition is not None:
-            options["partition"] = partition
-        if headers:
-            options["headers"] = list(headers.items())
+        target = _BY_KEY if partition is None else partition
+        more = {"headers": list(headers.items())} if headers else {}
         while True:
             try:
-                self._producer.produce(topic, value, **options)
+                self._producer.produce(topic, value, key, target, report, **more)
                 return
             except BufferError:
                 self._producer.poll(_WAIT_SECONDS)

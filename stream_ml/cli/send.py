@@ -1,0 +1,134 @@
+"""``stream-ml send``: push the events of a file to a topic."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from stream_ml.cli.running import DIRECTORY, Running
+from stream_ml.errors import ConfigError
+from stream_ml.runtime import kafka_properties
+from stream_ml.streams.events_from_files import read_events
+from stream_ml.streams.kafka import KafkaLog
+from stream_ml.streams.log import Log
+from stream_ml.streams.paced import PacedSender
+from stream_ml.streams.packing import PackedRecord, pack
+
+
+@click.command()
+@click.argument("file")
+@click.option("--bootstrap", help="Kafka, host:port; without it, what `stream-ml up` runs on.")
+@click.option("--topic", help="Where to send; without it, the topic that `stream-ml up` learns from.")
+@click.option("--key", metavar="FIELD", help="Field that keys a record: its repeats meet in one partition.")
+@click.option("--record-by", metavar="FIELD", help="Consecutive events with one value of it share a record.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second, at most.")
+@click.option("--max-records", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--follow-group", metavar="GROUP", help="Stay close ahead of this group's committed offsets.")
+@click.option("--create", "partitions", type=click.IntRange(min=1), help="Partitions of a topic to create.")
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
+@click.option("--kafka-file", type=click.Path(path_type=Path), help="Client settings: name=value a line.")
+@click.option("--directory", default=DIRECTORY, type=click.Path(path_type=Path), help="Of `stream-ml up`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
+def send(
+    file: str,
+    bootstrap: str | None,
+    topic: str | None,
+    key: str | None,
+    record_by: str | None,
+    rate: float | None,
+    max_records: int | None,
+    follow_group: str | None,
+    partitions: int | None,
+    file_format: str | None,
+    kafka_file: Path | None,
+    directory: Path,
+    as_json: bool,
+) -> None:
+    """
+    Push the events in FILE: JSON lines, CSV or Parquet, compressed or not; - is standard input.
+
+    A line that is no JSON object is pushed as it is: the learner puts it into the dead-letter topic.
+    """
+    settings = _client_settings(bootstrap, kafka_file)
+    if "bootstrap.servers" not in settings:
+        running = Running.need(directory, "--bootstrap")
+        settings["bootstrap.servers"] = running.bootstrap
+        topic = topic or running.topic
+        follow_group = follow_group or (running.group if running.embedded else None)
+    if topic is None:
+        raise ConfigError("no topic is named\n  hint: --topic NAME")
+    log = KafkaLog(settings)
+    try:
+        _find_topic(log, topic, partitions)
+        records = islice(pack(read_events(file, file_format), key=key, record_by=record_by), max_records)
+        report = _push(
+            PacedSender(log, topic, events_per_second=rate, follow_group=follow_group), records, quiet=as_json
+        )
+    finally:
+        log.close()
+    _tell({"topic": topic, **report}, as_json=as_json)
+
+
+def _client_settings(bootstrap: str | None, kafka_file: Path | None) -> dict[str, str]:
+    settings = kafka_properties.from_file(kafka_file) if kafka_file else {}
+    settings |= kafka_properties.from_environment(os.environ)
+    return settings | ({"bootstrap.servers": bootstrap} if bootstrap else {})
+
+
+def _find_topic(log: Log, topic: str, partitions: int | None) -> None:
+    if partitions is not None:
+        log.ensure_topic(topic, partitions)
+    elif log.topic(topic) is None:
+        raise ConfigError(f"there is no topic {topic}\n  hint: --create PARTITIONS makes it")
+
+
+def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) -> dict[str, float]:
+    broken = 0
+    started_at = time.monotonic()
+    with sender:
+        for record in _watched(records, sender, quiet=quiet):
+            sender.send(record.value, key=record.key, events=record.events)
+            broken += record.broken
+    seconds = time.monotonic() - started_at
+    return {
+        "events": sender.events,
+        "records": sender.records,
+        "acknowledged": sender.acknowledged.total(),
+        "broken": broken,
+        "bytes": sender.bytes,
+        "seconds": round(seconds, 3),
+        "events_per_second": round(sender.events / seconds, 1),
+        "waited_seconds": round(sender.waited_seconds, 3),
+    }
+
+
+def _watched(records: Iterable[PackedRecord], sender: PacedSender, *, quiet: bool) -> Iterator[PackedRecord]:
+    """Show the progress on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("sending")
+        for record in records:
+            yield record
+            if sender.records % 100 == 0:
+                bar.update(task, description=f"{sender.events:,} events in {sender.records:,} records")
+
+
+def _tell(report: dict[str, float | str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(report))
+        return
+    click.echo(
+        f"{report['events']:,} events in {report['records']:,} records to {report['topic']}, "
+        f"all acknowledged, {report['events_per_second']:,.0f} events/s"
+    )
+    if report["broken"]:
+        click.echo(f"{report['broken']:,} of them are no JSON objects: look for them among the dead letters")

@@ -1,0 +1,179 @@
+"""
+Sending no faster than wished, and no farther ahead of a reader than the broker keeps.
+
+The embedded broker drops a partition's oldest records in silence: whoever sends to it follows the offsets
+that the learner commits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from stream_ml.errors import ConfigError, RecoverableError
+from stream_ml.streams.log import Log
+
+# What a broker stores beside a record's own bytes, at most (a batch of one: 61 and some varints).
+RECORD_OVERHEAD_BYTES = 100
+# How far ahead of a follower, per partition, where the broker itself keeps everything.
+DEFAULT_AHEAD_BYTES = 16 * 1024 * 1024
+FLUSH_SECONDS = 60.0
+_ASK_EVERY_SECONDS = 0.005
+
+
+class PacedSender:
+    """
+    Sends records to one topic; a context manager that returns only when all is acknowledged.
+
+    Attributes:
+        records, events, bytes: sent so far.
+        acknowledged: records that the broker has confirmed, by partition.
+        waited_seconds: spent waiting for the follower.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topic: str,
+        *,
+        events_per_second: float | None = None,
+        follow_group: str | None = None,
+        stalled_after_seconds: float = 60.0,
+    ) -> None:
+        """
+        Start a writer.
+
+        Args:
+            events_per_second: None sends as fast as it is taken.
+            follow_group: consumer group whose committed offsets are followed.
+            stalled_after_seconds: of a follower that does not move while we wait for it.
+
+        Raises:
+            ConfigError: the broker keeps so little that a group has to be followed.
+        """
+        retained = log.retained_bytes
+        if retained is not None and follow_group is None:
+            raise ConfigError(
+                f"this broker keeps only {retained >> 20} MiB of a partition and drops the rest in silence\n"
+                "  hint: name the learner's consumer group to follow (--follow-group)"
+            )
+        self.records = self.events = self.bytes = 0
+        self.acknowledged: Counter[int] = Counter()
+        self.waited_seconds = 0.0
+        self._log, self._topic, self._group = log, topic, follow_group
+        self._events_per_second = events_per_second
+        self._stalled_after_seconds = stalled_after_seconds
+        self._ahead = _Ahead(DEFAULT_AHEAD_BYTES if retained is None else retained * 3 // 4)
+        self._writer = log.writer()
+        self._started_at = time.monotonic()
+
+    def send(self, value: bytes, *, key: bytes | None = None, events: int = 1) -> None:
+        """
+        Send one record that holds so many events; blocks as long as the pace asks.
+
+        Raises:
+            Undeliverable: this or an earlier record was refused for good.
+            RecoverableError: the follower has not moved for too long.
+        """
+        self._keep_rate()
+        size = len(value) + len(key or b"") + RECORD_OVERHEAD_BYTES
+        if self._group is None:
+            self._writer.send(self._topic, value, key=key, on_delivered=self._count)
+        else:
+            if not self._ahead.has_room(size):
+                self._follow(self._group, size)
+            self._ahead.start(size)
+            self._writer.send(self._topic, value, key=key, on_delivered=self._counted_with(size))
+        self.records += 1
+        self.events += events
+        self.bytes += len(value)
+
+    def flush(self) -> None:
+        """Return once everything sent is acknowledged; raises Undeliverable."""
+        self._writer.flush(FLUSH_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+        self._writer.__exit__(kind, error, trace)
+
+    def _keep_rate(self) -> None:
+        if self._events_per_second is not None:
+            due = self._started_at + self.events / self._events_per_second
+            early = due - time.monotonic()
+            if early > 0.001:  # sleeping is no finer than that
+                time.sleep(early)
+
+    def _follow(self, group: str, size: int) -> None:
+        """Wait until the follower has read enough."""
+        started_at = moved_at = time.monotonic()
+        seen: dict[int, int] = {}
+        while True:
+            committed = self._log.committed(group, self._topic)
+            self._ahead.settle(committed)
+            now = time.monotonic()
+            if self._ahead.has_room(size):
+                self.waited_seconds += now - started_at
+                return
+            if committed != seen:
+                seen, moved_at = committed, now
+            if now - moved_at > self._stalled_after_seconds:
+                raise RecoverableError(
+                    f"{group} stands at {committed} of {self._topic} for {self._stalled_after_seconds:g} s\n"
+                    "  hint: is the learner running, and is this its consumer group?"
+                )
+            time.sleep(_ASK_EVERY_SECONDS)
+
+    def _count(self, partition: int, offset: int) -> None:
+        self.acknowledged[partition] += 1
+
+    def _counted_with(self, size: int) -> Callable[[int, int], None]:
+        def delivered(partition: int, offset: int) -> None:
+            self.acknowledged[partition] += 1
+            self._ahead.place(partition, offset, size)
+
+        return delivered
+
+
+class _Ahead:
+    """Bytes that were sent and not yet read, by partition; those not yet placed count for every one."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._unplaced_bytes = 0
+        self._placed: dict[int, deque[tuple[int, int]]] = {}
+        self._placed_bytes: Counter[int] = Counter()
+        self._changing = threading.Lock()  # acknowledgements come from the writer's thread
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether *size* more bytes fit; one record always does."""
+        with self._changing:
+            fullest = max(self._placed_bytes.values(), default=0)
+            held = fullest + self._unplaced_bytes
+            return held == 0 or held + size <= self._limit_bytes
+
+    def start(self, size: int) -> None:
+        with self._changing:
+            self._unplaced_bytes += size
+
+    def place(self, partition: int, offset: int, size: int) -> None:
+        with self._changing:
+            self._unplaced_bytes -= size
+            self._placed_bytes[partition] += size
+            self._placed.setdefault(partition, deque()).append((offset, size))
+
+    def settle(self, committed: dict[int, int]) -> None:
+        """Forget what is below the committed offsets."""
+        with self._changing:
+            for partition, placed in self._placed.items():
+                while placed and placed[0][0] < committed.get(partition, 0):
+                    self._placed_bytes[partition] -= placed.popleft()[1]
