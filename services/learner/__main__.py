@@ -1,0 +1,117 @@
+"""The learner: settings → parts → run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stream_ml import _native
+from stream_ml.errors import ConfigError
+from stream_ml.features import CompiledModel, compile_model
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.points import Reached, go_on
+from stream_ml.learning.starting import Start
+from stream_ml.learning.topics import ensure_topics
+from stream_ml.learning.writing import WriterLoop
+from stream_ml.runtime import lifecycle, logging
+from stream_ml.runtime.clock import SystemClock
+from stream_ml.runtime.http import OperatorServer
+from stream_ml.runtime.settings import LearnerSettings, load, log_effective
+from stream_ml.streams.kafka import KafkaLog
+from stream_ml.weights.journal import JournalWriter
+from stream_ml.weights.snapshots import SnapshotStore
+
+
+@dataclass
+class Learner:
+    """
+    The service.
+
+    Attributes:
+        accept_loss: go on from the newest snapshot where replay is impossible.
+        reached: called at every named point; tests end the process there.
+        not_ready: what /readyz says is missing.
+    """
+
+    settings: LearnerSettings
+    accept_loss: bool = False
+    reached: Reached = go_on
+    not_ready: str | None = field(default="starting", init=False)
+
+    def run(self, stop: lifecycle.Stop) -> None:
+        """Learn until *stop* is asked for."""
+        settings, clock = self.settings, SystemClock()
+        log_effective(settings)
+        model = compile_model(settings.model_file)
+        name = model.model_file.name
+        with ExitStack() as resources:
+            http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
+            resources.callback(http.close)
+            log = KafkaLog({key: str(value) for key, value in settings.kafka.items()})
+            resources.callback(log.close)
+            topics = ensure_topics(
+                log, name, settings.events_topic, settings.feed_partitions, settings.feed_retention_seconds
+            )
+            parties = Parties(
+                log=log,
+                store=SnapshotStore(settings.snapshot_store),
+                topics=topics,
+                model=model,
+                who=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+                # An embedded broker forgets with its process: there a loss is normal.
+                accept_loss=self.accept_loss or log.retained_bytes is not None,
+                reached=self.reached,
+            )
+            journal = JournalWriter(log, topics.journal.name)
+            start = Start(
+                parties, journal, lambda: self._native(model), settings.takeover_after_seconds, clock
+            )
+            started = start.run(stop)
+            if started is None:
+                return
+            self.not_ready = None
+            text = settings.model_file.read_bytes()
+            with log.writer() as writer:
+                WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
+            journal.close()
+
+    def _native(self, model: CompiledModel) -> _native.Learner:
+        plan = _native.Plan(model.plan_bytes)
+        if plan.fingerprint != model.fingerprint:
+            raise ConfigError(
+                f"the plan's fingerprint is {plan.fingerprint}, not {model.fingerprint}: rebuild"
+            )
+        return _native.Learner(
+            plan, scan_threads=self.settings.scan_threads, expected_rows=self.settings.expected_rows
+        )
+
+
+def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
+    """Run the service with command-line *arguments*; return the process's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m services.learner", description=__doc__)
+    parser.add_argument("--settings", type=Path, help="TOML file; STREAM_ML_… variables override it")
+    parser.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="where replay is impossible, begin a new variant from the newest snapshot; the loss is counted",
+    )
+    given = parser.parse_args(arguments)
+    logging.configure("learner")
+
+    def service(stop: lifecycle.Stop) -> None:
+        settings = load(LearnerSettings, given.settings, os.environ)
+        logging.configure("learner", settings.log_level, settings.log_format)
+        Learner(settings, given.accept_loss, reached).run(stop)
+
+    return lifecycle.run(service)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

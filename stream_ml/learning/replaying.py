@@ -1,0 +1,122 @@
+"""
+Brings a learner to the same bits again: the journal's steps, from the events, in their order.
+
+The same component serves a cold start, a standby that follows a living writer, and `stream-ml replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from stream_ml._native import Learner
+from stream_ml.errors import CannotContinue
+from stream_ml.learning.batch import Batch, EventRange
+from stream_ml.learning.outputs import Source, StepOutputs
+from stream_ml.streams.log import Fetch, Log, LogTruncated, Reader, Topic
+from stream_ml.weights.journal import Entry
+from stream_ml.weights.lines import Range, Step
+
+# Without a record for so long, the log is asked whether there will be any.
+_SILENCE_SECONDS = 5.0
+
+
+class ReplayImpossible(CannotContinue):
+    """The events are not what the journal says was learned."""
+
+
+class Replay:
+    """
+    Learns the valid steps of one variant as they are read.
+
+    Attributes:
+        step: last learned. events: per partition, the next offset.
+        outputs: of the steps learned, oldest first, until they are forgotten.
+        newest_at: timestamp of the newest record learned, unix seconds.
+    """
+
+    def __init__(
+        self, log: Log, topic: Topic, learner: Learner, source: Source, step: int, events: Mapping[int, int]
+    ) -> None:
+        self._log, self._topic, self.learner, self._source = log, topic, learner, source
+        self.step, self.events = step, dict(events)
+        self.outputs: list[StepOutputs] = []
+        self.newest_at = 0.0
+        self._readers: dict[int, Reader] = {}
+
+    def follow(self, entries: Iterable[Entry], to_step: int | None = None) -> None:
+        """
+        Learn the steps among *entries* that follow on `step`, up to *to_step*.
+
+        Raises:
+            ReplayImpossible: says what differs.
+        """
+        for _, line, verdict in entries:
+            if not (isinstance(line, Step) and verdict.valid and line.variant == self._source.variant):
+                continue
+            if self.step < line.step and (to_step is None or line.step <= to_step):
+                self._learn(line)
+
+    def forget_outputs(self, step: int) -> None:
+        """Forget the outputs of the steps up to *step*: a snapshot has made them safe."""
+        self.outputs = [outputs for outputs in self.outputs if outputs.step > step]
+
+    def close(self) -> None:
+        """Stop reading; idempotent."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+    def _learn(self, line: Step) -> None:
+        if line.step != self.step + 1:
+            raise ReplayImpossible(
+                f"{self._source.variant}: the journal goes on with step {line.step} after {self.step}; "
+                "the lines between were trimmed"
+            )
+        if line.topic_id != self._topic.id:
+            self._refuse(f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}")
+        batch = Batch(tuple(self._read(part) for part in line.ranges))
+        learned = self.learner.learn(batch.as_native())
+        self.outputs.append(StepOutputs.of(self._source, line.step, batch, learned))
+        self.step = line.step
+        self.newest_at = max(self.newest_at, batch.newest_at)
+        self.events |= {part.partition: part.next for part in line.ranges}
+
+    def _read(self, wanted: Range) -> EventRange:
+        """Return exactly the records of *wanted*."""
+        reader = self._readers.get(wanted.partition)
+        if reader is None:
+            reader = self._log.reader(self._topic.name, {wanted.partition: wanted.first})
+            self._readers[wanted.partition] = reader
+        elif self.events.get(wanted.partition, 0) != wanted.first:
+            reader.seek(wanted.partition, wanted.first)  # a decision skipped something
+        fetches: list[Fetch] = []
+        missing = wanted.records
+        while missing:
+            fetch = self._poll(reader, wanted, missing)
+            missing -= len(fetch.values)
+            fetches.append(fetch)
+        found = EventRange.of(wanted.first, fetches)
+        if found.next > wanted.next or found.checksum != wanted.checksum:
+            self._refuse(
+                f"[{wanted.first}, {wanted.next}) of partition {wanted.partition} held {wanted.records} "
+                f"records with checksum {wanted.checksum:016x}; now they end at {found.next} "
+                f"with {found.checksum:016x}"
+            )
+        return found
+
+    def _poll(self, reader: Reader, wanted: Range, missing: int) -> Fetch:
+        try:
+            while not (fetches := reader.poll(missing, _SILENCE_SECONDS)):
+                end = self._log.bounds(self._topic.name, wanted.partition).next
+                if end < wanted.next:
+                    self._refuse(f"partition {wanted.partition} ends at {end}, {wanted.next} was learned")
+        except LogTruncated as error:
+            self._refuse(str(error))
+        return fetches[0]
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ReplayImpossible(
+            f"{self._topic.name}: the events are not those that {self._source.variant} learned: {what}; "
+            "restore the topic, or begin a new variant from the newest snapshot with --accept-loss"
+        )

@@ -1,0 +1,121 @@
+"""What the operator sees of a learner: figures for /metrics, and whether it does its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from prometheus_client import Gauge
+
+from stream_ml._native import Learned, Learner
+from stream_ml.learning.publishing import Published
+from stream_ml.learning.snapshotting import Snapshots
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import Clock
+from stream_ml.streams.log import Log, LogUnavailable
+
+_INTERVAL_SECONDS = 1.0
+
+_TOTALS = {
+    "learned": metrics.LEARNER_LEARNED,
+    "duplicates": metrics.LEARNER_DUPLICATES,
+    "refused": metrics.LEARNER_DEAD_LETTERS,
+    "skipped": metrics.LEARNER_SKIPPED,
+    "empty": metrics.LEARNER_EMPTY,
+    "log_loss": metrics.LEARNER_LOG_LOSS,
+    "label_sum": metrics.LEARNER_LABELS,
+    "prediction_sum": metrics.LEARNER_PREDICTIONS,
+    "importance_sum": metrics.LEARNER_IMPORTANCE,
+}
+
+
+class Report:
+    """Sets the learner's metrics; the slow ones once a second."""
+
+    def __init__(self, model: str, log: Log, topic: str, clock: Clock, threads: ThreadPoolExecutor) -> None:
+        self._model, self._log, self._topic = model, log, topic
+        self._clock, self._threads = clock, threads
+        self._due_at = clock.monotonic()
+        self._ends: Future[dict[int, int]] | None = None
+
+    def learned(self, learned: Learned) -> None:
+        """Take notice of a batch."""
+        metrics.LEARNER_BATCH_SECONDS.labels(self._model).observe(learned.seconds)
+        for refusal in learned.refused:
+            metrics.LEARNER_REFUSALS.labels(self._model, refusal.reason).inc()
+
+    def confirmed(self, seconds: float) -> None:
+        """Take notice of a step line that was read back *seconds* after it was sent."""
+        metrics.LEARNER_JOURNAL_SECONDS.labels(self._model).observe(seconds)
+
+    def published(self, published: Published) -> None:
+        """Take notice of a delta."""
+        metrics.LEARNER_FEED_DELTAS.labels(self._model).inc()
+        metrics.LEARNER_FEED_ROWS.labels(self._model).inc(published.rows)
+        metrics.LEARNER_FEED_BYTES.labels(self._model).inc(published.bytes)
+        if published.newest_at:
+            delay = max(0.0, self._clock.now() - published.newest_at)
+            metrics.LEARNER_PUBLISH_DELAY.labels(self._model).observe(delay)
+
+    def snapshot_announced(self, snapshots: Snapshots) -> None:
+        """Take notice of a snapshot that exists now."""
+        metrics.LEARNER_SNAPSHOTS.labels(self._model).inc()
+        metrics.LEARNER_SNAPSHOT_SECONDS.labels(self._model).set(snapshots.ended_at - snapshots.begun_at)
+        metrics.LEARNER_SNAPSHOT_AT.labels(self._model).set(self._clock.now())
+        metrics.LEARNER_SNAPSHOT_STEP.labels(self._model).set(snapshots.step)
+        metrics.LEARNER_SNAPSHOT_BYTES.labels(self._model).set(snapshots.bytes)
+
+    def snapshot_failed(self) -> None:
+        """Take notice of a snapshot that was given up."""
+        metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
+
+    def writer(self, is_writer: bool) -> None:
+        """Say whether this process is the variant's writer."""
+        metrics.LEARNER_WRITER.labels(self._model).set(is_writer)
+
+    def turn(
+        self,
+        learner: Learner,
+        events: Mapping[int, int],
+        newest_at: float,
+        gauges: Mapping[Gauge, float],
+        margins: Mapping[str, float],
+    ) -> None:
+        """Set what changes all the time, if the last time is long enough ago."""
+        if self._clock.monotonic() < self._due_at:
+            return
+        self._due_at = self._clock.monotonic() + _INTERVAL_SECONDS
+        for gauge, value in gauges.items():
+            gauge.labels(self._model).set(value)
+        for log, share in margins.items():
+            metrics.LEARNER_RETENTION_MARGIN.labels(self._model, log).set(share)
+        self._totals(learner)
+        self._lag(events, newest_at)
+
+    def _totals(self, learner: Learner) -> None:
+        found = learner.metrics()
+        for name, total in _TOTALS.items():
+            total.set(found[name], self._model)
+        metrics.LEARNER_AUC.labels(self._model).set(found["auc"])
+        metrics.LEARNER_ROWS.labels(self._model).set(found["rows"])
+        metrics.LEARNER_TABLE_BYTES.labels(self._model).set(found["table_bytes"])
+        metrics.LEARNER_WATERMARK.labels(self._model).set(max(0, learner.watermark_us) / 1e6)
+
+    def _lag(self, events: Mapping[int, int], newest_at: float) -> None:
+        """Ask for the partitions' ends in a thread; brokers may take their time."""
+        if self._ends is not None and self._ends.done() and (ends := self._ends.result()):
+            lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
+            for partition, lag in lags.items():
+                metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
+            behind = any(lags.values()) and newest_at > 0
+            metrics.LEARNER_LAG_SECONDS.labels(self._model).set(
+                max(0.0, self._clock.now() - newest_at) if behind else 0
+            )
+        if self._ends is None or self._ends.done():
+            self._ends = self._threads.submit(self._ask_ends, list(events))
+
+    def _ask_ends(self, partitions: list[int]) -> dict[int, int]:
+        try:
+            return {partition: self._log.bounds(self._topic, partition).next for partition in partitions}
+        except LogUnavailable:
+            return {}

@@ -1,0 +1,69 @@
+"""The topics of a model: which they are, and that they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_ml.errors import ConfigError
+from stream_ml.learning.outputs import dead_letters_topic, evaluations_topic
+from stream_ml.streams.log import Log, Topic
+from stream_ml.weights.feed import feed_topic
+from stream_ml.weights.journal import journal_topic
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where a model's learner reads and writes."""
+
+    events: Topic
+    journal: Topic
+    feed: Topic
+
+
+def ensure_topics(
+    log: Log, model: str, events_topic: str, feed_partitions: int, feed_retention_seconds: float
+) -> Topics:
+    """
+    Create what is missing of the topics of *model*, but for the events, which are the user's.
+
+    Raises:
+        ConfigError: there are no events, or their topic is compacted.
+    """
+    events = log.topic(events_topic)
+    if events is None:
+        raise ConfigError(f"there is no topic {events_topic}; create it, or set events_topic")
+    if events.compacted:
+        raise ConfigError(
+            f"{events_topic} is compacted: it forgets events, so nothing could be replayed; "
+            "use cleanup.policy=delete"
+        )
+    keep = {"cleanup.policy": "delete"}
+    log.ensure_topic(dead_letters_topic(model), 1, settings=keep)
+    log.ensure_topic(evaluations_topic(model), 1, settings=keep)
+    return Topics(
+        events=events,
+        journal=_only_partition(log.ensure_topic(journal_topic(model), 1, settings=keep)),
+        feed=log.ensure_topic(
+            feed_topic(model), feed_partitions, retention_seconds=feed_retention_seconds, settings=keep
+        ),
+    )
+
+
+def first_offsets(log: Log, topic: Topic) -> dict[int, int]:
+    """Return where each partition begins now."""
+    return {partition: log.bounds(topic.name, partition).first for partition in range(topic.partitions)}
+
+
+def lost(log: Log, topic: Topic, wanted: Mapping[int, int]) -> dict[int, int]:
+    """Return how many offsets are gone from where *wanted* would go on, of each partition with a loss."""
+    gaps = {p: first - wanted.get(p, 0) for p, first in first_offsets(log, topic).items()}
+    return {partition: gap for partition, gap in gaps.items() if gap > 0}
+
+
+def _only_partition(topic: Topic) -> Topic:
+    if topic.partitions != 1:
+        raise ConfigError(
+            f"{topic.name} has {topic.partitions} partitions; a journal has one, or there is no order"
+        )
+    return topic

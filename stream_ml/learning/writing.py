@@ -1,0 +1,353 @@
+"""
+The writer's loop: a batch's life, from the poll to the snapshot that makes it safe.
+
+Learning runs ahead of the journal: a step's outputs wait here until its line was read back with no higher
+claim before it. Only this thread touches the learner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.learning.batch import Batch
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.fetching import BatchLimits, Fetcher
+from stream_ml.learning.inbox import Inbox, JournalRead
+from stream_ml.learning.margins import RetentionMargins
+from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
+from stream_ml.learning.points import Point
+from stream_ml.learning.publishing import FeedLimits, Publisher, Writership
+from stream_ml.learning.reporting import Report
+from stream_ml.learning.snapshotting import AsOf, Position, Snapshots
+from stream_ml.learning.starting import Started, Superseded
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.streams.log import Writer
+from stream_ml.weights.journal import Entry, JournalWriter
+from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, encode_line, place_of
+from stream_ml.weights.state import Validity, Verdict
+
+log = logging.getLogger(__name__)
+
+_JOURNAL_POLL_SECONDS = 0.1
+# A feed that keeps so many bytes a partition must hold this many seconds of it.
+_FEED_SECONDS_RETAINED = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldStep:
+    """A step that was learned and is not confirmed; *events* is where each of its partitions goes on."""
+
+    outputs: StepOutputs
+    events: Mapping[int, int]
+    sent_at: float
+
+
+class WriterLoop:
+    """
+    Learns as the variant's writer until it is asked to stop, or another process claims.
+
+    Attributes:
+        step: last learned. confirmed: last one whose line was read back.
+        events: per partition, the next offset to learn.
+    """
+
+    def __init__(
+        self,
+        parties: Parties,
+        started: Started,
+        journal: JournalWriter,
+        writer: Writer,
+        settings: LearnerSettings,
+        model_text: bytes,
+        clock: Clock,
+    ) -> None:
+        """
+        Build the parts; nothing runs yet.
+
+        Args:
+            writer: for everything but the journal.
+            model_text: the model file, as it travels in snapshots.
+        """
+        self._parties, self._started, self._settings, self._clock = parties, started, settings, clock
+        self._journal, self._writer, self._reached = journal, writer, parties.reached
+        self._learner = started.replay.learner
+        self.step = self.confirmed = started.replay.step
+        self.events, self._confirmed_events = dict(started.replay.events), dict(started.replay.events)
+        self._newest_at = started.replay.newest_at
+        self._held: deque[_HeldStep] = deque()
+        self._ending = False
+        self._committed_at = clock.monotonic() - settings.commit_interval_seconds
+        self._threads = ThreadPoolExecutor(3, "learner")
+        self._writing = ThreadPoolExecutor(1, "snapshot")
+        self._build(model_text)
+
+    def _build(self, model_text: bytes) -> None:
+        parties, settings, started = self._parties, self._settings, self._started
+        topics, retained = parties.topics, parties.log.retained_bytes
+        self._inbox = Inbox(settings.fetch_queue_batches)
+        limits = BatchLimits(
+            settings.batch_max_records,
+            settings.batch_max_bytes,
+            settings.step_interval_seconds,
+            settings.poll_wait_seconds,
+        )
+        self._fetcher = Fetcher(parties.log, topics.events, self.events, self._inbox, limits, self._clock)
+        self._source = Source(parties.name, started.variant, topics.events.name)
+        self._sender = OutputSender(self._writer, self._source)
+        writership = Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
+        self._margins = RetentionMargins(retained)
+        self._publisher = Publisher(
+            self._writer,
+            topics.feed.name,
+            {p: parties.log.bounds(topics.feed.name, p).next for p in range(topics.feed.partitions)},
+            writership,
+            started.snapshot_step,
+            self._feed_limits(retained, topics.feed.partitions),
+            self._clock,
+            self._reached,
+        )
+        self._snapshots = Snapshots(
+            parties.store,
+            parties.model,
+            model_text,
+            writership,
+            started.seed,
+            self._clock,
+            self._reached,
+            self._writing,
+            settings.snapshot_rows_per_batch,
+        )
+        self._report = Report(parties.name, parties.log, topics.events.name, self._clock, self._threads)
+        self._as_of = AsOf(started.journal.state.place, started.journal.state.in_force())
+
+    def _feed_limits(self, retained: int | None, partitions: int) -> FeedLimits:
+        budget = float(self._settings.feed_bytes_per_second)
+        if retained is not None:
+            budget = min(budget, retained * partitions / _FEED_SECONDS_RETAINED)
+        return FeedLimits(
+            self._settings.publish_interval_seconds,
+            self._settings.heartbeat_interval_seconds,
+            budget,
+            self._settings.message_max_bytes,
+        )
+
+    def run(self, stop: Stop) -> None:
+        """
+        Learn until *stop* is asked for; then leave everything behind complete.
+
+        Raises:
+            Superseded: another process claimed the variant.
+            CannotContinue, RecoverableError: as the parts raise them.
+        """
+        self._inbox.run(self._threads, self._fetcher.run)
+        self._inbox.run(self._threads, self._follow_journal)
+        self._report.writer(True)
+        try:
+            self._send_again()
+            while not stop.requested():
+                self._turn(batch_wanted=len(self._held) < self._settings.held_steps)
+            self._end()
+        finally:
+            self._report.writer(False)
+            self._inbox.close()
+            self._snapshots.close()
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _follow_journal(self) -> None:
+        reader = self._started.journal
+        try:
+            while not self._inbox.closed:
+                if entries := reader.poll(_JOURNAL_POLL_SECONDS):
+                    self._inbox.put_read(JournalRead(entries, reader.state.place, reader.state.in_force()))
+        finally:
+            reader.close()
+
+    def _send_again(self) -> None:
+        """Send the outputs since the snapshot: whether the writer before sent them, nobody knows."""
+        for outputs in self._started.replay.outputs:
+            self._sender.send(outputs)
+        self._started.replay.forget_outputs(self.step)
+        self._reached(Point.OUTPUTS_SENT_AGAIN)
+
+    def _turn(self, *, batch_wanted: bool) -> None:
+        batch, reads = self._inbox.take(self._settings.poll_wait_seconds, batch_wanted=batch_wanted)
+        for read in reads:
+            self._take_notice(read)
+        if batch is not None:
+            self._learn(batch)
+        self._send_confirmed()
+        self._publish()
+        self._advance_snapshot()
+        if self._clock.monotonic() - self._committed_at >= self._settings.commit_interval_seconds:
+            self._commit()
+        self._report_gauges()
+
+    def _learn(self, batch: Batch) -> None:
+        self._reached(Point.BATCH_TAKEN)
+        step = self.step + 1
+        sent_at = self._clock.monotonic()
+        self._append(
+            Step(
+                variant=self._started.variant,
+                epoch=self._started.epoch,
+                step=step,
+                topic_id=self._parties.topics.events.id,
+                ranges=tuple(part.described for part in batch.ranges),
+            )
+        )
+        self._reached(Point.STEP_LINE_SENT)
+        learned = self._learner.learn(batch.as_native())
+        self.step = step
+        ends = {part.partition: part.next for part in batch.ranges}
+        self.events |= ends
+        self._newest_at = max(self._newest_at, batch.newest_at)
+        self._held.append(_HeldStep(StepOutputs.of(self._source, step, batch, learned), ends, sent_at))
+        self._reached(Point.LEARNED)
+        self._report.learned(learned)
+        for part in batch.ranges:
+            self._margins.use("events", part.partition, part.size)
+
+    def _take_notice(self, read: JournalRead) -> None:
+        """Look for what the lines read mean to the writer."""
+        for entry in read.entries:
+            if getattr(entry.line, "variant", None) == self._started.variant:
+                self._judge(entry)
+        self._as_of = AsOf(read.place, read.in_force)
+
+    def _judge(self, entry: Entry) -> None:
+        match entry.line:
+            case Claim() if self._place(entry.offset) > self._started.epoch:
+                raise Superseded(
+                    f"{self._started.variant} was claimed by {entry.line.who}; our memory is void, we stop"
+                )
+            case Step() if entry.line.epoch == self._started.epoch:
+                self._own_line(entry.line, entry.verdict)
+            case Snapshot() if entry.verdict.valid:
+                self._snapshot_read_back(entry.line)
+
+    def _own_line(self, line: Step, verdict: Verdict) -> None:
+        if verdict.valid:
+            self.confirmed = line.step
+        elif verdict.validity is Validity.VOID:
+            raise CannotContinue(
+                f"our own line of step {line.step} is void: {verdict.reason}; start again: replay decides"
+            )
+
+    def _place(self, offset: int) -> int:
+        return place_of(self._started.journal.state.journal, offset)
+
+    def _send_confirmed(self) -> None:
+        while self._held and self._held[0].outputs.step <= self.confirmed:
+            held = self._held.popleft()
+            self._reached(Point.LINE_READ_BACK)
+            self._sender.send(held.outputs)
+            self._reached(Point.OUTPUTS_SENT)
+            self._confirmed_events |= held.events
+            self._report.confirmed(self._clock.monotonic() - held.sent_at)
+
+    def _publish(self) -> None:
+        published = self._publisher.turn(self._learner, self.step, self.confirmed, self._newest_at)
+        if published is not None:
+            self._report.published(published)
+            self._margins.use("feed", 0, published.bytes // self._parties.topics.feed.partitions)
+
+    def _advance_snapshot(self) -> None:
+        if self._snapshots.idle and not self._ending and self._snapshot_due():
+            self._begin_snapshot()
+        sealed = self._snapshots.sealed_step
+        failed = self._snapshots.failed
+        line = self._snapshots.turn(
+            self._learner,
+            Position(self.step, self.events, self._publisher.next_offsets),
+            acknowledged=0 <= sealed <= self.confirmed and self._sender.acknowledged(sealed),
+        )
+        if line is not None:
+            self._append(line)
+            self._reached(Point.SNAPSHOT_ANNOUNCED)
+        if self._snapshots.failed > failed:
+            self._report.snapshot_failed()
+
+    def _snapshot_due(self) -> bool:
+        if self._snapshots.step < 0 and not self._started.has_snapshot and not self._snapshots.failed:
+            return True  # the first one at once, so that predictors can start
+        since = self._clock.monotonic() - self._snapshots.begun_at
+        took = self._snapshots.ended_at - self._snapshots.begun_at
+        return since >= self._settings.snapshot_interval_seconds or self._margins.snapshot_due(since, took)
+
+    def _begin_snapshot(self) -> None:
+        self._snapshots.begin(self._learner, self._as_of)
+        self._margins.begin_snapshot()
+
+    def _snapshot_read_back(self, line: Snapshot) -> None:
+        announced = [
+            snapshot.name
+            for known in self._as_of.in_force.variants
+            if known.variant == line.variant
+            for snapshot in known.snapshots
+        ]
+        if self._snapshots.read_back(line.name, [*announced, line.name], self._settings.snapshots_kept):
+            self._margins.end_snapshot()
+            self._report.snapshot_announced(self._snapshots)
+
+    def _commit(self) -> None:
+        self._committed_at = self._clock.monotonic()
+        group = self._settings.consumer_group or f"{self._parties.name}.learner"
+        self._parties.log.commit(group, self._parties.topics.events.name, dict(self._confirmed_events))
+        self._reached(Point.OFFSETS_COMMITTED)
+
+    def _report_gauges(self) -> None:
+        self._report.turn(
+            self._learner,
+            self.events,
+            self._newest_at,
+            {
+                metrics.LEARNER_STEP: self.step,
+                metrics.LEARNER_HELD_STEPS: len(self._held),
+                metrics.LEARNER_FETCH_QUEUE: self._inbox.batches,
+            },
+            self._margins.by_log(),
+        )
+
+    def _append(self, line: Line) -> None:
+        self._journal.append(line)
+        self._margins.use("journal", 0, len(encode_line(line)))
+
+    def _end(self) -> None:
+        """Let everything learned leave, take a last snapshot, and release the variant."""
+        self._ending = True
+        self._until(lambda: self.confirmed == self.step, "the journal")
+        self._publisher.cut_now(self._learner, self.step, self._newest_at)
+        self._until(lambda: self._publisher.all_sent, "the feed")
+        self._until(lambda: self._snapshots.idle, "a snapshot")
+        if self._snapshots.step < self.step:
+            self._begin_snapshot()
+            self._until(lambda: self._snapshots.idle, "the last snapshot")
+        self._append(
+            Release(
+                variant=self._started.variant,
+                who=self._parties.who,
+                epoch=self._started.epoch,
+                step=self.step,
+            )
+        )
+        self._journal.flush(self._settings.broker_timeout_seconds)
+        self._writer.flush(self._settings.broker_timeout_seconds)
+        self._commit()
+        log.info(
+            "released", extra={"variant": self._started.variant, "step": self.step, **self._learner.digest()}
+        )
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        end = self._clock.monotonic() + self._settings.broker_timeout_seconds
+        while not done():
+            if self._clock.monotonic() > end:
+                raise RecoverableError(f"stopping: {what} did not come to an end; the next start replays")
+            self._turn(batch_wanted=False)

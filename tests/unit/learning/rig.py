@@ -1,0 +1,229 @@
+"""A learner on the log in memory: its parts wired as the service wires them, ended at any point."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream_ml import _native
+from stream_ml.features import CompiledModel, compile_model
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.points import Point
+from stream_ml.learning.starting import Start, Started
+from stream_ml.learning.topics import ensure_topics
+from stream_ml.learning.writing import WriterLoop
+from stream_ml.runtime.clock import SystemClock
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.streams.log import Fetch
+from stream_ml.streams.memory import MemoryLog
+from stream_ml.weights.feed import Chunk, decode_chunk
+from stream_ml.weights.journal import Entry, JournalReader, JournalWriter
+from stream_ml.weights.snapshots import SnapshotStore
+
+MODEL = """
+name = "clicks"
+event_id = "id"
+label = "label"
+
+[features]
+user = "user"
+page = "page"
+both = "cross(user, page)"
+price = "log1p(price)"
+
+[learner]
+alpha = 0.3
+l1 = 0.05
+evaluate_every = 50
+duplicate_window = 100
+"""
+
+
+class Killed(BaseException):
+    """The process ends here: nothing is caught, nothing is finished."""
+
+
+@dataclass
+class EndAt:
+    """Ends the life of a learner when *point* was reached *times* times, or does nothing without a point."""
+
+    point: Point | None = None
+    times: int = 1
+    seen: list[Point] = field(default_factory=list)
+
+    def __call__(self, point: Point) -> None:
+        self.seen.append(point)
+        if point is self.point and self.seen.count(point) == self.times:
+            raise Killed
+
+
+@dataclass
+class Rig:
+    """A model, its events in memory, and its snapshots in *folder*."""
+
+    folder: Path
+    partitions: int = 1
+    model_text: str = MODEL
+    accept_loss: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.log = MemoryLog()
+        self.log.ensure_topic("events", self.partitions)
+        self.names = itertools.count()
+
+    @property
+    def model(self) -> CompiledModel:
+        return compile_model(self.model_text)
+
+    def settings(self) -> LearnerSettings:
+        return LearnerSettings(
+            **{
+                "kafka": {"bootstrap.servers": "memory"},
+                "model_file": self.folder / "model.toml",
+                "snapshot_interval_seconds": 0.05,
+                "step_interval_seconds": 0.0,
+                "poll_wait_seconds": 0.005,
+                "publish_interval_seconds": 0.005,
+                "batch_max_records": 20,
+                "takeover_after_seconds": 0.05,
+                "commit_interval_seconds": 0.01,
+                **self.overrides,
+            }
+        )
+
+    def send(self, events: Iterable[bytes], partition: int | None = 0) -> None:
+        with self.log.writer() as writer:
+            for event in events:
+                writer.send("events", event, partition=partition)
+
+    def life(self, end: EndAt | None = None, *, stop_at_offset: int | None = None) -> Life:
+        return Life(self, end or EndAt(), stop_at_offset)
+
+    def run_to_the_end(self, end: EndAt | None = None) -> Life:
+        """Run one life until everything that is in the log is learned, or *end* ends it."""
+        life = self.life(end)
+        life.run()
+        return life
+
+    def records(self, topic: str) -> list[Fetch]:
+        found = self.log.topic(topic)
+        assert found is not None
+        starts = {p: self.log.bounds(topic, p).first for p in range(found.partitions)}
+        return self.log.reader(topic, starts, keys=True).poll(1_000_000, 0)
+
+    def journal(self) -> list[Entry]:
+        return JournalReader(self.log, "clicks.journal").read_to_end()
+
+    def chunks(self) -> list[Chunk]:
+        return [decode_chunk(value) for fetch in self.records("clicks.weights") for value in fetch.values]
+
+    def keys(self, topic: str) -> list[bytes | None]:
+        return [key for fetch in self.records(topic) for key in fetch.keys or []]
+
+
+class _StopWhenLearned(Stop):
+    """Asks for the end once the events are learned."""
+
+    def __init__(self, life: Life) -> None:
+        super().__init__()
+        self._life = life
+
+    def requested(self) -> bool:
+        return super().requested() or self._life.all_learned()
+
+
+class Life:
+    """One life of a learner process."""
+
+    def __init__(self, rig: Rig, end: EndAt, stop_at_offset: int | None) -> None:
+        self.rig, self.end, self._stop_at_offset = rig, end, stop_at_offset
+        self.killed = False
+        self.loop: WriterLoop | None = None
+        self.started: Started | None = None
+        self.who = f"life-{next(rig.names)}"
+
+    def all_learned(self) -> bool:
+        if self.loop is None:
+            return False
+        learned = self.loop.events
+        wanted = {p: self.rig.log.bounds("events", p).next for p in range(len(learned))}
+        if self._stop_at_offset is not None:
+            return learned[0] >= self._stop_at_offset
+        return learned == wanted
+
+    def run(self) -> None:
+        try:
+            self._run(_StopWhenLearned(self))
+        except Killed:
+            self.killed = True
+
+    def _run(self, stop: Stop) -> None:
+        rig, clock = self.rig, SystemClock()
+        settings = rig.settings()
+        parties = Parties(
+            log=rig.log,
+            store=SnapshotStore(str(rig.folder / "snapshots")),
+            topics=ensure_topics(rig.log, "clicks", "events", 2, 60.0),
+            model=rig.model,
+            who=self.who,
+            accept_loss=rig.accept_loss,
+            reached=self.end,
+        )
+        journal = JournalWriter(rig.log, "clicks.journal")
+        start = Start(
+            parties, journal, lambda: new_learner(rig.model), settings.takeover_after_seconds, clock
+        )
+        self.started = start.run(stop)
+        assert self.started is not None
+        text = rig.model_text.encode()
+        self.loop = WriterLoop(parties, self.started, journal, rig.log.writer(), settings, text, clock)
+        self.loop.run(stop)
+
+    @property
+    def digest(self) -> dict[str, Any]:
+        assert self.started is not None
+        return self.started.replay.learner.digest()
+
+    @property
+    def counts(self) -> dict[str, float]:
+        assert self.started is not None
+        return self.started.replay.learner.metrics()
+
+
+def new_learner(model: CompiledModel) -> _native.Learner:
+    return _native.Learner(_native.Plan(model.plan_bytes))
+
+
+def event(number: int) -> bytes:
+    """Event *number*: every 37th repeats the one before, every 41st is broken."""
+    if number % 41 == 40:
+        return b'{"id": "broken %d", "label": ' % number
+    identity = number - 1 if number % 37 == 36 else number
+    return json.dumps(
+        {
+            "id": f"e{identity}",
+            "label": int(number * 7919 % 11 < 3),
+            "user": f"u{number % 13}",
+            "page": f"p{number % 7}",
+            "price": number % 5 + 0.5,
+        }
+    ).encode()
+
+
+def events(count: int, first: int = 0) -> list[bytes]:
+    return [event(number) for number in range(first, first + count)]
+
+
+def expected_counts(count: int) -> tuple[int, int, int]:
+    """Learned, duplicates, refused among the first *count* events (in one partition)."""
+    broken = sum(number % 41 == 40 for number in range(count))
+    repeats = sum(
+        number % 37 == 36 and number % 41 != 40 and (number - 1) % 41 != 40 for number in range(count)
+    )
+    return count - broken - repeats, repeats, broken

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from stream_ml.learning.points import Point
+from tests.unit.learning.rig import EndAt, Rig, events, expected_counts
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_everything_produced_is_learned_repeated_or_a_dead_letter(rig: Rig) -> None:
+    rig.send(events(500))
+    life = rig.run_to_the_end()
+    counts = life.counts
+    assert (counts["learned"], counts["duplicates"], counts["refused"]) == expected_counts(500)
+    assert len(set(rig.keys("clicks.dead-letters"))) == counts["refused"]
+    assert len(set(rig.keys("clicks.evaluations"))) == counts["learned"] // 50
+
+
+@pytest.mark.parametrize("point", list(Point))
+def test_killed_at_a_point_the_next_life_has_the_same_bits(tmp_path: Path, point: Point) -> None:
+    whole = Rig(tmp_path / "whole")
+    whole.send(events(500))
+    expected = whole.run_to_the_end()
+    rig = Rig(tmp_path / "killed")
+    rig.send(events(500))
+    killed = rig.run_to_the_end(EndAt(point))
+    assert killed.killed, f"{point} was never reached"
+    life = rig.run_to_the_end()
+    assert life.digest == expected.digest
+    assert life.counts["refused"] == len(set(rig.keys("clicks.dead-letters")))
+    assert set(rig.keys("clicks.evaluations")) == set(whole.keys("clicks.evaluations"))
