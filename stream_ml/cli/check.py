@@ -23,6 +23,8 @@ from stream_ml.streams.events_from_files import event_bytes, read_events
 
 # Refused events that are shown one by one; the rest is counted.
 SHOWN_REFUSALS = 5
+# What learning asks of an event beside its features, and where ``explain`` tells it.
+KEYS = {"label": "label", "event_id": "event_id", "timestamp": "timestamp_us"}
 
 
 @dataclass
@@ -34,12 +36,14 @@ class Coverage:
         refusals: reason and detail, by number of the event from 1.
         slots: events in which a slot has a feature.
         values: the distinct feature ids of a slot.
+        without: events without a label, an event id, a timestamp.
     """
 
     events: int = 0
     refusals: dict[int, tuple[str, str]] = field(default_factory=dict)
     slots: Counter[str] = field(default_factory=Counter)
-    values: dict[str, set[int]] = field(default_factory=dict)
+    values: dict[str, set[str]] = field(default_factory=dict)
+    without: Counter[str] = field(default_factory=Counter)
 
 
 @click.command()
@@ -109,6 +113,7 @@ def coverage(plan: Plan, events: Iterable[bytes]) -> Coverage:
         for feature in explained["features"]:
             found.values.setdefault(feature["slot"], set()).add(feature["id"])
         found.slots.update({feature["slot"] for feature in explained["features"]})
+        found.without.update(name for name, key in KEYS.items() if explained[key] is None)
     return found
 
 
@@ -145,6 +150,11 @@ def _coverage_report(found: Coverage, compiled: CompiledModel) -> dict[str, Any]
             {"event": number, "reason": reason, "detail": detail}
             for number, (reason, detail) in islice(found.refusals.items(), SHOWN_REFUSALS)
         ],
+        "without": {
+            name: count
+            for name, count in found.without.items()
+            if getattr(compiled.model_file, name) is not None
+        },
         "slots": {
             slot.name: {"events": found.slots[slot.name], "values": len(found.values.get(slot.name, ()))}
             for slot in compiled.slots
@@ -180,7 +190,8 @@ def _event_lines(event: dict[str, Any] | None) -> Iterator[str]:
     if "refused" in event:
         yield f"refused: {event['refused']['reason']}: {event['refused']['detail']}"
         return
-    yield "  ".join(f"{name} {value}" for name, value in event.items() if name != "features")
+    told = {name: value for name, value in event.items() if name != "features" and value is not None}
+    yield "  ".join(f"{name} {value}" for name, value in told.items())
     for feature in event["features"]:
         yield f"  {feature['id']}  {feature['slot']} = {feature['value'] or 'x'}  × {feature['x']:g}"
 
@@ -193,6 +204,8 @@ def _events_lines(events: dict[str, Any] | None) -> Iterator[str]:
     yield f"{events['events']:,} events, {refused:,} refused"
     for refusal in events["refusals"]:
         yield f"  event {refusal['event']}: {refusal['reason']}: {refusal['detail']}"
+    for name, count in events["without"].items():
+        yield f"  {count:,} have no {name}: scored, but not learned"
     for name, counts in events["slots"].items():
         if events["events"] > refused and not counts["events"]:
             yield f"  {name} has no feature in any of them: is a field's name misspelt?"
