@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -27,13 +28,17 @@ PRODUCER = {"linger.ms": 5, "batch.size": 262_144, "queue.buffering.max.messages
 
 
 class Service:
-    """One of our services in a process of its own; its settings come from the environment."""
+    """One of our services in a process of its own, with a settings file of its own."""
 
     def __init__(self, name: str, directory: Path, settings: Mapping[str, Any]) -> None:
         self.http_port = free_port()
-        environment = {f"STREAM_ML_{key.upper()}": str(value) for key, value in settings.items()}
-        environment["STREAM_ML_HTTP_PORT"] = str(self.http_port)
-        self.process = Process.python(["-m", f"services.{name}"], directory / f"{name}.log", environment)
+        file = directory / f"{name}-{self.http_port}.toml"
+        # A JSON value is a TOML value, but for tables.
+        lines = [f"{key} = {json.dumps(value, default=str)}" for key, value in settings.items()]
+        file.write_text("\n".join([*lines, f"http_port = {self.http_port}"]))
+        self.process = Process.python(
+            ["-m", f"services.{name}", "--settings", str(file)], file.with_suffix(".log")
+        )
 
     def start(self, cores: Collection[int]) -> Self:
         """Start the process on *cores* and wait until it says that it is ready."""
@@ -106,7 +111,7 @@ class Stack:
     ) -> tuple[Service, int]:
         """Start the predictor of *model*; return it and its Thrift port."""
         port = free_port()
-        service = self._start("predictor", cores, {"models": f'["{model}"]', "thrift_port": port, **settings})
+        service = self._start("predictor", cores, {"models": [model], "thrift_port": port, **settings})
         return service, port
 
     def __enter__(self) -> Self:
@@ -120,7 +125,7 @@ class Stack:
 
     def _start(self, name: str, cores: Collection[int], settings: Mapping[str, Any]) -> Service:
         common = {
-            "kafka__bootstrap_servers": self.kafka.bootstrap,
+            "kafka_bootstrap_servers": self.kafka.bootstrap,
             "snapshot_store": self.directory / "snapshots",
             "log_level": "warning",
         }

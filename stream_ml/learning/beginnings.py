@@ -87,7 +87,8 @@ class Beginnings:
                 partition: max(first, seed.events.get(partition, 0)) for partition, first in events.items()
             }
         variant = self._next_id()
-        log.warning("a new variant begins", extra={"variant": variant, "why": why, "lost": gone})
+        level = logging.INFO if seed is None else logging.WARNING
+        log.log(level, "a new variant begins", extra={"variant": variant, "why": why, "lost": gone})
         line = Variant(
             variant=variant,
             fingerprint=self._parties.model.fingerprint,
@@ -193,8 +194,8 @@ class Beginnings:
         if known.fingerprint != self._parties.model.fingerprint:
             raise ConfigError(
                 f"the model file compiles to fingerprint {self._parties.model.fingerprint}, but variant "
-                f"{variant} of {self._parties.name}, which serves, has {known.fingerprint}: a variant keeps one "
-                "model file for life. Undo the change, or give the changed model another name"
+                f"{variant} of {self._parties.name}, which serves, has {known.fingerprint}: a variant keeps "
+                "one model file for life. Undo the change, or give the changed model another name"
             )
 
     def _next_id(self) -> str:

@@ -14,7 +14,9 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.streams.log import Log, LogUnavailable
 
-_INTERVAL_SECONDS = 1.0
+# The totals cost some 10 µs; ends of partitions are asked of brokers.
+_TOTALS_SECONDS = 0.1
+_ENDS_SECONDS = 1.0
 
 _TOTALS = {
     "learned": metrics.LEARNER_LEARNED,
@@ -22,7 +24,7 @@ _TOTALS = {
     "refused": metrics.LEARNER_DEAD_LETTERS,
     "skipped": metrics.LEARNER_SKIPPED,
     "empty": metrics.LEARNER_EMPTY,
-    "log_loss": metrics.LEARNER_LOG_LOSS,
+    "loss_sum": metrics.LEARNER_LOG_LOSS,
     "label_sum": metrics.LEARNER_LABELS,
     "prediction_sum": metrics.LEARNER_PREDICTIONS,
     "importance_sum": metrics.LEARNER_IMPORTANCE,
@@ -30,12 +32,12 @@ _TOTALS = {
 
 
 class Report:
-    """Sets the learner's metrics; the slow ones once a second."""
+    """Sets the learner's metrics; what costs something only now and then."""
 
     def __init__(self, model: str, log: Log, topic: str, clock: Clock, threads: ThreadPoolExecutor) -> None:
         self._model, self._log, self._topic = model, log, topic
         self._clock, self._threads = clock, threads
-        self._due_at = clock.monotonic()
+        self._totals_due_at = self._ends_due_at = clock.monotonic()
         self._ends: Future[dict[int, int]] | None = None
 
     def learned(self, learned: Learned) -> None:
@@ -82,9 +84,9 @@ class Report:
         margins: Mapping[str, float],
     ) -> None:
         """Set what changes all the time, if the last time is long enough ago."""
-        if self._clock.monotonic() < self._due_at:
+        if self._clock.monotonic() < self._totals_due_at:
             return
-        self._due_at = self._clock.monotonic() + _INTERVAL_SECONDS
+        self._totals_due_at = self._clock.monotonic() + _TOTALS_SECONDS
         for gauge, value in gauges.items():
             gauge.labels(self._model).set(value)
         for log, share in margins.items():
@@ -102,8 +104,9 @@ class Report:
         metrics.LEARNER_WATERMARK.labels(self._model).set(max(0, learner.watermark_us) / 1e6)
 
     def _lag(self, events: Mapping[int, int], newest_at: float) -> None:
-        """Ask for the partitions' ends in a thread; brokers may take their time."""
-        if self._ends is not None and self._ends.done() and (ends := self._ends.result()):
+        """Show how far the partitions' ends are; they are asked for in a thread, brokers take their time."""
+        if self._ends is not None and self._ends.done():
+            ends = self._ends.result()
             lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
             for partition, lag in lags.items():
                 metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
@@ -111,7 +114,9 @@ class Report:
             metrics.LEARNER_LAG_SECONDS.labels(self._model).set(
                 max(0.0, self._clock.now() - newest_at) if behind else 0
             )
-        if self._ends is None or self._ends.done():
+            self._ends = None
+        if self._ends is None and self._clock.monotonic() >= self._ends_due_at:
+            self._ends_due_at = self._clock.monotonic() + _ENDS_SECONDS
             self._ends = self._threads.submit(self._ask_ends, list(events))
 
     def _ask_ends(self, partitions: list[int]) -> dict[int, int]:

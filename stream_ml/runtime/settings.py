@@ -99,7 +99,7 @@ class LearnerSettings(ServiceSettings):
         default=64, ge=1, description="Steps learned ahead of the journal; their outputs wait for their line."
     )
     scan_threads: int = Field(
-        default=1, ge=1, le=256, description="Threads that parse and hash; learning is one."
+        default=1, ge=0, le=256, description="Threads that parse and hash, beside the one that learns."
     )
     expected_rows: int = Field(default=0, ge=0, description="Rows the table has room for from the start.")
     publish_interval_seconds: float = Field(
