@@ -18,7 +18,7 @@ from loadtest.stream import Stream
 from stream_ml._native import Learner
 
 FULL_EVENTS = 3_000_000
-QUICK_EVENTS = 600_000
+QUICK_EVENTS = 400_000
 ALL_CORES = (0, 1)
 ONE_CORE = (1,)
 EVENTS_PER_RECORD = (1, 50)

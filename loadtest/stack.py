@@ -125,7 +125,7 @@ class Stack:
 
     def _start(self, name: str, cores: Collection[int], settings: Mapping[str, Any]) -> Service:
         common = {
-            "kafka_bootstrap_servers": self.kafka.bootstrap,
+            "kafka.'bootstrap.servers'": self.kafka.bootstrap,
             "snapshot_store": self.directory / "snapshots",
             "log_level": "warning",
         }

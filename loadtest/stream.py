@@ -9,6 +9,7 @@ the same features under the same names.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +76,7 @@ class Stream:
         path = CACHE / f"criteo-v{VERSION}-s{self.seed}-{self.events}.{kind}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(f".{kind}.unfinished")
+            unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
             with unfinished.open("wb") as file:
                 file.writelines(self.chunks())
             unfinished.rename(path)
