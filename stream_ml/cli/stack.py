@@ -21,10 +21,14 @@ import orjson
 from stream_ml.cli.running import Running
 from stream_ml.errors import RecoverableError
 from stream_ml.features import compile_model
+from stream_ml.learning.topics import ensure_topics
 from stream_ml.streams.embedded import EmbeddedBroker
+from stream_ml.streams.kafka import KafkaLog
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
+# The embedded broker keeps 5 MiB, whatever it is told.
+FEED_RETENTION_SECONDS = 3600.0
 # Nobody is left behind when this process is killed (Linux, util-linux).
 _DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
 
@@ -38,7 +42,8 @@ class Stack:
         model_file: the model to learn and serve.
         directory: settings, logs and snapshots of this run.
         bootstrap: a Kafka; None starts an embedded broker in this process.
-        topic, partitions: the events; the topic is created on the embedded broker only.
+        topic: the events.
+        create: partitions of a topic to create; on the embedded broker there is none without.
         thrift_port: of the predictor; 0 picks one.
         learner, predictor: settings beside those that follow from the above.
     """
@@ -47,7 +52,7 @@ class Stack:
     directory: Path
     bootstrap: str | None = None
     topic: str = "events"
-    partitions: int = 1
+    create: int | None = None
     thrift_port: int = 0
     learner: Mapping[str, Any] = field(default_factory=dict)
     predictor: Mapping[str, Any] = field(default_factory=dict)
@@ -71,14 +76,16 @@ class Stack:
     def _start(self) -> None:
         name = compile_model(self.model_file).model_file.name
         if self.bootstrap is None:
-            self._broker = EmbeddedBroker()
-            self._broker.create_topic(self.topic, self.partitions)
-        bootstrap = self.bootstrap or self._broker_address()
+            self._broker = self._embedded(name)
+        elif self.create is not None:
+            log = KafkaLog({"bootstrap.servers": self.bootstrap})
+            log.ensure_topic(self.topic, self.create)
+            log.close()
+        bootstrap = self.bootstrap or (self._broker.bootstrap if self._broker else "")
         learner_http, predictor_http = _free_port(), _free_port()
         thrift_port = self.thrift_port or _free_port()
         common = {
             "kafka": {"bootstrap.servers": bootstrap},
-            "embedded_broker": self._broker is not None,
             "snapshot_store": str(self.directory.absolute() / "snapshots"),
         }
         self.running = Running(
@@ -119,9 +126,20 @@ class Stack:
         self._wait_ready("predictor", self.running.predictor_http)
         self.running.save(self.directory)
 
-    def _broker_address(self) -> str:
-        assert self._broker is not None
-        return self._broker.bootstrap
+    def _embedded(self, model: str) -> EmbeddedBroker:
+        """Start a broker; its topics are made here, because another process can only get four partitions."""
+        broker = EmbeddedBroker()
+        broker.create_topic(self.topic, self.create or 1)
+        log = broker.log()
+        ensure_topics(
+            log, model, self.topic, feed_partitions=1, feed_retention_seconds=FEED_RETENTION_SECONDS
+        )
+        log.close()
+        return broker
+
+    def log(self) -> KafkaLog:
+        """Return a log on the broker in use; the caller closes it."""
+        return KafkaLog({"bootstrap.servers": self.running.bootstrap})
 
     def _run(self, service: str, settings: Mapping[str, Any]) -> None:
         path = self.directory / f"{service}.toml"

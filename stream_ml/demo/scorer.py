@@ -20,14 +20,14 @@ class Scorer:
     """
     Scores the newest basket again and again, from a thread of its own.
 
-    Freshness of a basket is the time from its push to the first answer whose watermark lies beyond it: from then
-    on every score knows it.
+    Freshness of a basket is the time from its push to the first answer whose watermark lies beyond it:
+    from then on every score knows it.
     """
 
     def __init__(self, address: str) -> None:
         self._client = PredictorClient([address], timeout_seconds=5.0)
         self._pushed: deque[tuple[float, float]] = deque()
-        self._next: Basket | None = None
+        self.next: Basket | None = None  # about to be pushed: set by the producer
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
         self._error: BaseException | None = None
@@ -40,9 +40,8 @@ class Scorer:
         """Begin to ask."""
         self._thread.start()
 
-    def about_to_push(self, basket: Basket) -> None:
-        """Hear of a basket before it is pushed: it may be scored now, and its push is timed."""
-        self._next = basket
+    def pushed(self, basket: Basket) -> None:
+        """Hear that a basket is on its way."""
         self._pushed.append((basket.bought_at, time.monotonic()))
 
     def stop(self) -> None:
@@ -72,8 +71,8 @@ class Scorer:
     def _run(self) -> None:
         try:
             while not self._stopping.wait(REST_SECONDS):
-                if self._next is not None:
-                    self._ask(self._next)
+                if self.next is not None:
+                    self._ask(self.next)
         except BaseException as error:  # handed to the thread that stops us
             self._error = error
 
