@@ -182,12 +182,14 @@ def _lines(log: Log, topic: str, first: int, end: int) -> Iterator[tuple[int, Li
 def _newest_snapshot(log: Log, topic: str) -> Snapshot | None:
     """Return the last snapshot line whose lines can still be read, looking from the end backwards."""
     bounds = log.bounds(topic, 0)
+    newest: Snapshot | None = None
     end, window = bounds.next, _FIRST_WINDOW
     while end > bounds.first:
         start = max(bounds.first, end - window)
-        found = [line for _, line in _lines(log, topic, start, end) if isinstance(line, Snapshot)]
-        if found:
-            newest = found[-1]
-            return newest if journal_and_offset(newest.as_of)[1] >= bounds.first else None
+        for _, line in _lines(log, topic, start, end):
+            if isinstance(line, Snapshot) and journal_and_offset(line.as_of)[1] >= bounds.first:
+                newest = line
+        if newest is not None:
+            return newest
         end, window = start, window * _WINDOW_GROWTH
     return None

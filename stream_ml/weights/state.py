@@ -7,7 +7,6 @@ other.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Self
@@ -78,6 +77,7 @@ class VariantState:
         claims: by epoch, oldest first; the last one is the newest.
         writer: who holds the newest claim; None if nobody, or after a release.
         snapshots: announced, oldest first; at most the last 16.
+        recent: the last valid lines by step, to know a repeat by.
     """
 
     fingerprint: str
@@ -88,7 +88,7 @@ class VariantState:
     writer: str | None = None
     snapshots: list[Announced] = field(default_factory=list)
     line: Variant | None = None
-    recent: deque[Step] = field(default_factory=lambda: deque(maxlen=_REPEATS_KNOWN))
+    recent: dict[int, Step] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
@@ -243,18 +243,19 @@ class JournalState:
         state = self.variants.get(line.variant)
         if state is None:
             return _unknown(line.variant)
-        if line in state.recent:
+        if state.recent.get(line.step) == line:
             return REPEAT
         if line.epoch != state.epoch or state.writer is None:
             return _superseded(line.epoch, state)
         if line.step != state.step + 1:
             return void(f"step {line.step} after step {state.step}")
         events = dict(state.events)
-        problem = self._skips(line, events) or _ranges(line, events)
+        problem = (line.decisions and self._skips(line, events)) or _ranges(line, events)
         if problem:
             return void(problem)
         state.step, state.events = line.step, events
-        state.recent.append(line)
+        state.recent[line.step] = line
+        state.recent.pop(line.step - _REPEATS_KNOWN, None)
         return VALID
 
     def _skips(self, line: Step, events: dict[int, int]) -> str:

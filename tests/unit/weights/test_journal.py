@@ -88,6 +88,15 @@ def test_a_trimmed_journal_is_followed_from_a_snapshot_line_and_without_one_not_
         JournalReader.open(log, TOPIC)
 
 
+def test_a_late_line_about_what_was_trimmed_hides_no_snapshot_that_can_be_followed() -> None:
+    log = written(9, snapshots_after=(2, 6))
+    reader = JournalReader.open(log, TOPIC)
+    reader.read_to_end()
+    JournalWriter(log, TOPIC).append(snapshot(reader.state, epoch=1, number=1, as_of=4))
+    log.delete_records(TOPIC, 0, 11)
+    assert steps_of(JournalReader.open(log, TOPIC).read_to_end()) == [7, 8, 9]
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_replay_holds_every_step_after_its_snapshot(which: int) -> None:
     reader = JournalReader.open(written(9, snapshots_after=(2, 6)), TOPIC)
