@@ -7,7 +7,9 @@ Names are ``stream_ml_<service>_<what>_<unit>``, in base units; labels are bound
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,7 +20,12 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
@@ -161,3 +168,105 @@ LEARNER_RETENTION_MARGIN = _gauge(
     "Share of the retention not yet used since the last snapshot; below 0.5 a snapshot is taken early.",
     "log",
 )
+
+# -- predictor -------------------------------------------------------------------------------------------
+
+PREDICTOR_READY = _gauge("stream_ml_predictor_ready", "1 while scores of the model are answered.")
+PREDICTOR_STALE = _gauge(
+    "stream_ml_predictor_stale", "1 while the predictor has lost touch with the feed and serves the last good weights."
+)
+PREDICTOR_STEP = _gauge("stream_ml_predictor_step", "Number of the last batch whose rows are served.")
+PREDICTOR_ROWS = _gauge("stream_ml_predictor_rows", "Rows held.")
+PREDICTOR_LEARNED_AT = _gauge(
+    "stream_ml_predictor_weights_learned_timestamp_seconds",
+    "When the served rows were learned, seconds since 1970; their age is now minus this.",
+)
+PREDICTOR_WATERMARK = _gauge(
+    "stream_ml_predictor_watermark_timestamp_seconds", "Latest event time served, seconds since 1970."
+)
+PREDICTOR_DELTAS = _counter("stream_ml_predictor_deltas_total", "Deltas of the feed applied.")
+PREDICTOR_DELTA_ROWS = _counter("stream_ml_predictor_delta_rows_total", "Rows of the feed applied.")
+PREDICTOR_APPLY_DELAY = _histogram(
+    "stream_ml_predictor_apply_delay_seconds", "Rows learned until they are served.", LATENCY_BUCKETS_SECONDS
+)
+PREDICTOR_DELTAS_REFUSED = _counter(
+    "stream_ml_predictor_deltas_refused_total", "Records of the feed refused, by reason.", "reason"
+)
+PREDICTOR_RESYNCS = _counter(
+    "stream_ml_predictor_resyncs_total", "Times that rows were missing and a snapshot was needed."
+)
+PREDICTOR_SNAPSHOTS_REFUSED = _counter(
+    "stream_ml_predictor_snapshots_refused_total", "Snapshots refused, by reason; the last good serves on.", "reason"
+)
+PREDICTOR_SWAPS = _counter("stream_ml_predictor_swaps_total", "Times that newly loaded weights were swapped in.")
+PREDICTOR_LOAD_SECONDS = _gauge(
+    "stream_ml_predictor_load_seconds", "Begin of the last load until its weights were swapped in."
+)
+
+
+class FrontStats(Collector):
+    """What the native Thrift front counts; shows nothing until told what to ask."""
+
+    def __init__(self) -> None:
+        self._ask: Callable[[], Mapping[str, Any]] | None = None
+        REGISTRY.register(self)
+
+    def follow(self, ask: Callable[[], Mapping[str, Any]]) -> None:
+        """Show what *ask* returns; it is ``Front.stats``."""
+        self._ask = ask
+
+    def describe(self) -> list[Metric]:
+        """Return the families without samples."""
+        return list(self._families())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families with their samples."""
+        calls, events, connections, accepted, closed, seconds = self._families()
+        if self._ask is not None:
+            stats = self._ask()
+            for outcome, count in stats["calls"].items():
+                calls.add_metric([outcome], count)
+            events.add_metric(["scored"], stats["events_scored"])
+            events.add_metric(["refused"], stats["events_refused"])
+            connections.add_metric([], stats["connections_open"])
+            accepted.add_metric([], stats["connections_accepted"])
+            for reason, count in stats["closed"].items():
+                closed.add_metric([reason], count)
+            bounds = [*map(str, stats["latency_bounds_seconds"]), "+Inf"]
+            cumulated = itertools.accumulate(stats["latency_buckets"])
+            buckets = list(zip(bounds, map(float, cumulated), strict=True))
+            seconds.add_metric([], buckets, stats["latency_sum_seconds"])
+        yield from (calls, events, connections, accepted, closed, seconds)
+
+    @staticmethod
+    def _families() -> tuple[
+        CounterMetricFamily,
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        CounterMetricFamily,
+        CounterMetricFamily,
+        HistogramMetricFamily,
+    ]:
+        return (
+            CounterMetricFamily(
+                "stream_ml_predictor_calls_total", "Calls answered, by outcome.", labels=("outcome",)
+            ),
+            CounterMetricFamily(
+                "stream_ml_predictor_events_total", "Events of those calls, by outcome.", labels=("outcome",)
+            ),
+            GaugeMetricFamily("stream_ml_predictor_connections", "Connections open.", labels=()),
+            CounterMetricFamily(
+                "stream_ml_predictor_connections_accepted_total", "Connections accepted.", labels=()
+            ),
+            CounterMetricFamily(
+                "stream_ml_predictor_connections_closed_total",
+                "Connections that the predictor ended, by reason.",
+                labels=("reason",),
+            ),
+            HistogramMetricFamily(
+                "stream_ml_predictor_call_seconds", "A call read until its answer is written.", labels=()
+            ),
+        )
+
+
+PREDICTOR_FRONT = FrontStats()

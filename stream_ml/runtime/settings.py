@@ -145,6 +145,29 @@ class PredictorSettings(ServiceSettings):
     thrift_host: str = Field(default="127.0.0.1", description="Address of the Thrift port.")
     thrift_port: int = Field(default=0, ge=0, le=65535, description="The Thrift port; 0 picks one.")
     server_threads: int = Field(default=1, ge=1, le=256, description="Threads that answer calls.")
+    stale_after_seconds: float = Field(
+        default=10.0, gt=0, description="Silence of the feed after which scores are marked stale."
+    )
+    max_connections: int = Field(default=1024, ge=1, description="Connections beyond are closed at once.")
+    max_frame_bytes: int = Field(default=8 << 20, ge=1 << 10, description="Largest call.")
+    max_events_per_call: int = Field(default=1000, ge=1, description="Most events of a call.")
+    max_event_bytes: int = Field(
+        default=1 << 20, ge=1, le=1 << 20, description="Largest event; one that is larger fails alone."
+    )
+    max_buffered_bytes: int = Field(
+        default=48 << 20,
+        ge=1 << 20,
+        description="Unfinished calls and answers not taken yet, of all connections together.",
+    )
+    idle_timeout_seconds: float = Field(
+        default=600.0, gt=0, description="How long a connection may be silent between calls."
+    )
+    transfer_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="How long one call may take to arrive, or its answer to be taken."
+    )
+    overload_lag_seconds: float = Field(
+        default=0.25, gt=0, description="Calls are shed while the server thread is this late."
+    )
     drain_timeout_seconds: float = Field(
         default=10.0, ge=0, description="How long calls in flight may take to end after SIGTERM."
     )
