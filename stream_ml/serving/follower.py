@@ -18,7 +18,7 @@ from stream_ml.runtime.lifecycle import Stop
 from stream_ml.serving.fed import FedReplica, FeedReader
 from stream_ml.serving.loading import Loaded, RefusedSnapshot, load_in_background
 from stream_ml.streams.log import Log, LogTruncated
-from stream_ml.weights.feed import Chunk
+from stream_ml.weights.feed import Chunk, feed_topic
 from stream_ml.weights.journal import JournalReader, journal_topic
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotStore
@@ -31,11 +31,6 @@ RETRY_SECONDS = 1.0
 WAIT_SECONDS = 0.05
 # Chunks read while a snapshot is loading; beyond it they stay in the log.
 MAX_HELD_BYTES = 256 << 20
-
-
-def feed_topic(model: str) -> str:
-    """Return the name of the feed of *model*."""
-    return f"{model}.weights"
 
 
 @dataclass(slots=True)
