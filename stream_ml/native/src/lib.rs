@@ -3,11 +3,14 @@
 //! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
 
 pub mod block;
+pub mod call;
 pub mod codec;
 mod compile;
+pub mod counters;
 pub mod evaluation;
 mod expr;
 mod fields;
+pub mod front;
 pub mod hash;
 pub mod id_map;
 pub mod image;
@@ -20,11 +23,15 @@ mod number;
 pub mod optimizer;
 pub mod options;
 pub mod plan;
+pub mod replica;
+pub mod reply;
 pub mod rows;
 pub mod scan;
+pub mod score;
 pub mod score_state;
 #[cfg(test)]
 mod seeded;
+pub mod server;
 mod set;
 pub mod table;
 mod text;

@@ -5,10 +5,13 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     scanning::register(module)?;
-    learning::register(module)
+    learning::register(module)?;
+    serving::register(module)
 }
 
 /// `Learner`, `Learned`, `Cut`, `Seal`.
 mod learning;
 /// `Plan`, `Scan`, `Refusal`, `checksum`.
 mod scanning;
+/// `Replica`, `Front`.
+mod serving;

@@ -1,0 +1,394 @@
+//! Sockets: accepts connections, cuts frames, answers in order, and lets nobody hold more than his share.
+//!
+//! One current-thread runtime a server thread. What a readable burst holds is answered in one write.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::net::{TcpListener as StdListener, ToSocketAddrs};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::counters::Closed;
+use crate::front::{Front, Next, Worker};
+
+/// Room made for each read; what an idle connection costs.
+const READ_BYTES: usize = 16 * 1024;
+/// What a connection may hold without being charged for it.
+const FREE_BYTES: usize = 2 * READ_BYTES;
+/// Answers are written when they reach this much, though calls of the burst are still unanswered.
+const WRITE_BYTES: usize = 256 * 1024;
+/// A drained connection that is between calls is read for this long once more, for calls already on the wire.
+const DRAIN_GRACE: Duration = Duration::from_millis(20);
+/// How long the bytes of a refused frame are read and thrown away, so that the refusal is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LAG_PROBE: Duration = Duration::from_millis(50);
+
+/// The limits of a front; each holds before memory is spent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    pub connections: usize,
+    pub frame_bytes: usize,
+    pub events: usize,
+    pub event_bytes: usize,
+    /// Of all connections together: incomplete frames and answers not taken yet, beyond a free share each.
+    pub buffered_bytes: usize,
+    /// Between calls.
+    pub idle: Duration,
+    /// From a frame's first byte to its last, and for taking an answer.
+    pub transfer: Duration,
+    /// Score calls are shed while the server thread is this late.
+    pub lag: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 1024,
+            frame_bytes: 8 << 20,
+            events: 1000,
+            event_bytes: 1 << 20,
+            buffered_bytes: 48 << 20,
+            idle: Duration::from_secs(600),
+            transfer: Duration::from_secs(10),
+            lag: Duration::from_millis(250),
+        }
+    }
+}
+
+/// A running server; dropping it without `drain` cuts its connections.
+pub struct Server {
+    port: u16,
+    drain: watch::Sender<Option<Instant>>,
+    threads: Mutex<Vec<JoinHandle<bool>>>,
+}
+
+struct Shared {
+    front: Arc<Front>,
+    limits: Limits,
+    buffered: AtomicUsize,
+}
+
+impl Server {
+    /// Bind and answer from *threads* threads; port 0 picks a free one.
+    pub fn start(
+        address: impl ToSocketAddrs,
+        threads: usize,
+        limits: Limits,
+        front: Arc<Front>,
+    ) -> io::Result<Self> {
+        let listener = StdListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let (drain, draining) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            front,
+            limits,
+            buffered: AtomicUsize::new(0),
+        });
+        let server = Server {
+            port,
+            drain,
+            threads: Mutex::new(Vec::new()),
+        };
+        for number in 0..threads.max(1) {
+            let (listener, shared, draining) =
+                (listener.try_clone()?, shared.clone(), draining.clone());
+            let thread = Builder::new()
+                .name(format!("front-{number}"))
+                .spawn(move || run(listener, shared, draining).unwrap_or(false))?;
+            server.handles().push(thread);
+        }
+        Ok(server)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stop accepting, answer what is in flight, close; false if *timeout* ran out before all were answered.
+    pub fn drain(&self, timeout: Duration) -> bool {
+        self.drain.send_replace(Some(Instant::now() + timeout));
+        let threads: Vec<_> = self.handles().drain(..).collect();
+        let mut in_time = true;
+        for thread in threads {
+            in_time &= thread.join().unwrap_or(false);
+        }
+        in_time
+    }
+
+    fn handles(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<bool>>> {
+        self.threads
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.drain(Duration::ZERO);
+    }
+}
+
+fn run(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    draining: watch::Receiver<Option<Instant>>,
+) -> io::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, accept(listener, shared, draining))
+}
+
+/// Accept until drained, then wait for the connections; whether all of them ended in time.
+async fn accept(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    draining: watch::Receiver<Option<Instant>>,
+) -> io::Result<bool> {
+    let listener = TcpListener::from_std(listener)?;
+    let lag = Rc::new(Cell::new(Duration::ZERO));
+    let worker = Worker::new(shared.front.clone(), shared.limits.clone(), lag.clone());
+    let worker = Rc::new(RefCell::new(worker));
+    spawn_local(watch_lag(lag));
+    let mut connections = JoinSet::new();
+    let mut drained = pin!(deadline(draining.clone()));
+    let deadline = loop {
+        tokio::select! {
+            deadline = &mut drained => break deadline,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    if let Some(connection) = admit(stream, &shared, &worker) {
+                        connections.spawn_local(connection.converse(draining.clone()));
+                    }
+                }
+                // Out of descriptors: connections must end before more can be taken.
+                Err(_) => sleep(LAG_PROBE).await,
+            },
+        }
+    };
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    Ok(timeout_at(deadline, ended).await.is_ok())
+}
+
+/// Wait until draining begins; returns when it must be over.
+async fn deadline(mut draining: watch::Receiver<Option<Instant>>) -> Instant {
+    match draining.wait_for(Option::is_some).await {
+        Ok(deadline) => deadline.unwrap_or_else(Instant::now),
+        Err(_) => Instant::now(), // the server is gone
+    }
+}
+
+/// Keep *lag* at how late this thread gets round to what is ready.
+async fn watch_lag(lag: Rc<Cell<Duration>>) {
+    loop {
+        let before = Instant::now();
+        sleep(LAG_PROBE).await;
+        lag.set(before.elapsed().saturating_sub(LAG_PROBE));
+    }
+}
+
+fn admit(
+    stream: TcpStream,
+    shared: &Arc<Shared>,
+    worker: &Rc<RefCell<Worker>>,
+) -> Option<Connection> {
+    let counters = &shared.front.counters;
+    counters.connections_accepted.fetch_add(1, Relaxed);
+    let open = counters.connections_open.fetch_add(1, Relaxed);
+    let connection = Connection {
+        stream,
+        shared: shared.clone(),
+        worker: worker.clone(),
+        input: Vec::new(),
+        output: Vec::new(),
+        charged: 0,
+    };
+    if open >= shared.limits.connections as i64 {
+        counters.closed(Closed::TooManyConnections);
+        return None;
+    }
+    // Without it an answer can wait for the acknowledgement of the one before.
+    connection.stream.set_nodelay(true).ok()?;
+    Some(connection)
+}
+
+struct Connection {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    worker: Rc<RefCell<Worker>>,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// What this connection has taken of the shared buffer budget.
+    charged: usize,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.buffered.fetch_sub(self.charged, Relaxed);
+        self.shared
+            .front
+            .counters
+            .connections_open
+            .fetch_sub(1, Relaxed);
+    }
+}
+
+impl Connection {
+    /// Answer calls until the client leaves, breaks a limit, or the server drains.
+    async fn converse(mut self, draining: watch::Receiver<Option<Instant>>) {
+        let drained = pin!(deadline(draining));
+        if let Err(Some(why)) = self.bursts(drained).await {
+            self.shared.front.counters.closed(why);
+        }
+    }
+
+    /// Ends with the reason if it is we who end it, with None if the client does.
+    async fn bursts(
+        &mut self,
+        mut drained: impl Future<Output = Instant> + Unpin,
+    ) -> Result<(), Option<Closed>> {
+        let mut draining = false;
+        let mut deadline = Instant::now() + self.shared.limits.idle;
+        loop {
+            self.make_room();
+            let first = self.input.is_empty();
+            tokio::select! {
+                biased;
+                read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => match read {
+                    Ok(Ok(1..)) => {}
+                    Ok(_) => return Err(None),
+                    Err(_) if draining => return Ok(()),
+                    Err(_) if self.input.is_empty() => return Err(Some(Closed::Idle)),
+                    Err(_) => return Err(Some(Closed::SlowFrame)),
+                },
+                _ = &mut drained, if !draining => {
+                    draining = true;
+                    if self.input.is_empty() {
+                        deadline = Instant::now() + DRAIN_GRACE;
+                    }
+                    continue;
+                }
+            }
+            let first = self.burst().await? || first;
+            deadline = match (self.input.is_empty(), draining) {
+                (true, true) => Instant::now() + DRAIN_GRACE,
+                (true, false) => Instant::now() + self.shared.limits.idle,
+                // The clock of a frame runs from its first byte, however many more arrive one by one.
+                (false, _) if first => Instant::now() + self.shared.limits.transfer,
+                (false, _) => deadline,
+            };
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 4 * READ_BYTES {
+            self.input = Vec::new();
+        }
+        if self.output.capacity() > WRITE_BYTES {
+            self.output = Vec::new();
+        }
+        if self.input.capacity() - self.input.len() < READ_BYTES / 2 {
+            self.input.reserve(READ_BYTES);
+        }
+    }
+
+    /// Answer the whole frames of the input; whether there were any.
+    async fn burst(&mut self) -> Result<bool, Option<Closed>> {
+        let began = Instant::now();
+        let filled = self.input.len() == self.input.capacity();
+        let (mut at, mut calls) = (0, 0);
+        while let Some(length) = self.frame_at(at).await? {
+            let frame = &self.input[at + 4..at + 4 + length];
+            let next = self.worker.borrow_mut().answer(frame, &mut self.output);
+            (at, calls) = (at + 4 + length, calls + 1);
+            if next == Next::Close {
+                return Err(self.refuse(Closed::BadHeader).await);
+            }
+            if self.output.len() >= WRITE_BYTES {
+                self.write().await?;
+            }
+        }
+        self.input.drain(..at);
+        self.charge()?;
+        self.write().await?;
+        self.shared.front.counters.latency(calls, began.elapsed());
+        if filled {
+            yield_now().await; // more is waiting here; others come first
+        }
+        Ok(calls > 0)
+    }
+
+    /// Length of the frame that begins at *at*, once all of it is there.
+    async fn frame_at(&mut self, at: usize) -> Result<Option<usize>, Option<Closed>> {
+        let Some((length, rest)) = self.input[at..].split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*length) as usize;
+        let limit = self.shared.limits.frame_bytes;
+        if length > limit {
+            self.worker
+                .borrow_mut()
+                .refuse_frame(length, limit, &mut self.output);
+            return Err(self.refuse(Closed::FrameTooLarge).await);
+        }
+        Ok((rest.len() >= length).then_some(length))
+    }
+
+    async fn write(&mut self) -> Result<(), Option<Closed>> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.charge()?;
+        let deadline = Instant::now() + self.shared.limits.transfer;
+        match timeout_at(deadline, self.stream.write_all(&self.output)).await {
+            Ok(Ok(())) => self.output.clear(),
+            Ok(Err(_)) => return Err(None),
+            Err(_) => return Err(Some(Closed::SlowReader)),
+        }
+        self.charge()
+    }
+
+    /// Send what was said, then swallow what is still coming, for a while, and end.
+    async fn refuse(&mut self, why: Closed) -> Option<Closed> {
+        self.input = Vec::with_capacity(READ_BYTES);
+        if self.write().await.is_ok() && self.stream.shutdown().await.is_ok() {
+            let deadline = Instant::now() + LINGER;
+            while let Ok(Ok(1..)) =
+                timeout_at(deadline, self.stream.read_buf(&mut self.input)).await
+            {
+                self.input.clear();
+            }
+        }
+        Some(why)
+    }
+
+    /// Account for the bytes held; ends the connection when all of them together hold too many.
+    fn charge(&mut self) -> Result<(), Option<Closed>> {
+        let held = (self.input.len() + self.output.len()).saturating_sub(FREE_BYTES);
+        if held == self.charged {
+            return Ok(());
+        }
+        let buffered = &self.shared.buffered;
+        buffered.fetch_add(held, Relaxed);
+        let total = buffered.fetch_sub(self.charged, Relaxed) - self.charged;
+        self.charged = held;
+        if total > self.shared.limits.buffered_bytes && held > 0 {
+            return Err(Some(Closed::OutOfBuffers));
+        }
+        Ok(())
+    }
+}
