@@ -125,27 +125,76 @@ class Replica:
     """A model being served: rows + score state + plan; readers score while one writer applies."""
 
     def __new__(cls, plan: Plan, *, expected_rows: int = 0) -> Replica: ...
-    def load_rows(self, rows: bytes | memoryview) -> None: ...
-    def load_removed(self, ids: bytes | memoryview) -> None: ...
-    def apply(self, rows: bytes | memoryview, removed: bytes | memoryview, score_state: bytes, step: int, learned_at: float) -> None:
-        """Apply one whole delta as of *step*, learned at *learned_at* (unix seconds); scoring goes on meanwhile."""
-    def score(self, events: Sequence[bytes], *, uncertainty: bool = False, contributions: bool = False) -> list[dict[str, Any]]:
-        """Per event: prediction, log_odds, [uncertainty], [contributions: list of (slot, log_odds)] or error (reason, detail)."""
-    def digest(self) -> dict[str, Any]: ...
+    def load_rows(self, rows: bytes | memoryview) -> None:
+        """Put rows in absolutely; later ones win. Raises ValueError, and touches nothing, if one is damaged."""
+    def load_removed(self, ids: bytes | memoryview) -> None:
+        """Take rows out; an id that is no row is none."""
+    def apply(
+        self,
+        rows: bytes | memoryview,
+        removed: bytes | memoryview,
+        score_state: bytes,
+        step: int,
+        learned_at: float,
+    ) -> None:
+        """
+        Apply one whole delta as of *step*, learned at *learned_at* (unix seconds); scoring goes on meanwhile.
+
+        Raises ValueError, and touches nothing, if a part of it is damaged.
+        """
+    def score(
+        self, events: Sequence[bytes], *, uncertainty: bool = False, contributions: bool = False
+    ) -> list[dict[str, Any]]:
+        """
+        Score each event by itself.
+
+        Returns per event: prediction, log_odds, and where asked for uncertainty and contributions (a list of
+        (slot, log-odds share), "bias" last, that sums to log_odds); or error (reason code, detail).
+        """
+    def digest(self) -> dict[str, Any]:
+        """Return rows (count), rows_hash (order-free, as the learner's), and step."""
     @property
     def step(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def learned_at(self) -> float: ...
+    @property
+    def watermark_us(self) -> int | None: ...
+    @property
+    def fingerprint(self) -> str: ...
 
 class Front:
     """The Thrift server that untrusted bytes meet: framed binary protocol, own native threads."""
 
-    def __new__(cls, host: str, port: int, *, threads: int = 1, limits: dict[str, int] | None = None) -> Front:
-        """Bind (port 0 picks one) and answer; until a model is served, "no model yet"."""
+    def __new__(
+        cls, host: str, port: int, *, threads: int = 1, limits: dict[str, float] | None = None
+    ) -> Front:
+        """
+        Bind (port 0 picks one) and answer; until a model is served, "no model yet".
+
+        Args:
+            limits: any of connections, frame_bytes, events (of a call), event_bytes, buffered_bytes (of all
+                connections together), idle_seconds (between calls), transfer_seconds (of a call, of an
+                answer), lag_seconds (of the server thread, beyond which calls are shed).
+
+        Raises OSError: the address cannot be bound. ValueError: no such limit.
+        """
     @property
     def port(self) -> int: ...
+    def expect(self, model: str) -> None:
+        """Answer calls for *model* with "no model yet" until it is served."""
     def serve(self, model: str, variant: str, replica: Replica) -> None:
-        """Swap in *replica* for *model*, whole, at once."""
-    def mark_stale(self, model: str, stale: bool) -> None: ...
+        """Swap in *replica* for *model*, whole, at once; no call is answered by two."""
+    def mark_stale(self, model: str, stale: bool) -> None:
+        """Say in every answer that the weights have lost touch with the feed, or no more."""
     def drain(self, timeout_seconds: float) -> bool:
-        """Stop accepting, answer what is in flight, close; False if the time ran out."""
+        """Stop accepting, answer what is in flight, close; False if the time ran out. Idempotent."""
     def stats(self) -> dict[str, Any]:
-        """Counters and the latency histogram since start, for /metrics."""
+        """
+        Return counters since start, for /metrics.
+
+        calls (by outcome), closed (connections ended by us, by reason), events_scored, events_refused,
+        connections_accepted, connections_open, latency_bounds_seconds, latency_buckets (not cumulated, one
+        more than bounds), latency_sum_seconds.
+        """

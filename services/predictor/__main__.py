@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(chosen: PredictorSettings, stop: Stop) -> None:
     """Build the parts, follow the models until *stop*, then drain."""
     front = _front(chosen)
-    source = KafkaLog(chosen.kafka_settings(), unavailable_after_seconds=chosen.broker_timeout_seconds)
+    source = KafkaLog(
+        {key: str(value) for key, value in chosen.kafka.items()},
+        unavailable_after_seconds=chosen.broker_timeout_seconds,
+    )
     store = SnapshotStore(chosen.snapshot_store)
     followers = [
         Follower(model, source, store, front, stale_after_seconds=chosen.stale_after_seconds)

@@ -173,7 +173,8 @@ LEARNER_RETENTION_MARGIN = _gauge(
 
 PREDICTOR_READY = _gauge("stream_ml_predictor_ready", "1 while scores of the model are answered.")
 PREDICTOR_STALE = _gauge(
-    "stream_ml_predictor_stale", "1 while the predictor has lost touch with the feed and serves the last good weights."
+    "stream_ml_predictor_stale",
+    "1 while the predictor has lost touch with the feed and serves the last good weights.",
 )
 PREDICTOR_STEP = _gauge("stream_ml_predictor_step", "Number of the last batch whose rows are served.")
 PREDICTOR_ROWS = _gauge("stream_ml_predictor_rows", "Rows held.")
@@ -196,9 +197,13 @@ PREDICTOR_RESYNCS = _counter(
     "stream_ml_predictor_resyncs_total", "Times that rows were missing and a snapshot was needed."
 )
 PREDICTOR_SNAPSHOTS_REFUSED = _counter(
-    "stream_ml_predictor_snapshots_refused_total", "Snapshots refused, by reason; the last good serves on.", "reason"
+    "stream_ml_predictor_snapshots_refused_total",
+    "Snapshots refused, by reason; the last good serves on.",
+    "reason",
 )
-PREDICTOR_SWAPS = _counter("stream_ml_predictor_swaps_total", "Times that newly loaded weights were swapped in.")
+PREDICTOR_SWAPS = _counter(
+    "stream_ml_predictor_swaps_total", "Times that newly loaded weights were swapped in."
+)
 PREDICTOR_LOAD_SECONDS = _gauge(
     "stream_ml_predictor_load_seconds", "Begin of the last load until its weights were swapped in."
 )

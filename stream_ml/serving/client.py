@@ -157,7 +157,7 @@ class PredictorClient:
                 return answer
 
     def _wait_for(self, peer: _Peer, deadline: float) -> None:
-        """Sleep until *peer* need not rest any more; raise why it rests if that would be after *deadline*."""
+        """Sleep until *peer* need not rest any more, or raise why it rests until after *deadline*."""
         now = self._clock.monotonic()
         if max(peer.rests_until, now) >= deadline:
             raise peer.problem or PredictorUnavailable(f"no answer within {self._timeout_seconds} s")

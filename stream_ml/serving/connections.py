@@ -14,7 +14,7 @@ from stream_ml.serving.results import error_of
 
 
 class ConnectionLost(Exception):
-    """The connection is gone, or did not answer in time. Scoring changes nothing: the call may be repeated."""
+    """The connection is gone, or gave no answer in time; scoring changes nothing, so it may be repeated."""
 
 
 class Connection:

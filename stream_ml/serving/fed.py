@@ -20,7 +20,7 @@ _POLL_RECORDS = 64
 
 
 class FeedReader:
-    """Reads chunks of a model's feed from given offsets on; a damaged one is counted, and missed as if lost."""
+    """Reads chunks of a feed from given offsets on; a damaged one is counted, and missed as if lost."""
 
     def __init__(self, log: Log, topic: str, model: str, starts: Mapping[int, int]) -> None:
         self._log, self._topic, self._model = log, topic, model
@@ -83,7 +83,7 @@ class FedReplica:
         self._assembler.restart(manifest.step)
 
     def take(self, chunks: Sequence[Chunk], state: VariantState) -> None:
-        """Apply what *chunks* complete, by the rules of the feed; sets `lost` at a gap; a later delta may span it."""
+        """Apply what *chunks* complete; sets `lost` at a gap, until a later delta spans it."""
         for chunk in chunks:
             if self._believed_a_zombie:
                 return

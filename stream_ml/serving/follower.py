@@ -72,7 +72,7 @@ class Follower:
         Make *front* expect the model; nothing is read yet.
 
         Args:
-            stale_after_seconds: silence of the feed, heartbeats included, after which scores are marked stale.
+            stale_after_seconds: silence of the feed, without even a heartbeat, that marks scores as stale.
         """
         self.model = model
         self.turned_at: float | None = None

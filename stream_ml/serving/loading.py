@@ -79,7 +79,9 @@ def _checked_plan(source: bytes, manifest: Manifest, fingerprint: str) -> Plan:
     try:
         plan = Plan(source)
     except ValueError as error:
-        raise RefusedSnapshot("plan", f"{name}: its plan cannot be run: {error}; upgrade this process") from error
+        raise RefusedSnapshot(
+            "plan", f"{name}: its plan cannot be run: {error}; upgrade this process"
+        ) from error
     for said, by in ((manifest.fingerprint, "manifest"), (plan.fingerprint, "plan")):
         if said != fingerprint:
             raise RefusedSnapshot(
