@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -93,4 +94,4 @@ def _tell(proposal: Proposal, compiled: CompiledModel, sample: str, output: str)
         click.echo("event id: none found; without one a repeated event is learned twice")
     for field, reason in proposal.left_out:
         click.echo(f"left out: {field}: {reason}")
-    click.echo(f"next: stream-ml check {output} --events {sample}")
+    click.echo(f"next: stream-ml check {quote(output)} --events {quote(sample)}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 # Pulls the mean of a rare group towards the mean of all, as this many events would.
-PRIOR_EVENTS = 5.0
+PRIOR_EVENTS = 2.0
 
 
 def explained_share(targets: Mapping[int, float], rows: Sequence[int], groups: Sequence[str]) -> float:
@@ -20,9 +20,11 @@ def explained_share(targets: Mapping[int, float], rows: Sequence[int], groups: S
         targets: label by row; rows without one count nowhere.
         rows, groups: parallel; which group a row belongs to.
     """
-    labelled = [(row, group, targets[row]) for row, group in zip(rows, groups, strict=True) if row in targets]
-    fitted = [(group, target) for row, group, target in labelled if row % 2 == 0]
-    judged = [(group, target) for row, group, target in labelled if row % 2 == 1]
+    fitted: list[tuple[str, float]] = []
+    judged: list[tuple[str, float]] = []
+    for row, group in zip(rows, groups, strict=True):
+        if row in targets:
+            (judged if row % 2 else fitted).append((group, targets[row]))
     if not fitted or not judged:
         return 0.0
     mean = fmean(target for _, target in fitted)

@@ -36,7 +36,7 @@ from stream_ml.features.typed import quoted
 # Enough for ten buckets and the mean label of a hundred categories.
 SAMPLE_EVENTS = 20_000
 # What explains so much of the label was hardly known before it.
-LEAK = 0.95
+LEAK = 0.9
 # Crosses are looked for among the fields that explain most, of at most so many values each.
 CROSS_FIELDS, CROSS_VALUES, MOST_CROSSES, CROSSES_A_FIELD = 8, 200, 4, 2
 # A cross must explain that much more of the label than its better part.
@@ -153,6 +153,8 @@ class _Proposer:
         """Return why the field makes no feature; "" if it does."""
         if not column.values:
             return "always missing"
+        if not all(column.path):
+            return "a field without a name"
         if any(isinstance(value, Array) for value in column.values):
             return "an array, which no expression reads"
         if len(column.counts) == 1:

@@ -43,8 +43,9 @@ def model_name(source: str) -> str:
 
 
 def _head(proposal: Proposal, source: str) -> list[str]:
+    sample = f"{proposal.events:,} of {proposal.seen:,} events of {_one_line(source)}"
     lines = [
-        f"# Proposed from {proposal.events:,} of {proposal.seen:,} events of {source}. Change what you like;",
+        f"# Proposed from {sample}. Change what you like;",
         "# `stream-ml check` shows what this file makes of an event, docs/features.md the language.",
         _line("name", proposal.name, "", 10),
     ]
