@@ -20,7 +20,7 @@ def test_a_field_that_is_the_label_explains_all_of_it() -> None:
 def test_a_field_that_knows_half_explains_a_part() -> None:
     chance = random.Random(1)
     truth = {row: float(chance.random() < 0.5) for row in ROWS}
-    noisy = [str(truth[row] if chance.random() < 0.5 else chance.random() < 0.5) for row in ROWS]
+    noisy = [f"{truth[row] if chance.random() < 0.5 else chance.random() < 0.5:g}" for row in ROWS]
     assert share(noisy, truth) == pytest.approx(0.25, abs=0.1)
 
 
