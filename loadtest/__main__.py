@@ -13,6 +13,7 @@ from rich.console import Console
 from loadtest.report import Report, save, show
 
 TESTS = {
+    "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
     "freshness": "An event is produced → the first score that reflects it.",
     "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
     "learn": "JSON events → updated rows, against Vowpal Wabbit, River, scikit-learn.",

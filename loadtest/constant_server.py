@@ -36,7 +36,7 @@ def serve(port: int, cores: list[int]) -> None:
         _Handler(),
         "127.0.0.1",
         port,
-        proto_factory=TCyBinaryProtocolFactory(),  # type: ignore[no-untyped-call]
+        proto_factory=TCyBinaryProtocolFactory(),
         trans_factory=TCyFramedTransportFactory(),
         client_timeout=3_600_000,
     ).serve()

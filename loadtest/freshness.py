@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
-from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic, perf_counter, sleep, time
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 from confluent_kafka import Producer
 
 from loadtest import latencies
-from loadtest.isolation import isolated
+from loadtest.isolation import beside, isolated
 from loadtest.report import Report
-from loadtest.stack import PRODUCER, Service, Stack, flush
+from loadtest.stack import PRODUCER, Service, Stack
 from loadtest.stream import Stream
 from stream_ml.serving.client import PredictorClient
 
@@ -82,16 +81,11 @@ def run(quick: bool, seed: int) -> Report:
             ALL_CORES, TOPIC, snapshot_interval_seconds=size.snapshot_interval_seconds
         )
         _, port = stack.start_predictor(ALL_CORES)
-        seconds = size.warm_up_seconds + size.seconds + 5.0
-        load = get_context("spawn").Process(
-            target=produce, args=(stack.kafka.bootstrap, path, seconds), daemon=True
-        )
-        load.start()
-        sleep(size.warm_up_seconds)
-        before = Totals.of(learner)
-        probed = isolated(ALL_CORES, probe, stack.kafka.bootstrap, port, size.seconds, seed)
-        after = Totals.of(learner)
-        load.terminate()
+        with beside(ALL_CORES, produce, stack.kafka.bootstrap, path):
+            sleep(size.warm_up_seconds)
+            before = Totals.of(learner)
+            probed = isolated(ALL_CORES, probe, stack.kafka.bootstrap, port, size.seconds, seed)
+            after = Totals.of(learner)
     return Report("freshness", METHOD, seed, quick, _figures(before, after, probed), BARS)
 
 
@@ -108,18 +102,17 @@ def _figures(before: Totals, after: Totals, probed: bytes) -> dict[str, Any]:
     }
 
 
-def produce(bootstrap: str, path: Path, seconds: float) -> None:
-    """Hold EVENTS_PER_SECOND: distinct ids, event time now, the events of the file over and over."""
+def produce(bootstrap: str, path: Path) -> None:
+    """Hold EVENTS_PER_SECOND until ended: distinct ids, event time now, the file's events over and over."""
     producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER})
     bodies = cycle([line[1:] for line in path.read_bytes().splitlines()])
     started, sent = monotonic(), 0
-    while (elapsed := monotonic() - started) < seconds:
-        while sent < elapsed * EVENTS_PER_SECOND:
+    while True:
+        while sent < (monotonic() - started) * EVENTS_PER_SECOND:
             producer.produce(TOPIC, b'{"id":%d,"time":%.6f,%b' % (sent, time(), next(bodies)))
             sent += 1
         producer.poll(0)
         sleep(1 / TICKS_PER_SECOND)
-    flush(producer)
 
 
 def probe(bootstrap: str, port: int, seconds: float, seed: int) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -36,9 +37,27 @@ def isolated(cores: Iterable[int], function: Callable[..., Result], *arguments: 
     return result
 
 
+@contextmanager
+def beside(cores: Iterable[int], function: Callable[..., object], *arguments: Any) -> Iterator[None]:
+    """Let ``function(*arguments)`` run in a new process on *cores* meanwhile; then it is killed."""
+    process = _fresh.Process(target=_pinned, args=(frozenset(cores), function, arguments), daemon=True)
+    process.start()
+    try:
+        yield
+        if process.exitcode is not None:
+            raise RuntimeError(f"{function} ended early, with exit code {process.exitcode}")
+    finally:
+        process.kill()
+        process.join()
+
+
+def _pinned(cores: frozenset[int], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    os.sched_setaffinity(0, cores)
+    return function(*arguments)
+
+
 def _run(
     sending: Connection, cores: frozenset[int], function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    os.sched_setaffinity(0, cores)
-    sending.send(function(*arguments))
+    sending.send(_pinned(cores, function, arguments))
     sending.close()
