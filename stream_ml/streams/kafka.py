@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from stream_ml.errors import ConfigError
 from stream_ml.streams.kafka_errors import Background, logger, translate
+from stream_ml.streams.kafka_identity import Identity
 from stream_ml.streams.kafka_reader import KafkaReader
 from stream_ml.streams.kafka_settings import admin_settings, reader_settings, writer_settings
 from stream_ml.streams.kafka_writer import KafkaWriter
@@ -118,6 +119,8 @@ class KafkaLog:
     def reader(
         self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
     ) -> KafkaReader:
+        if not self._partitions(topic):
+            raise ConfigError(f"there is no topic {topic}; create it first")
         defaults = _EMBEDDED_READER if self._embedded else {}
         return KafkaReader(
             reader_settings({**defaults, **self._settings}),
@@ -126,6 +129,7 @@ class KafkaLog:
             keys=keys,
             headers=headers,
             bounds=self.bounds,
+            identity=Identity(topic, self._topic_id(topic), self._describe),
             unavailable_after_seconds=self._unavailable_after_seconds,
         )
 
@@ -165,12 +169,18 @@ class KafkaLog:
 
     def _ask(self, doing: str, request: Callable[[], _Answer]) -> _Answer:
         try:
-            return request()
+            answer = request()
         except KafkaException as error:
+            self._serve()
             raise translate(error.args[0], doing, self._background) from error
-        finally:
-            self._admin.poll(0)  # hands out what the client wants to report
-            self._consumer.poll(0)
+        self._serve()
+        self._background.forget()
+        return answer
+
+    def _serve(self) -> None:
+        """Hand out what the clients want to report."""
+        self._admin.poll(0)
+        self._consumer.poll(0)
 
     def _consider(self, error: KafkaException, doing: str, place: TopicPartition, end: float) -> None:
         """Return if a new partition may only be unknown to this client yet; else raise."""
@@ -182,6 +192,7 @@ class KafkaLog:
             if time.monotonic() < end:
                 time.sleep(0.02)
                 return
+        self._serve()
         raise translate(error.args[0], doing, self._background) from error
 
     def _partitions(self, name: str) -> int:
@@ -196,8 +207,12 @@ class KafkaLog:
         raise translate(description.error, f"describing {name}", self._background)
 
     def _topic_id(self, name: str) -> str:
-        futures = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._request_seconds)
-        return str(self._ask(f"describing {name}", futures[name].result).topic_id)
+        return str(self._ask(f"describing {name}", self._describe(name).result).topic_id)
+
+    def _describe(self, name: str) -> Future[Any]:
+        topics = TopicCollection([name])
+        future: Future[Any] = self._admin.describe_topics(topics, request_timeout=self._request_seconds)[name]
+        return future
 
     def _is_compacted(self, name: str) -> bool:
         if self._embedded:

@@ -22,20 +22,28 @@ _REFUSALS = {
 
 
 class Background:
-    """Keeps what the client's own threads reported, to tell it with the next failure."""
+    """
+    Keeps what the client's own threads reported, to tell it with the next failure.
+
+    Attributes:
+        last: the last report.
+        refusal: the last that said that this client is not let in.
+    """
 
     def __init__(self) -> None:
         self.last: KafkaError | None = None
+        self.refusal: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         """Take a report (the client's ``error_cb``)."""
         self.last = error
+        if error.code() in _REFUSALS:
+            self.refusal = error
         logger.debug("kafka client: %s", error)
 
-    @property
-    def refusal(self) -> KafkaError | None:
-        """The last report, if it says that this client is not let in."""
-        return self.last if self.last and self.last.code() in _REFUSALS else None
+    def forget(self) -> None:
+        """Something has worked: what was reported is over."""
+        self.last = self.refusal = None
 
     def detail(self) -> str:
         """Return the last report for a message, or nothing."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from itertools import groupby
+from typing import NoReturn
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from stream_ml.errors import CannotContinue
+from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.streams.kafka_errors import Background, logger, translate
+from stream_ml.streams.kafka_identity import Identity
 from stream_ml.streams.log import Bounds, Fetch, LogTruncated, LogUnavailable
 
 # Errors after which the place that was asked for is not there any more.
@@ -36,9 +38,11 @@ class KafkaReader:
         keys: bool,
         headers: bool,
         bounds: Callable[[str, int], Bounds],
+        identity: Identity,
         unavailable_after_seconds: float,
     ) -> None:
         self._topic, self._keys, self._headers, self._bounds = topic, keys, headers, bounds
+        self._identity = identity
         self._unavailable_after_seconds = unavailable_after_seconds
         self._next = dict(starts)
         self._background = Background()
@@ -50,13 +54,16 @@ class KafkaReader:
     def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
         if self._failure is not None:
             self._raise(self._failure)
+        if changed := self._identity.change():
+            self._raise_gone(min(self._next), changed)
         messages = self._take(max_records, timeout_seconds)
         if not messages:
             self._notice_absence()
             return []
         if any(map(Message.error, messages)):
             messages = self._set_failure_aside(messages)
-        self._away_since = self._background.last = None
+        self._away_since = None
+        self._background.forget()
         if len(self._next) == 1:
             return [self._fetch(messages[0].partition(), messages)]
         return [self._fetch(*group) for group in sorted(_by_partition(messages).items())]
@@ -109,13 +116,11 @@ class KafkaReader:
             self._raise(self._failure)
         return records
 
-    def _raise(self, failure: Message) -> None:
+    def _raise(self, failure: Message) -> NoReturn:
         error, partition = failure.error(), failure.partition()
         assert error is not None
         if error.code() in _GONE:
-            wanted = self._next.get(partition, -1)
-            held = self._held(partition)
-            raise LogTruncated(self._topic, partition, wanted, held.first, held.next)
+            self._raise_gone(partition)
         if error.code() == KafkaError._BAD_MSG:
             raise CannotContinue(
                 f"{self._topic}[{partition}]: a record at or after offset {self._next.get(partition)} is "
@@ -124,10 +129,14 @@ class KafkaReader:
         self._failure = None  # may be over at the next call
         raise translate(error, f"reading {self._topic}", self._background)
 
+    def _raise_gone(self, partition: int, why: str = "") -> NoReturn:
+        held = self._held(partition)
+        raise LogTruncated(self._topic, partition, self._next[partition], held.first, held.next, why)
+
     def _held(self, partition: int) -> Bounds:
         try:
             return self._bounds(self._topic, partition)
-        except LogUnavailable:
+        except (ConfigError, LogUnavailable):  # deleted, or away
             return Bounds(0, 0)
 
     def _notice_absence(self) -> None:
@@ -143,7 +152,8 @@ class KafkaReader:
         if now - self._away_since < self._unavailable_after_seconds:
             return
         self._bounds(self._topic, min(self._next))  # raises LogUnavailable if it is still away
-        self._away_since = self._background.last = None
+        self._away_since = None
+        self._background.forget()
 
 
 def _by_partition(messages: list[Message]) -> dict[int, list[Message]]:

@@ -32,9 +32,10 @@ class LogTruncated(CannotContinue):
         first, next: the offsets that the partition holds now.
     """
 
-    def __init__(self, topic: str, partition: int, wanted: int, first: int, next: int) -> None:
+    def __init__(self, topic: str, partition: int, wanted: int, first: int, next: int, why: str = "") -> None:
         super().__init__(
             f"{topic}[{partition}]: offset {wanted} is gone, the partition now holds [{first}, {next})"
+            + (f": {why}" if why else "")
         )
         self.topic, self.partition, self.wanted, self.first, self.next = topic, partition, wanted, first, next
 

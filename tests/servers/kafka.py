@@ -24,6 +24,17 @@ LOGGING = """<Configuration status="ERROR">
 </Configuration>
 """
 
+# Settings of a broker that lets in only the user "learner" with the password "right".
+SASL = {
+    "listener.security.protocol.map": "BROKER:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "sasl.enabled.mechanisms": "PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    "listener.name.broker.plain.sasl.jaas.config": (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        'username="learner" password="right" user_learner="right";'
+    ),
+}
+
 
 def require_kafka() -> None:
     """Skip on a laptop without Java or the jars; fail where CI=true."""
@@ -50,10 +61,14 @@ class KafkaServer:
         self.process = Process(self._java("kafka.Kafka", str(self._properties)), directory / "server.log")
 
     def start(self) -> KafkaServer:
-        self.process.start()
-        self.process.wait_until(lambda: answers(self.port), 60)
+        self.start_process()
         wait_until(self._has_leaders, 60, self.process.tail)
         return self
+
+    def start_process(self) -> None:
+        """Start it; return once the port answers, for brokers that only answer whom they know."""
+        self.process.start()
+        self.process.wait_until(lambda: answers(self.port), 60)
 
     def kill(self) -> None:
         """SIGKILL, as when the machine fails."""
@@ -87,10 +102,11 @@ class KafkaServer:
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": f"BROKER://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"BROKER://{self.bootstrap}",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "BROKER",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.directory / "data"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": 0,
