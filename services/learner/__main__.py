@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stream_ml import _native
-from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Reached, go_on
@@ -25,6 +25,7 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
 from stream_ml.streams.kafka import KafkaLog
+from stream_ml.streams.log import Log
 from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.snapshots import SnapshotStore
 
@@ -49,29 +50,19 @@ class Learner:
         """Learn until *stop* is asked for."""
         settings, clock = self.settings, SystemClock()
         log_effective(settings)
-        model = compile_model(settings.model_file)
-        name = model.model_file.name
         with ExitStack() as resources:
             http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
             resources.callback(http.close)
-            log = KafkaLog({key: str(value) for key, value in settings.kafka.items()})
+            log = kafka_log(settings)
             resources.callback(log.close)
-            topics = ensure_topics(
-                log, name, settings.events_topic, settings.feed_partitions, settings.feed_retention_seconds
-            )
-            parties = Parties(
-                log=log,
-                store=SnapshotStore(settings.snapshot_store),
-                topics=topics,
-                model=model,
-                who=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-                # An embedded broker forgets with its process: there a loss is normal.
-                accept_loss=self.accept_loss or log.retained_bytes is not None,
-                reached=self.reached,
-            )
-            journal = JournalWriter(log, topics.journal.name)
+            parties = parties_of(settings, log, self.accept_loss, self.reached)
+            journal = JournalWriter(log, parties.topics.journal.name)
             start = Start(
-                parties, journal, lambda: self._native(model), settings.takeover_after_seconds, clock
+                parties,
+                journal,
+                partial(native_learner, parties.model, settings),
+                settings.takeover_after_seconds,
+                clock,
             )
             started = start.run(stop)
             if started is None:
@@ -82,15 +73,36 @@ class Learner:
                 WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
             journal.close()
 
-    def _native(self, model: CompiledModel) -> _native.Learner:
-        plan = _native.Plan(model.plan_bytes)
-        if plan.fingerprint != model.fingerprint:
-            raise ConfigError(
-                f"the plan's fingerprint is {plan.fingerprint}, not {model.fingerprint}: rebuild"
-            )
-        return _native.Learner(
-            plan, scan_threads=self.settings.scan_threads, expected_rows=self.settings.expected_rows
-        )
+
+def parties_of(
+    settings: LearnerSettings, log: Log, accept_loss: bool = False, reached: Reached = go_on
+) -> Parties:
+    """Return what *settings* name, the model compiled and its topics there."""
+    model = compile_model(settings.model_file)
+    name = model.model_file.name
+    return Parties(
+        log=log,
+        store=SnapshotStore(settings.snapshot_store),
+        topics=ensure_topics(
+            log, name, settings.events_topic, settings.feed_partitions, settings.feed_retention_seconds
+        ),
+        model=model,
+        who=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        # An embedded broker forgets with its process: there a loss is normal.
+        accept_loss=accept_loss or log.retained_bytes is not None,
+        reached=reached,
+    )
+
+
+def native_learner(model: CompiledModel, settings: LearnerSettings) -> _native.Learner:
+    """Return an empty learner for *model*."""
+    plan = _native.Plan(model.plan_bytes)
+    return _native.Learner(plan, scan_threads=settings.scan_threads, expected_rows=settings.expected_rows)
+
+
+def kafka_log(settings: LearnerSettings) -> KafkaLog:
+    """Return the log that *settings* name."""
+    return KafkaLog({name: str(value) for name, value in settings.kafka.items()})
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

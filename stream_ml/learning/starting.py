@@ -10,18 +10,16 @@ from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.beginnings import Beginnings, Parties
 from stream_ml.learning.fetching import added_partitions
-from stream_ml.learning.outputs import Source
+from stream_ml.learning.loading import Loaded, Loader
 from stream_ml.learning.points import Point
-from stream_ml.learning.replaying import Replay, ReplayImpossible
+from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.topics import lost
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Reader
-from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.feed import decode_chunk
 from stream_ml.weights.journal import JournalReader, JournalWriter
-from stream_ml.weights.lines import Announced, Claim, NewerFormat, Seed, Snapshot, place_of
-from stream_ml.weights.snapshots import SnapshotStore, load
+from stream_ml.weights.lines import Claim, Snapshot, place_of
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +34,11 @@ class Superseded(RecoverableError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """
-    A process that is the variant's writer.
-
-    Attributes:
-        replay: at the last valid step, with the outputs since *snapshot_step*.
-        snapshot_step: of the snapshot that it began with; 0 if with none.
-        has_snapshot: whether there was one.
-    """
+    """A process that is the variant's writer; its replay is at the last valid step."""
 
     variant: str
     epoch: int
-    seed: Seed | None
-    replay: Replay
-    journal: JournalReader
-    snapshot_step: int
-    has_snapshot: bool
+    loaded: Loaded
 
 
 class Start:
@@ -65,7 +52,7 @@ class Start:
         takeover_after_seconds: float,
         clock: Clock,
     ) -> None:
-        self._parties, self._writer, self._new_learner = parties, writer, new_learner
+        self._parties, self._writer, self._loader = parties, writer, Loader(parties, new_learner)
         self._takeover_after_seconds, self._clock = takeover_after_seconds, clock
 
     def run(self, stop: Stop) -> Started | None:
@@ -85,13 +72,13 @@ class Start:
             except ReplayImpossible as error:
                 if not self._parties.accept_loss:
                     raise
-                best = _best_snapshot(self._parties.store, reader.state.variants[variant].snapshots)
+                best = self._loader.best_snapshot(reader.state.variants[variant].snapshots)
                 variant = beginnings.new_variant(best, f"replay is impossible: {error}")
                 loaded = self._catch_up(reader, variant)
         return self._become_writer(variant, loaded, stop)
 
-    def _catch_up(self, known: JournalReader, variant: str) -> _Loaded:
-        loaded = self._load(known, variant)
+    def _catch_up(self, known: JournalReader, variant: str) -> Loaded:
+        loaded = self._loader.newest(known, variant)
         loaded.replay.follow(loaded.journal.read_to_end())
         gone = lost(self._parties.log, self._parties.topics.events, loaded.replay.events)
         if gone:
@@ -107,67 +94,15 @@ class Start:
         )
         return loaded
 
-    def _load(self, known: JournalReader, variant: str) -> _Loaded:
-        """Return a learner as of the newest snapshot that verifies, or of the variant's beginning."""
-        state = known.state.variants[variant]
-        for snapshot in reversed(state.snapshots):
-            try:
-                learner = self._loaded(snapshot.name)
-            except CorruptSnapshot as error:
-                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
-                continue
-            reader = _reader_after(known, snapshot)
-            replay = self._replay(learner, variant, snapshot.step, snapshot.events)
-            return _Loaded(replay, reader, state.seed, snapshot.step, has_snapshot=True)
-        return self._from_the_beginning(variant)
-
-    def _from_the_beginning(self, variant: str) -> _Loaded:
-        reader = JournalReader(self._parties.log, self._parties.topics.journal.name)
-        entries = reader.read_to_end()
-        line = reader.state.variants[variant].line
-        if line is None:
-            raise ReplayImpossible(
-                f"no snapshot of {variant} verifies, and the journal does not reach back to its beginning; "
-                "restore a snapshot, or begin a new variant with --accept-loss"
-            )
-        try:
-            learner = self._new_learner() if line.seed is None else self._loaded(line.seed.name)
-        except CorruptSnapshot as error:
-            raise ReplayImpossible(
-                f"{variant} begins with a snapshot that does not verify: {error}"
-            ) from error
-        replay = self._replay(learner, variant, 0, line.events)
-        replay.follow(entries)
-        return _Loaded(replay, reader, line.seed, 0, has_snapshot=False)
-
-    def _loaded(self, name: str) -> Learner:
-        learner = self._new_learner()
-        with self._parties.store.open(name) as snapshot:
-            learner.load_state(load(snapshot, learner).state)
-        return learner
-
-    def _replay(self, learner: Learner, variant: str, step: int, events: dict[int, int]) -> Replay:
-        events_topic = self._parties.topics.events
-        source = Source(self._parties.name, variant, events_topic.name)
-        return Replay(self._parties.log, events_topic, learner, source, step, events)
-
-    def _become_writer(self, variant: str, loaded: _Loaded, stop: Stop) -> Started | None:
+    def _become_writer(self, variant: str, loaded: Loaded, stop: Stop) -> Started | None:
         self._stand_by(variant, loaded, stop)
         if stop.requested():
             return None
         epoch = self._claim(variant, loaded)
         loaded.replay.close()
-        return Started(
-            variant=variant,
-            epoch=epoch,
-            seed=loaded.seed,
-            replay=loaded.replay,
-            journal=loaded.journal,
-            snapshot_step=loaded.snapshot_step,
-            has_snapshot=loaded.has_snapshot,
-        )
+        return Started(variant, epoch, loaded)
 
-    def _stand_by(self, variant: str, loaded: _Loaded, stop: Stop) -> None:
+    def _stand_by(self, variant: str, loaded: Loaded, stop: Stop) -> None:
         """Follow the journal until it names no writer, or the feed was silent for long enough."""
         state = loaded.journal.state.variants[variant]
         if state.writer is None:
@@ -187,14 +122,14 @@ class Start:
         finally:
             feed.close()
 
-    def _follow(self, loaded: _Loaded) -> None:
+    def _follow(self, loaded: Loaded) -> None:
         entries = loaded.journal.poll(0)
         loaded.replay.follow(entries)
         for _, line, verdict in entries:
             if isinstance(line, Snapshot) and verdict.valid:
                 loaded.replay.forget_outputs(line.step)
 
-    def _claim(self, variant: str, loaded: _Loaded) -> int:
+    def _claim(self, variant: str, loaded: Loaded) -> int:
         """Claim, read up to the claim, and return its epoch."""
         who = self._parties.who
         self._writer.append(Claim(variant=variant, who=who, step=loaded.replay.step))
@@ -213,23 +148,12 @@ class Start:
             f"the claim of {variant} was sent but does not come back in {_CLAIM_SECONDS:.0f} s"
         )
 
-    def _check_newest(self, variant: str, epoch: int, loaded: _Loaded) -> None:
+    def _check_newest(self, variant: str, epoch: int, loaded: Loaded) -> None:
         newest = loaded.journal.state.variants[variant].epoch
         if newest != epoch:
             raise Superseded(
                 f"{variant} was claimed by another process (epoch {newest}) right after us ({epoch})"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """As of `Started`, of a process that is no writer yet."""
-
-    replay: Replay
-    journal: JournalReader
-    seed: Seed | None
-    snapshot_step: int
-    has_snapshot: bool
 
 
 def _hears(feed: Reader, variant: str, epoch: int) -> bool:
@@ -238,24 +162,3 @@ def _hears(feed: Reader, variant: str, epoch: int) -> bool:
         decode_chunk(value) for fetch in feed.poll(_POLL_RECORDS, _POLL_SECONDS) for value in fetch.values
     ]
     return any(chunk.interval.variant == variant and chunk.interval.epoch == epoch for chunk in chunks)
-
-
-def _reader_after(known: JournalReader, snapshot: Announced) -> JournalReader:
-    try:
-        return known.replay(snapshot)
-    except NewerFormat:
-        raise
-    except CannotContinue as error:
-        raise ReplayImpossible(str(error)) from error
-
-
-def _best_snapshot(store: SnapshotStore, snapshots: list[Announced]) -> Announced | None:
-    """Return the newest of *snapshots* that verifies."""
-    for snapshot in reversed(snapshots):
-        try:
-            store.verify(snapshot.name)
-        except CorruptSnapshot as error:
-            log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
-        else:
-            return snapshot
-    return None

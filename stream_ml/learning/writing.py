@@ -78,10 +78,13 @@ class WriterLoop:
         """
         self._parties, self._started, self._settings, self._clock = parties, started, settings, clock
         self._journal, self._writer, self._reached = journal, writer, parties.reached
-        self._learner = started.replay.learner
-        self.step = self.confirmed = started.replay.step
-        self.events, self._confirmed_events = dict(started.replay.events), dict(started.replay.events)
-        self._newest_at = started.replay.newest_at
+        self._learner = started.loaded.replay.learner
+        self.step = self.confirmed = started.loaded.replay.step
+        self.events, self._confirmed_events = (
+            dict(started.loaded.replay.events),
+            dict(started.loaded.replay.events),
+        )
+        self._newest_at = started.loaded.replay.newest_at
         self._held: deque[_HeldStep] = deque()
         self._ending = False
         self._committed_at = clock.monotonic() - settings.commit_interval_seconds
@@ -109,7 +112,7 @@ class WriterLoop:
             topics.feed.name,
             {p: parties.log.bounds(topics.feed.name, p).next for p in range(topics.feed.partitions)},
             writership,
-            started.snapshot_step,
+            started.loaded.snapshot_step,
             self._feed_limits(retained, topics.feed.partitions),
             self._clock,
             self._reached,
@@ -119,14 +122,14 @@ class WriterLoop:
             parties.model,
             model_text,
             writership,
-            started.seed,
+            started.loaded.seed,
             self._clock,
             self._reached,
             self._writing,
             settings.snapshot_rows_per_batch,
         )
         self._report = Report(parties.name, parties.log, topics.events.name, self._clock, self._threads)
-        self._as_of = AsOf(started.journal.state.place, started.journal.state.in_force())
+        self._as_of = AsOf(started.loaded.journal.state.place, started.loaded.journal.state.in_force())
 
     def _feed_limits(self, retained: int | None, partitions: int) -> FeedLimits:
         budget = float(self._settings.feed_bytes_per_second)
@@ -162,7 +165,7 @@ class WriterLoop:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _follow_journal(self) -> None:
-        reader = self._started.journal
+        reader = self._started.loaded.journal
         try:
             while not self._inbox.closed:
                 if entries := reader.poll(_JOURNAL_POLL_SECONDS):
@@ -172,9 +175,9 @@ class WriterLoop:
 
     def _send_again(self) -> None:
         """Send the outputs since the snapshot: whether the writer before sent them, nobody knows."""
-        for outputs in self._started.replay.outputs:
+        for outputs in self._started.loaded.replay.outputs:
             self._sender.send(outputs)
-        self._started.replay.forget_outputs(self.step)
+        self._started.loaded.replay.forget_outputs(self.step)
         self._reached(Point.OUTPUTS_SENT_AGAIN)
 
     def _turn(self, *, batch_wanted: bool) -> None:
@@ -242,7 +245,7 @@ class WriterLoop:
             )
 
     def _place(self, offset: int) -> int:
-        return place_of(self._started.journal.state.journal, offset)
+        return place_of(self._started.loaded.journal.state.journal, offset)
 
     def _send_confirmed(self) -> None:
         while self._held and self._held[0].outputs.step <= self.confirmed:
@@ -276,7 +279,7 @@ class WriterLoop:
             self._report.snapshot_failed()
 
     def _snapshot_due(self) -> bool:
-        if self._snapshots.step < 0 and not self._started.has_snapshot and not self._snapshots.failed:
+        if self._snapshots.step < 0 and not self._started.loaded.has_snapshot and not self._snapshots.failed:
             return True  # the first one at once, so that predictors can start
         since = self._clock.monotonic() - self._snapshots.begun_at
         took = self._snapshots.ended_at - self._snapshots.begun_at

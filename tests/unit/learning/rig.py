@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,24 +23,7 @@ from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.feed import Chunk, decode_chunk
 from stream_ml.weights.journal import Entry, JournalReader, JournalWriter
 from stream_ml.weights.snapshots import SnapshotStore
-
-MODEL = """
-name = "clicks"
-event_id = "id"
-label = "label"
-
-[features]
-user = "user"
-page = "page"
-both = "cross(user, page)"
-price = "log1p(price)"
-
-[learner]
-alpha = 0.3
-l1 = 0.05
-evaluate_every = 50
-duplicate_window = 100
-"""
+from tests.clicks import MODEL
 
 
 class Killed(BaseException):
@@ -188,42 +170,13 @@ class Life:
     @property
     def digest(self) -> dict[str, Any]:
         assert self.started is not None
-        return self.started.replay.learner.digest()
+        return self.started.loaded.replay.learner.digest()
 
     @property
     def counts(self) -> dict[str, float]:
         assert self.started is not None
-        return self.started.replay.learner.metrics()
+        return self.started.loaded.replay.learner.metrics()
 
 
 def new_learner(model: CompiledModel) -> _native.Learner:
     return _native.Learner(_native.Plan(model.plan_bytes))
-
-
-def event(number: int) -> bytes:
-    """Event *number*: every 37th repeats the one before, every 41st is broken."""
-    if number % 41 == 40:
-        return b'{"id": "broken %d", "label": ' % number
-    identity = number - 1 if number % 37 == 36 else number
-    return json.dumps(
-        {
-            "id": f"e{identity}",
-            "label": int(number * 7919 % 11 < 3),
-            "user": f"u{number % 13}",
-            "page": f"p{number % 7}",
-            "price": number % 5 + 0.5,
-        }
-    ).encode()
-
-
-def events(count: int, first: int = 0) -> list[bytes]:
-    return [event(number) for number in range(first, first + count)]
-
-
-def expected_counts(count: int) -> tuple[int, int, int]:
-    """Learned, duplicates, refused among the first *count* events (in one partition)."""
-    broken = sum(number % 41 == 40 for number in range(count))
-    repeats = sum(
-        number % 37 == 36 and number % 41 != 40 and (number - 1) % 41 != 40 for number in range(count)
-    )
-    return count - broken - repeats, repeats, broken

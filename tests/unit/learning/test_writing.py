@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from stream_ml.learning.points import Point
-from tests.unit.learning.rig import EndAt, Rig, events, expected_counts
+from tests.clicks import events, expected_counts
+from tests.unit.learning.rig import EndAt, Rig
 
 
 @pytest.fixture

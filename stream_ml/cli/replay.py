@@ -1,0 +1,36 @@
+"""`stream-ml replay`: the weights of any step again, from journal and events alone."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import click
+import orjson
+
+from services.learner.__main__ import kafka_log, native_learner, parties_of
+from stream_ml.learning.rebuilding import rebuild
+from stream_ml.runtime.settings import LearnerSettings, load
+
+
+@click.command()
+@click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--variant", help="Which; default: the one that serves.")
+@click.option("--to-step", type=click.IntRange(min=0), help="Stop there; default: the journal's end.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
+def replay(settings: Path, variant: str | None, to_step: int | None, as_json: bool) -> None:
+    """
+    Learn again what the journal says, into an empty table, and print its digest.
+
+    SETTINGS is the learner's file. Equal digests mean equal rows and equal state, bit for bit.
+    """
+    given = load(LearnerSettings, settings, os.environ)
+    log = kafka_log(given)
+    parties = parties_of(given, log)
+    found = rebuild(parties, partial(native_learner, parties.model, given), variant, to_step).described()
+    log.close()
+    if as_json:
+        click.echo(orjson.dumps(found).decode())
+    else:
+        click.echo("\n".join(f"{name:12} {value}" for name, value in found.items()))

@@ -1,0 +1,125 @@
+"""A learner as of a snapshot, or of a variant's beginning, and the journal from there on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream_ml._native import Learner
+from stream_ml.errors import CannotContinue
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.outputs import Source
+from stream_ml.learning.replaying import Replay, ReplayImpossible
+from stream_ml.weights.artefact import CorruptSnapshot
+from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.lines import Announced, NewerFormat, Seed, Variant
+from stream_ml.weights.snapshots import load
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    A learner that can go on replaying.
+
+    Attributes:
+        replay: at the snapshot's step, or the variant's beginning.
+        journal: its next entries hold every step after that.
+        snapshot_step: of the snapshot; 0 if there was none.
+    """
+
+    replay: Replay
+    journal: JournalReader
+    seed: Seed | None
+    snapshot_step: int
+    has_snapshot: bool
+
+
+class Loader:
+    """Loads a variant of the model; a snapshot that does not verify is named and skipped."""
+
+    def __init__(self, parties: Parties, new_learner: Callable[[], Learner]) -> None:
+        self._parties, self._new_learner = parties, new_learner
+
+    def newest(self, known: JournalReader, variant: str) -> Loaded:
+        """
+        Return the variant as of its newest announced snapshot that verifies, or of its beginning.
+
+        Raises:
+            ReplayImpossible: there is neither, or the lines from there on were trimmed.
+        """
+        state = known.state.variants[variant]
+        for snapshot in reversed(state.snapshots):
+            try:
+                learner = self._learner_of(snapshot.name)
+            except CorruptSnapshot as error:
+                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+                continue
+            replay = self._replay(learner, variant, snapshot.step, snapshot.events)
+            return Loaded(replay, _after(known, snapshot), state.seed, snapshot.step, has_snapshot=True)
+        return self.beginning(variant)
+
+    def beginning(self, variant: str) -> Loaded:
+        """
+        Return the variant as of step 0: an empty table, or the rows of its seed.
+
+        Raises:
+            ReplayImpossible: the journal does not reach back so far, or the seed does not verify.
+        """
+        line = self._variant_line(variant)
+        if line is None:
+            raise ReplayImpossible(
+                f"the journal does not reach back to the beginning of {variant}, and no snapshot of it "
+                "verifies; restore one, or begin a new variant with --accept-loss"
+            )
+        try:
+            learner = self._new_learner() if line.seed is None else self._learner_of(line.seed.name)
+        except CorruptSnapshot as error:
+            raise ReplayImpossible(
+                f"{variant} begins with a snapshot that does not verify: {error}"
+            ) from error
+        replay = self._replay(learner, variant, 0, line.events)
+        journal = JournalReader(self._parties.log, self._parties.topics.journal.name)
+        return Loaded(replay, journal, line.seed, 0, has_snapshot=False)
+
+    def best_snapshot(self, snapshots: list[Announced]) -> Announced | None:
+        """Return the newest of *snapshots* that verifies."""
+        for snapshot in reversed(snapshots):
+            try:
+                self._parties.store.verify(snapshot.name)
+            except CorruptSnapshot as error:
+                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+            else:
+                return snapshot
+        return None
+
+    def _variant_line(self, variant: str) -> Variant | None:
+        """Return the line that began *variant*; None if it was trimmed, or told of by the journal's begin."""
+        topic = self._parties.topics.journal.name
+        if self._parties.log.bounds(topic, 0).first > 0:
+            return None
+        with JournalReader(self._parties.log, topic) as reader:
+            reader.read_to_end()
+            return reader.state.variants[variant].line
+
+    def _learner_of(self, name: str) -> Learner:
+        learner = self._new_learner()
+        with self._parties.store.open(name) as snapshot:
+            learner.load_state(load(snapshot, learner).state)
+        return learner
+
+    def _replay(self, learner: Learner, variant: str, step: int, events: dict[int, int]) -> Replay:
+        topic = self._parties.topics.events
+        source = Source(self._parties.name, variant, topic.name)
+        return Replay(self._parties.log, topic, learner, source, step, events)
+
+
+def _after(known: JournalReader, snapshot: Announced) -> JournalReader:
+    try:
+        return known.replay(snapshot)
+    except NewerFormat:
+        raise
+    except CannotContinue as error:
+        raise ReplayImpossible(str(error)) from error
