@@ -483,6 +483,7 @@ impl Number {
             Number::Length(_) | Number::Bucket(..) | Number::LogBucket(..) | Number::Part(..) => {
                 true
             }
+            Number::Unary(Unary::Floor | Unary::Round, _) => true,
             Number::Constant(value) => is_whole(*value),
             Number::If(branches) => branches.1.is_whole() && branches.2.is_whole(),
             Number::Default(number, default) => number.is_whole() && is_whole(*default),

@@ -1,5 +1,6 @@
 //! Texts: expressions whose value is appended to a buffer, so that nothing is allocated for each event.
 
+use crate::block::Reason;
 use crate::expr::{Bool, Number, Scratch, choose};
 use crate::fields::{Evaluated, Fields, Refused, Textual};
 use crate::number;
@@ -103,7 +104,11 @@ fn append_whole(
     let Some(value) = number.evaluate(fields, scratch)? else {
         return Ok(false);
     };
-    number::append_integer(value as i64, &mut scratch.bytes);
+    if !value.is_finite() {
+        let detail = "a category of a number that overflowed".to_string();
+        return Err(Refused::new(Reason::OutOfRange, detail));
+    }
+    number::append_value(value, &mut scratch.bytes);
     Ok(true)
 }
 

@@ -65,6 +65,7 @@ def test_an_example_of_the_documentation_is_true(example: Example) -> None:
         ("a.b", '{"a":{"b":"x"}}', [("x", 1.0)]),
         ("a", '{"a":null}', []),
         ('field("class")', '{"class":true}', [("true", 1.0)]),
+        ("floor(a)", '{"a":1e300}', [("1e+300", 1.0)]),
         ("number(floor(a))", '{"a":2.5}', [("2", 2.0)]),
         ("length(a)", '{"a":""}', [("0", 1.0)]),
         ("prefix(a, 3)", '{"a":"é"}', [("é", 1.0)]),
@@ -76,6 +77,11 @@ def test_operators_and_what_they_are_made_of(
     expression: str, event: str, features: list[tuple[str, float]]
 ) -> None:
     assert features_of(expression, event) == features
+
+
+def test_a_category_of_a_number_that_overflowed_refuses_the_event() -> None:
+    with pytest.raises(ValueError, match="out_of_range"):
+        features_of("floor(exp(a))", '{"a":1000}')
 
 
 @pytest.mark.parametrize(
