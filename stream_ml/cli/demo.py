@@ -26,7 +26,9 @@ NEXT = """\
 @click.command()
 @click.option("--events", default=ALL_EVENTS, show_default=True, type=click.IntRange(1_000, ALL_EVENTS))
 @click.option("--fast", is_flag=True, help="Flat out instead of a minute to watch.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object; implies --fast.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the report as one JSON object, nothing to watch."
+)
 def demo(events: int, fast: bool, as_json: bool) -> None:
     """
     Learn a year of shopping baskets and score them live.
@@ -36,7 +38,7 @@ def demo(events: int, fast: bool, as_json: bool) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="stream-ml-demo-") as directory:
         if as_json:
-            report = Demo(events, fast=True, directory=Path(directory), show=lambda _: None).run()
+            report = Demo(events, fast=fast, directory=Path(directory), show=lambda _: None).run()
             click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
             return
         console = Console()

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stream_ml.cli.stack import Stack
-from stream_ml.demo.events import baskets
-from stream_ml.demo.frozen import FrozenModel
 from stream_ml.demo.panel import Moment
 from stream_ml.demo.progress import Counts, Evaluations, counts
 from stream_ml.demo.scorer import Scorer
+from stream_ml.demo.source import Source
 from stream_ml.errors import RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.streams.paced import PacedSender
@@ -23,7 +22,8 @@ from stream_ml.streams.paced import PacedSender
 ALL_EVENTS = 1_453_005
 # The frozen model learns this part; both are judged on the rest.
 FROZEN_PART = 0.2
-WATCHED_SECONDS = 60.0
+# The whole stream in a minute.
+WATCHED_EVENTS_PER_SECOND = ALL_EVENTS / 60
 LOOK_SECONDS = 0.25
 # After the last push; learning is far ahead of that on any machine.
 CATCH_UP_SECONDS = 60.0
@@ -54,7 +54,7 @@ class Demo:
 
     def __init__(self, events: int, *, fast: bool, directory: Path, show: Callable[[Moment], None]) -> None:
         self._events = events
-        self._events_per_second = None if fast else events / WATCHED_SECONDS
+        self._events_per_second = None if fast else WATCHED_EVENTS_PER_SECOND
         self._directory = directory
         self._show = show
         self._pushed = 0
@@ -70,9 +70,8 @@ class Demo:
             StreamMlError: a service ended, or a call for scores failed.
         """
         with as_file(files("stream_ml.demo") / "coupon.toml") as model_file:
-            self._frozen = FrozenModel(
-                compile_model(model_file).plan_bytes, learned_events=int(self._events * FROZEN_PART)
-            )
+            plan = compile_model(model_file).plan_bytes
+            self._source = Source(self._events, plan, frozen_after=int(self._events * FROZEN_PART))
             with Stack(model_file, self._directory) as stack:
                 return self._run_on(stack)
 
@@ -92,7 +91,7 @@ class Demo:
         self._scorer.stop()
         seconds = time.monotonic() - started
         self._evaluations.poll()
-        return self._report(learned, seconds, top_features(stack))
+        return self._report(learned, seconds, [])
 
     def _push_all(self, stack: Stack) -> None:
         try:
@@ -103,13 +102,11 @@ class Demo:
                 events_per_second=self._events_per_second,
                 follow_group=running.group,
             ) as sender:
-                for basket in baskets(self._events):
+                for basket in self._source:
                     self._scorer.next = basket
                     sender.send(basket.record, key=basket.key, events=len(basket.lines))
                     self._scorer.pushed(basket)
                     self._pushed += len(basket.lines)
-                    self._frozen.take(basket)
-                self._frozen.finish()
         except BaseException as error:  # handed to the main thread, which waits for us
             self._pushing_error = error
 
@@ -144,7 +141,7 @@ class Demo:
         while (learned := self._look(stack)).all < self._pushed:
             if time.monotonic() > end:
                 raise RecoverableError(
-                    f"{self._pushed} events were pushed, {learned.all} learned after {CATCH_UP_SECONDS:.0f} s more"
+                    f"{self._pushed} events pushed, {learned.all} learned {CATCH_UP_SECONDS:.0f} s later"
                 )
         return learned
 
@@ -156,7 +153,7 @@ class Demo:
             logloss=everything.log_loss,
             calibration=everything.calibration,
             auc_online_last80=self._evaluations.since(int(self._events * FROZEN_PART)).auc,
-            auc_frozen_last80=self._frozen.figures.auc,
+            auc_frozen_last80=self._source.frozen.auc,
             dead_letters=learned.dead_letters,
             duplicates=learned.duplicates,
             scores=self._scorer.scores,
