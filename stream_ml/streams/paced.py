@@ -43,6 +43,8 @@ class PacedSender:
         events_per_second: float | None = None,
         follow_group: str | None = None,
         stalled_after_seconds: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """
         Start a writer.
@@ -51,6 +53,7 @@ class PacedSender:
             events_per_second: None sends as fast as it is taken.
             follow_group: consumer group whose committed offsets are followed.
             stalled_after_seconds: of a follower that does not move while we wait for it.
+            now, sleep: the clock; a test brings its own.
 
         Raises:
             ConfigError: the broker keeps so little that a group has to be followed.
@@ -69,7 +72,8 @@ class PacedSender:
         self._stalled_after_seconds = stalled_after_seconds
         self._ahead = _Ahead(DEFAULT_AHEAD_BYTES if retained is None else retained * 3 // 4)
         self._writer = log.writer()
-        self._started_at = time.monotonic()
+        self._now, self._sleep = now, sleep
+        self._started_at = now()
 
     def send(self, value: bytes, *, key: bytes | None = None, events: int = 1) -> None:
         """
@@ -109,18 +113,18 @@ class PacedSender:
     def _keep_rate(self) -> None:
         if self._events_per_second is not None:
             due = self._started_at + self.events / self._events_per_second
-            early = due - time.monotonic()
+            early = due - self._now()
             if early > 0.001:  # sleeping is no finer than that
-                time.sleep(early)
+                self._sleep(early)
 
     def _follow(self, group: str, size: int) -> None:
         """Wait until the follower has read enough."""
-        started_at = moved_at = time.monotonic()
+        started_at = moved_at = self._now()
         seen: dict[int, int] = {}
         while True:
             committed = self._log.committed(group, self._topic)
             self._ahead.settle(committed)
-            now = time.monotonic()
+            now = self._now()
             if self._ahead.has_room(size):
                 self.waited_seconds += now - started_at
                 return
@@ -131,7 +135,7 @@ class PacedSender:
                     f"{group} stands at {committed} of {self._topic} for {self._stalled_after_seconds:g} s\n"
                     "  hint: is the learner running, and is this its consumer group?"
                 )
-            time.sleep(_ASK_EVERY_SECONDS)
+            self._sleep(_ASK_EVERY_SECONDS)
 
     def _count(self, partition: int, offset: int) -> None:
         self.acknowledged[partition] += 1
