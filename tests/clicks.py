@@ -55,7 +55,7 @@ def events(count: int, first: int = 0) -> list[bytes]:
 
 
 def expected_counts(count: int) -> tuple[int, int, int]:
-    """Return how many of the first *count* are learned, repeats and refused, where all meet in one partition."""
+    """Return how many of the first *count* are learned, repeats and refused, all in one partition."""
     broken = sum(is_broken(number) for number in range(count))
     repeats = sum(identity(number) != number and not is_broken(number) for number in range(count))
     return count - broken - repeats, repeats, broken
