@@ -43,10 +43,6 @@ class ServiceSettings(BaseModel):
     kafka_file: Path | None = Field(
         default=None, description="File of further librdkafka properties, name=value a line; `kafka` wins."
     )
-    embedded_broker: bool = Field(
-        default=False,
-        description="kafka is the embedded broker of `stream-ml up`; it forgets with its process.",
-    )
     snapshot_store: str = Field(
         default="snapshots", description="Where snapshots are kept: a folder, or a URL that fsspec knows."
     )
