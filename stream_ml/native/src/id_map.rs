@@ -30,8 +30,10 @@ const STEPS_PER_INSERT: usize = 8;
 /// Buckets behind the last home, into which the last ones overflow at the row limit.
 const OVERFLOW_BUCKETS: usize = 4096;
 
-/// Place of an id: bucket · 4 + slot. Valid until the next `reserve`, `insert` of another batch, or `remove`.
+/// Place of an id's value, in words of 8 bytes from the start. Valid until the next `reserve`, `insert` of another batch, or `remove`.
 pub type Position = u32;
+/// Of an id that found no place.
+pub const NOWHERE: Position = Position::MAX;
 
 pub struct IdMap {
     memory: MmapMut,
@@ -143,7 +145,7 @@ impl IdMap {
         loop {
             let bucket = buckets.get(at)?;
             match slot_of(bucket, id) {
-                Some(slot) => return Some((at * SLOTS + slot) as Position),
+                Some(slot) => return Some(place(at, slot)),
                 None if bucket[SLOTS - 1] == 0 => return None,
                 None => at += 1,
             }
@@ -157,12 +159,33 @@ impl IdMap {
 
     #[inline(always)]
     pub fn value(&self, position: Position) -> u64 {
-        self.buckets()[position as usize / SLOTS][SLOTS + position as usize % SLOTS]
+        self.buckets().as_flattened()[position as usize]
     }
 
     #[inline(always)]
     pub fn value_mut(&mut self, position: Position) -> &mut u64 {
-        &mut self.buckets_mut()[position as usize / SLOTS][SLOTS + position as usize % SLOTS]
+        &mut self.buckets_mut().as_flattened_mut()[position as usize]
+    }
+
+    /// Look at the home buckets of `ids` only: position and value of each id that is in its own, anything for the others,
+    /// whose indices are put into `elsewhere`; their number is returned. Nothing branches, for which slot holds an id
+    /// cannot be predicted.
+    #[inline(always)]
+    pub fn look(&self, ids: &[u64], places: &mut Places, elsewhere: &mut [u32]) -> usize {
+        let (homes, buckets) = (self.homes(), self.buckets());
+        let Places { positions, values } = places;
+        let mut count = 0;
+        let each = ids.iter().zip(positions).zip(values);
+        for (index, ((&id, position), value)) in each.enumerate() {
+            let at = homes.of(id);
+            let bucket = &buckets[at];
+            let slots = slots_of(bucket, id);
+            let slot = slots.trailing_zeros() as usize % SLOTS;
+            (*position, *value) = (place(at, slot), bucket[SLOTS + slot]);
+            elsewhere[count] = index as u32;
+            count += usize::from(slots == 0);
+        }
+        count
     }
 
     /// Find `id` or give it a slot with value 0; None at the limit. Call `reserve` before: nothing moves here.
@@ -173,7 +196,7 @@ impl IdMap {
         loop {
             let bucket = self.buckets().get(at)?;
             if let Some(slot) = slot_of(bucket, id) {
-                return Some((at * SLOTS + slot) as Position);
+                return Some(place(at, slot));
             }
             if bucket[SLOTS - 1] == 0 {
                 return self.fill(at, id);
@@ -182,7 +205,6 @@ impl IdMap {
         }
     }
 
-    #[inline]
     fn fill(&mut self, at: usize, id: u64) -> Option<Position> {
         if self.len >= self.max_len {
             return None;
@@ -192,7 +214,31 @@ impl IdMap {
         bucket[slot] = id;
         self.len += 1;
         self.end = self.end.max(at + 1);
-        Some((at * SLOTS + slot) as Position)
+        Some(place(at, slot))
+    }
+
+    /// Write the values back to their positions, and the `ids` of those that had no bit of `mark` to `unmarked`; return
+    /// how many those are.
+    #[inline(always)]
+    pub fn write(
+        &mut self,
+        ids: &[u64],
+        places: &Places,
+        mark: u64,
+        unmarked: &mut [u64],
+    ) -> usize {
+        let words = self.buckets_mut().as_flattened_mut();
+        let mut count = 0;
+        let places = places.positions.iter().zip(&places.values);
+        for (&id, (&position, &value)) in ids.iter().zip(places) {
+            if let Some(word) = words.get_mut(position as usize) {
+                // Without a branch: written always, kept if it was unmarked.
+                unmarked[count] = id;
+                count += usize::from(*word & mark == 0);
+                *word = value;
+            }
+        }
+        count
     }
 
     /// Set the value of `id`; false at the limit.
@@ -209,9 +255,9 @@ impl IdMap {
 
     /// Take `id` out; its value if it was there.
     pub fn remove(&mut self, id: u64) -> Option<u64> {
-        let position = self.find(id)? as usize;
-        let at = position / SLOTS;
-        let value = self.value(position as Position);
+        let position = self.find(id)?;
+        let at = bucket_of(position);
+        let value = self.value(position);
         self.take_cluster(at);
         self.moving.retain(|moving| moving.id != id);
         self.len -= 1;
@@ -336,6 +382,25 @@ impl IdMap {
     }
 }
 
+/// Where many ids are, and their values.
+#[derive(Default, Debug)]
+pub struct Places {
+    /// `NOWHERE` where the map is full.
+    pub positions: Vec<Position>,
+    pub values: Vec<u64>,
+}
+
+#[inline(always)]
+fn place(bucket: usize, slot: usize) -> Position {
+    (bucket * 2 * SLOTS + SLOTS + slot) as Position
+}
+
+/// The bucket that a position lies in.
+#[inline(always)]
+pub fn bucket_of(position: Position) -> usize {
+    position as usize / (2 * SLOTS)
+}
+
 /// Number of buckets in which `len` ids stay below the load of growth.
 fn buckets_for(len: usize) -> usize {
     (len * LOAD.1).div_ceil(LOAD.0 * SLOTS)
@@ -368,15 +433,22 @@ impl Homes {
     }
 }
 
-/// First slot that holds `id`. No branch a slot: which one it is cannot be predicted.
+/// One bit for every slot that holds `id`.
+#[inline(always)]
+fn slots_of(bucket: &Bucket, id: u64) -> u32 {
+    bucket[..SLOTS]
+        .iter()
+        .enumerate()
+        .fold(0, |slots, (slot, &other)| {
+            slots | u32::from(other == id) << slot
+        })
+}
+
+/// First slot that holds `id`.
 #[inline(always)]
 fn slot_of(bucket: &Bucket, id: u64) -> Option<usize> {
-    let mut found = 1u32 << SLOTS;
-    for (slot, &other) in bucket[..SLOTS].iter().enumerate() {
-        found |= u32::from(other == id) << slot;
-    }
-    let slot = found.trailing_zeros() as usize;
-    (slot < SLOTS).then_some(slot)
+    let slots = slots_of(bucket, id);
+    (slots != 0).then(|| slots.trailing_zeros() as usize)
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::id_map::Position;
+use crate::id_map::{Position, bucket_of};
 use crate::rows::{self, CHANGED, Row};
 use crate::table::Table;
 
@@ -27,7 +27,7 @@ impl Image {
     /// A cut found the row changed.
     #[inline]
     pub(crate) fn changed(&mut self, id: u64, position: Position, watch: usize) {
-        if (position as usize / 4) < watch {
+        if bucket_of(position) < watch {
             self.dirty.insert(id);
         }
     }

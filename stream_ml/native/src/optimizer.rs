@@ -115,38 +115,78 @@ impl Optimizer {
     }
 
     /// Weights of all rows in `columns`.
-    #[inline]
+    #[inline(always)]
     pub fn weights(&self, columns: &mut Columns) {
-        for ((w, &z), &n) in columns.w.iter_mut().zip(&columns.z).zip(&columns.n) {
-            *w = self.weight(z, n);
+        let this = *self;
+        match self.kind {
+            OptimizerKind::Ftrl => each_weight(columns, |z, n| this.ftrl_weight(z, n)),
+            OptimizerKind::Adagrad | OptimizerKind::Sgd => each_weight(columns, |z, _| z),
         }
     }
 
     /// Rows after an example with derivative `slope` of its loss by the log-odds, importance included.
-    #[inline]
+    #[inline(always)]
     pub fn update(&self, slope: f32, columns: &mut Columns) {
-        let Columns { x, z, n, w, .. } = columns;
-        for (((z, n), &x), &w) in z.iter_mut().zip(n.iter_mut()).zip(x.iter()).zip(w.iter()) {
-            (*z, *n) = self.step(slope, x, w, *z, *n);
+        let this = *self;
+        match self.kind {
+            OptimizerKind::Ftrl => {
+                each_step(columns, |x, w, z, n| this.ftrl_step(slope, x, w, z, n))
+            }
+            OptimizerKind::Adagrad | OptimizerKind::Sgd => {
+                each_step(columns, |x, _, z, n| this.proximal_step(slope, x, z, n));
+            }
         }
     }
 }
 
+/// Whole lanes at a time, which the compiler turns into vectors.
+#[inline(always)]
+fn each_weight(columns: &mut Columns, weight: impl Fn(f32, f32) -> f32) {
+    let Columns { z, n, w, .. } = columns;
+    let rows = lanes(z).iter().zip(lanes(n));
+    for (w, (z, n)) in lanes_mut(w).iter_mut().zip(rows) {
+        let mut new = [0.0; LANES];
+        for lane in 0..LANES {
+            new[lane] = weight(z[lane], n[lane]);
+        }
+        *w = new;
+    }
+}
+
+#[inline(always)]
+fn each_step(columns: &mut Columns, step: impl Fn(f32, f32, f32, f32) -> (f32, f32)) {
+    let Columns { x, z, n, w, .. } = columns;
+    let rows = lanes_mut(z).iter_mut().zip(lanes_mut(n));
+    for ((z, n), (x, w)) in rows.zip(lanes(x).iter().zip(lanes(w))) {
+        let (mut new_z, mut new_n) = ([0.0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            (new_z[lane], new_n[lane]) = step(x[lane], w[lane], z[lane], n[lane]);
+        }
+        (*z, *n) = (new_z, new_n);
+    }
+}
+
+#[inline(always)]
+fn lanes(column: &[f32]) -> &[[f32; LANES]] {
+    column.as_chunks().0
+}
+
+#[inline(always)]
+fn lanes_mut(column: &mut [f32]) -> &mut [[f32; LANES]] {
+    column.as_chunks_mut().0
+}
+
 /// `Σ w x`: feature i goes to lane i mod 8, each lane adds in order, then
 /// `((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))`.
-#[inline]
+#[inline(always)]
 pub fn dot(columns: &Columns) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    for (w, x) in columns
-        .w
-        .chunks_exact(LANES)
-        .zip(columns.x.chunks_exact(LANES))
-    {
-        for (lane, (w, x)) in lanes.iter_mut().zip(w.iter().zip(x)) {
-            *lane += w * x;
+    let mut sums = [0.0f32; LANES];
+    for (w, x) in lanes(&columns.w).iter().zip(lanes(&columns.x)) {
+        for lane in 0..LANES {
+            sums[lane] += w[lane] * x[lane];
         }
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
+    let [a, b, c, d, e, f, g, h] = sums;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 

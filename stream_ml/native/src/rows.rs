@@ -1,5 +1,7 @@
 //! Rows: what the table keeps for a feature id, and the scratch columns that hold those of one example.
 
+use crate::id_map::Places;
+
 /// The state of one feature as FTRL names it; the weight is derived from it and never stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Row {
@@ -92,28 +94,49 @@ pub const LANES: usize = 8;
 /// The features of one example as columns, padded with zeros to whole lanes.
 #[derive(Default, Debug)]
 pub struct Columns {
-    /// Without padding; `NONE` where the table is full.
-    pub positions: Vec<u32>,
     pub x: Vec<f32>,
     pub z: Vec<f32>,
     pub n: Vec<f32>,
     pub w: Vec<f32>,
+    pub(crate) places: Places,
+    /// Room for the features that are not in their home bucket.
+    pub(crate) elsewhere: Vec<u32>,
 }
 
-pub const NONE: u32 = u32::MAX;
-
 impl Columns {
-    /// Room for the features with these values; z, n and w are zero.
-    #[inline]
+    /// Room for the features with these values; the rest is to be filled in.
+    #[inline(always)]
     pub fn start(&mut self, values: &[f32]) {
         let padded = values.len().next_multiple_of(LANES);
-        self.positions.clear();
-        self.x.clear();
-        self.x.extend_from_slice(values);
-        self.x.resize(padded, 0.0);
-        for column in [&mut self.z, &mut self.n, &mut self.w] {
-            column.clear();
-            column.resize(padded, 0.0);
+        if self.x.len() != padded {
+            for column in [&mut self.x, &mut self.z, &mut self.n, &mut self.w] {
+                column.resize(padded, 0.0);
+            }
+        }
+        self.places.positions.resize(values.len(), 0);
+        self.places.values.resize(values.len(), 0);
+        self.elsewhere.resize(values.len(), 0);
+        self.x[..values.len()].copy_from_slice(values);
+        self.x[values.len()..].fill(0.0);
+    }
+
+    /// Fill z and n with the packed rows.
+    #[inline(always)]
+    pub(crate) fn unpack(&mut self) {
+        let count = self.places.values.len();
+        for ((&value, z), n) in self.places.values.iter().zip(&mut self.z).zip(&mut self.n) {
+            let row = Row::unpack(value);
+            (*z, *n) = (row.z, row.n);
+        }
+        self.z[count..].fill(0.0);
+        self.n[count..].fill(0.0);
+    }
+
+    /// Pack z and n, marked as changed.
+    #[inline(always)]
+    pub(crate) fn pack(&mut self) {
+        for ((value, &z), &n) in self.places.values.iter_mut().zip(&self.z).zip(&self.n) {
+            *value = Row { z, n }.pack() | CHANGED;
         }
     }
 }

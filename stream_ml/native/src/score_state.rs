@@ -42,7 +42,7 @@ impl ScoreState {
     }
 
     /// Count one example into the base rate, unless it is known or frozen.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&mut self, options: &LearnerOptions, label: f32, importance: f32) {
         if options.base_rate.is_some() || self.examples >= options.base_rate_events {
             return;
@@ -134,7 +134,7 @@ impl Scorer {
     }
 
     /// Score one example; its features' rows stay in `columns` (w x are the contributions, n the uncertainty).
-    #[inline]
+    #[inline(always)]
     pub fn score(
         &mut self,
         table: &Table,
@@ -148,12 +148,12 @@ impl Scorer {
     }
 
     /// Weight of the bias; base + this is the score of an example without features.
-    #[inline]
+    #[inline(always)]
     pub fn bias_weight(&self, state: &ScoreState) -> f32 {
         self.bias.weight(state.bias.z, state.bias.n)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&mut self, state: &ScoreState) -> Score {
         self.optimizer.weights(&mut self.columns);
         let score =
@@ -165,7 +165,7 @@ impl Scorer {
     }
 
     /// Learn the example whose rows are in `columns`: they and the bias after the gradient.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn learn(
         &mut self,
         score: Score,

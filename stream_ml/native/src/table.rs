@@ -1,8 +1,8 @@
 //! The rows of a model, and which of them changed since the last cut.
 
-use crate::id_map::IdMap;
+use crate::id_map::{IdMap, NOWHERE};
 use crate::image::Image;
-use crate::rows::{self, CHANGED, Columns, NONE, Row};
+use crate::rows::{self, CHANGED, Columns, Row};
 
 /// Rows a table may hold, unless told otherwise.
 pub const MAX_ROWS: usize = 1 << 30;
@@ -58,50 +58,48 @@ impl Table {
         self.map.get(id).map(Row::unpack)
     }
 
-    /// Read the rows of `ids` into z and n of `columns`; an unseen id is a zero row.
-    #[inline]
+    /// Read the rows of `ids` into `columns`; an unseen id is a zero row.
+    #[inline(always)]
     pub fn read(&self, ids: &[u64], columns: &mut Columns) {
-        for ((&id, z), n) in ids.iter().zip(&mut columns.z).zip(&mut columns.n) {
-            let row = self.get(id).unwrap_or_default();
-            (*z, *n) = (row.z, row.n);
+        let Columns {
+            places, elsewhere, ..
+        } = columns;
+        let count = self.map.look(ids, places, elsewhere);
+        for index in elsewhere[..count].iter().map(|&index| index as usize) {
+            places.values[index] = self.map.get(ids[index]).unwrap_or(0);
         }
+        columns.unpack();
     }
 
     /// Like `read`, but an unseen id gets a row, and `write` can follow. No row moves in between.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, ids: &[u64], columns: &mut Columns) {
         self.map.reserve(ids.len());
-        for ((&id, z), n) in ids.iter().zip(&mut columns.z).zip(&mut columns.n) {
-            let position = self.map.insert(id).unwrap_or(NONE);
-            if position != NONE {
-                let row = Row::unpack(self.map.value(position));
-                (*z, *n) = (row.z, row.n);
-            }
-            columns.positions.push(position);
+        let Columns {
+            places, elsewhere, ..
+        } = columns;
+        let count = self.map.look(ids, places, elsewhere);
+        for index in elsewhere[..count].iter().map(|&index| index as usize) {
+            let position = self.map.insert(ids[index]);
+            self.refused += u64::from(position.is_none());
+            places.positions[index] = position.unwrap_or(NOWHERE);
+            places.values[index] = position.map_or(0, |position| self.map.value(position));
         }
+        columns.unpack();
     }
 
     /// Write z and n back and mark the rows as changed.
-    #[inline]
-    pub fn write(&mut self, ids: &[u64], columns: &Columns) {
-        self.fresh.clear();
+    #[inline(always)]
+    pub fn write(&mut self, ids: &[u64], columns: &mut Columns) {
+        columns.pack();
         self.fresh.resize(ids.len(), 0);
-        let mut count = 0;
-        let rows = columns.positions.iter().zip(&columns.z).zip(&columns.n);
-        for (&id, ((&position, &z), &n)) in ids.iter().zip(rows) {
-            if position == NONE {
-                self.refused += 1;
-                continue;
-            }
-            let value = self.map.value_mut(position);
-            // Without a branch: written always, kept if it was unmarked.
-            self.fresh[count] = id;
-            count += usize::from(*value & CHANGED == 0);
-            *value = Row { z, n }.pack() | CHANGED;
-        }
+        let count = self
+            .map
+            .write(ids, &columns.places, CHANGED, &mut self.fresh);
         self.list(count);
     }
 
+    #[inline]
     fn list(&mut self, count: usize) {
         if self.unlisted || count == 0 {
             return;

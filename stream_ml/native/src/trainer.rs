@@ -127,7 +127,34 @@ impl Trainer {
         done
     }
 
+    /// Compiled twice, for wider vectors where the processor has them; the bits are the same.
     fn learn_block(
+        &mut self,
+        window: Option<&mut Window>,
+        block: &Block,
+        closed: &mut Vec<Vec<u8>>,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { self.learn_block_wide(window, block, closed) };
+        }
+        self.learn_block_in_order(window, block, closed);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi2")]
+    fn learn_block_wide(
+        &mut self,
+        window: Option<&mut Window>,
+        block: &Block,
+        closed: &mut Vec<Vec<u8>>,
+    ) {
+        self.learn_block_in_order(window, block, closed);
+    }
+
+    #[inline(always)]
+    fn learn_block_in_order(
         &mut self,
         mut window: Option<&mut Window>,
         block: &Block,
@@ -182,7 +209,7 @@ impl Trainer {
         self.said = said;
     }
 
-    #[inline]
+    #[inline(always)]
     fn prefetch(&self, window: Option<&Window>, block: &Block, at: usize) {
         self.table.prefetch(&block.ids[block.features(at)]);
         if let Some(window) = window {
@@ -191,7 +218,7 @@ impl Trainer {
     }
 
     /// Takes the example into the window of its partition, if it has an id.
-    #[inline]
+    #[inline(always)]
     fn is_duplicate(&mut self, window: &mut Option<&mut Window>, example: &Example) -> bool {
         let Some(window) = window.as_deref_mut().filter(|_| example.event_id != 0) else {
             return false;
@@ -202,7 +229,7 @@ impl Trainer {
     }
 
     /// Judge the example by `said`, or else by its score right now; then learn it.
-    #[inline]
+    #[inline(always)]
     fn learn_example(
         &mut self,
         block: &Block,
@@ -242,7 +269,7 @@ impl Trainer {
         );
 
         self.scorer.learn(score, label, importance, &mut self.state);
-        self.table.write(ids, &self.scorer.columns);
+        self.table.write(ids, &mut self.scorer.columns);
         self.state.count(&self.course.options, label, importance);
     }
 
