@@ -102,7 +102,7 @@ fn blocks(events: usize) -> Vec<Block> {
                     end: block.ids.len() as u32,
                     record,
                     index: 0,
-                    label: f32::from(u8::from(next(&mut state) % 4 == 0)),
+                    label: f32::from(u8::from(next(&mut state).is_multiple_of(4))),
                     importance: 1.0,
                     served: f32::NAN,
                     event_id: 0,
