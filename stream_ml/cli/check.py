@@ -52,7 +52,7 @@ class Coverage:
 @click.option(
     "--events", "events_path", metavar="FILE", help="Check the events of a file (JSON lines, CSV, Parquet)."
 )
-@click.option("--limit", default=1000, show_default=True, help="Events of FILE to look at.")
+@click.option("--limit", default=10_000, show_default=True, help="Events of FILE to look at.")
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
 def check(
@@ -208,4 +208,4 @@ def _events_lines(events: dict[str, Any] | None) -> Iterator[str]:
         yield f"  {count:,} have no {name}: scored, but not learned"
     for name, counts in events["slots"].items():
         if events["events"] > refused and not counts["events"]:
-            yield f"  {name} has no feature in any of them: is a field's name misspelt?"
+            yield f"  {name} has no feature in any of them: missing, misspelt, or always 0"

@@ -126,7 +126,9 @@ def test_check_counts_what_is_refused_unlabelled_or_never_there(model: str, tmp_
     assert "event 2: invalid_json" in result.stdout
     assert "event 3: wrong_type" in result.stdout
     assert "1 have no label" in result.stdout
-    assert "shop has no feature in any of them" in result.stdout
+    assert "shop has no feature in any of them: missing, misspelt, or always 0" in " ".join(
+        result.stdout.split()
+    )
     counted = report(run("check", model, "--events", str(path), "--json"))["events"]
     assert counted["events"] == 5
     assert counted["refused"] == {"invalid_json": 1, "wrong_type": 1}
