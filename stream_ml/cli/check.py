@@ -119,13 +119,25 @@ def coverage(plan: Plan, events: Iterable[bytes]) -> Coverage:
 
 def _event_argument(event: str) -> bytes:
     if event.lstrip().startswith("{"):
-        return event.encode()
+        return _on_one_line(event.encode())
     if event == "-":
-        return sys.stdin.buffer.read().strip()
+        return _on_one_line(sys.stdin.buffer.read())
     try:
-        return Path(event).read_bytes().strip()
+        return _on_one_line(Path(event).read_bytes())
     except OSError as error:
         raise ConfigError(f"{event}: cannot be read: {error.strerror}") from error
+
+
+def _on_one_line(event: bytes) -> bytes:
+    """Return an object that was written over several lines as a producer pushes it; anything else as it is."""
+    event = event.strip()
+    if b"\n" not in event:
+        return event
+    try:
+        return orjson.dumps(orjson.loads(event))
+    except orjson.JSONDecodeError:
+        # The core says what is wrong with it.
+        return event
 
 
 def _model_report(compiled: CompiledModel) -> dict[str, Any]:

@@ -93,12 +93,14 @@ def test_init_names_the_event_that_is_none(line: str, complaint: str) -> None:
 def test_check_shows_the_features_of_an_event(model: str, tmp_path: Path) -> None:
     event = '{"shop": "b", "price": 3, "paid": 1}'
     (tmp_path / "event.json").write_text(event + "\n")
+    (tmp_path / "lines.json").write_text(event.replace(", ", ",\n"))
     shown = [
         report(run("check", model, event, "--json")),
         report(run("check", model, "-", "--json", given=event)),
         report(run("check", model, str(tmp_path / "event.json"), "--json")),
+        report(run("check", model, str(tmp_path / "lines.json"), "--json")),
     ]
-    assert shown[0] == shown[1] == shown[2]
+    assert shown[0] == shown[1] == shown[2] == shown[3]
     features = shown[0]["event"]["features"]
     assert [(f["slot"], f["value"], f["x"]) for f in features] == [("shop", "b", 1.0), ("price", "1", 1.0)]
     assert shown[0]["event"]["label"] == 1.0
