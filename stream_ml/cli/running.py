@@ -70,7 +70,7 @@ class Running:
         while (found := Running.find(directory)) is None:
             if time.monotonic() > end:
                 raise ConfigError(
-                    f"nothing runs from {directory}\n  hint: `stream-ml up MODEL` starts it, or give {instead}"
+                    f"nothing runs from {directory}\n  hint: start `stream-ml up MODEL`, or give {instead}"
                 )
             time.sleep(0.1)
         return found

@@ -84,9 +84,10 @@ class Stack:
         bootstrap = self.bootstrap or (self._broker.bootstrap if self._broker else "")
         learner_http, predictor_http = _free_port(), _free_port()
         thrift_port = self.thrift_port or _free_port()
+        snapshot_store = str(self.directory.absolute() / "snapshots")
         common = {
             "kafka": {"bootstrap.servers": bootstrap},
-            "snapshot_store": str(self.directory.absolute() / "snapshots"),
+            "snapshot_store": snapshot_store,
         }
         self.running = Running(
             model=name,
@@ -97,7 +98,7 @@ class Stack:
             predictor=f"127.0.0.1:{thrift_port}",
             learner_http=f"127.0.0.1:{learner_http}",
             predictor_http=f"127.0.0.1:{predictor_http}",
-            snapshot_store=common["snapshot_store"],
+            snapshot_store=snapshot_store,
         )
         # Senders follow the committed offsets of an embedded broker's learner, so it commits often.
         pace = {"commit_interval_seconds": 0.05} if self._broker else {}

@@ -37,12 +37,14 @@ class Figures:
     @classmethod
     def of_evaluation(cls, value: bytes) -> Self:
         """Read the sums of one closed evaluation."""
-        sums = orjson.loads(value)
+        said = orjson.loads(value)
         return cls(
-            *(
-                np.asarray(sums[each.name]) if "tives" in each.name else sums[each.name]
-                for each in fields(cls)
-            )
+            importance_sum=said["importance_sum"],
+            label_sum=said["label_sum"],
+            prediction_sum=said["prediction_sum"],
+            loss_sum=said["loss_sum"],
+            positives=np.asarray(said["positives"]),
+            negatives=np.asarray(said["negatives"]),
         )
 
     @classmethod
@@ -56,8 +58,8 @@ class Figures:
             label_sum=float(labels.sum()),
             prediction_sum=float(predictions.sum()),
             loss_sum=float(-np.log(np.maximum(likelihoods, 1e-15)).sum()),
-            positives=np.bincount(bins, labels, BINS),
-            negatives=np.bincount(bins, 1 - labels, BINS),
+            positives=np.bincount(bins, labels, BINS).astype(np.float64),
+            negatives=np.bincount(bins, 1 - labels, BINS).astype(np.float64),
         )
 
     def __add__(self, other: Self) -> Self:

@@ -1,4 +1,4 @@
-"""The stream and the frozen model, in a process of their own: neither slows the client whose calls are timed."""
+"""The stream and the frozen model, in a process of their own: neither slows the client that is timed."""
 
 from __future__ import annotations
 
