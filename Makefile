@@ -47,6 +47,7 @@ lint: setup ## Check style and types of Python and Rust
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --ignore-disjoint-bases stream_ml._native
 	cargo fmt --check --manifest-path $(CRATE)/Cargo.toml
 	cargo clippy --quiet $(CARGO_FLAGS) --all-targets --features python -- -D warnings
 

@@ -6,13 +6,28 @@ n float32; an id alone is 8 bytes. *State* blobs are versioned and opaque to Pyt
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
+
+__all__ = [
+    "MATH_VERSION",
+    "Cut",
+    "Front",
+    "Learned",
+    "Learner",
+    "Plan",
+    "Refusal",
+    "Replica",
+    "Scan",
+    "Seal",
+    "checksum",
+]
 
 MATH_VERSION: int
 
 def checksum(records: Sequence[bytes | None]) -> int:
     """Return xxh3-64 over the records, each preceded by its length (uint32; 2**32-1 for None)."""
 
+@final
 class Plan:
     """A compiled feature plan: canonical JSON bytes from ``stream_ml.features``; immutable, shareable."""
 
@@ -35,6 +50,7 @@ class Plan:
     def scan(self, records: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> Scan:
         """Scan records as the learner does, without learning (tests, exports, caches)."""
 
+@final
 class Scan:
     """Columns of scanned events, numpy-ready bytes, native byte order."""
 
@@ -53,6 +69,7 @@ class Scan:
     empty: int  # tombstones and blank records
     refused: list[Refusal]
 
+@final
 class Refusal:
     """One event that was not learned: belongs in the dead-letter topic."""
 
@@ -64,6 +81,7 @@ class Refusal:
     reason: str  # bounded set of codes: see REASONS in scan.rs
     detail: str
 
+@final
 class Learned:
     """What one call of ``learn`` did."""
 
@@ -75,6 +93,7 @@ class Learned:
     evaluations: list[bytes]  # closed in this call, JSON objects, each with its own "index"
     seconds: float  # spent working
 
+@final
 class Learner:
     """
     The table of rows and everything else that learning depends on; one call at a time.
@@ -89,9 +108,9 @@ class Learner:
     def cut(self) -> Cut:
         """Return every row changed or removed since the last cut, as it is now, and the score state."""
     def begin_image(self) -> None:
-        """Start a fuzzy image of all rows, for a snapshot; learning goes on between the calls of take_image."""
+        """Start a fuzzy image of all rows; learning goes on between the calls of take_image."""
     def take_image(self, max_rows: int) -> bytes:
-        """Return up to *max_rows* further rows of the image (later ones override earlier ones); b"" at its end."""
+        """Return up to *max_rows* further rows of the image, later ones win; b"" at its end."""
     def seal_image(self) -> Seal:
         """End the image: the rows and removals that make it exact as of now, and the learner's state."""
     def load_rows(self, rows: bytes | memoryview) -> None:
@@ -102,17 +121,27 @@ class Learner:
     def lookup(self, ids: bytes) -> bytes:
         """Return rows (16 bytes each) for the ids, zero rows where unseen."""
     def digest(self) -> dict[str, Any]:
-        """Return rows (count), rows_hash (order-free), state_hash: equal iff everything that can alter learning is equal."""
+        """
+        Return rows (count), rows_hash (order-free), state_hash.
+
+        Two learners are equal in everything that can alter learning exactly if these are.
+        """
     def metrics(self) -> dict[str, float]:
-        """Totals since the variant began: learned duplicates refused skipped empty log_loss label_sum prediction_sum importance_sum auc ..., and rows, table_bytes."""
+        """
+        Return totals since the variant began, and rows and table_bytes as they are now.
+
+        learned duplicates refused skipped empty log_loss label_sum prediction_sum importance_sum auc, …
+        """
     @property
     def watermark_us(self) -> int: ...
 
+@final
 class Cut:
     rows: bytes
     removed: bytes
     score_state: bytes  # bias, base rate, watermark: what a score needs that is not a row
 
+@final
 class Seal:
     rows: bytes
     removed: bytes
@@ -121,13 +150,14 @@ class Seal:
     total_rows: int  # live rows at this point
     rows_hash: int  # order-free, over live rows
 
+@final
 class Replica:
     """A model being served: rows + score state + plan; readers score while one writer applies."""
 
     def __new__(cls, plan: Plan, *, expected_rows: int = 0) -> Replica: ...
     def load_rows(self, rows: bytes | memoryview) -> None:
-        """Put rows in absolutely; later ones win. Raises ValueError, and touches nothing, if one is damaged."""
-    def load_removed(self, ids: bytes | memoryview) -> None:
+        """Put rows in absolutely; later ones win. ValueError, and nothing touched, if one is damaged."""
+    def load_removed(self, removed: bytes | memoryview) -> None:
         """Take rows out; an id that is no row is none."""
     def apply(
         self,
@@ -164,6 +194,7 @@ class Replica:
     @property
     def fingerprint(self) -> str: ...
 
+@final
 class Front:
     """The Thrift server that untrusted bytes meet: framed binary protocol, own native threads."""
 
