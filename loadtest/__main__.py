@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,27 @@ import click
 import orjson
 from rich.console import Console
 
+from loadtest import results
 from loadtest.report import Report, save, show
 
+# In this order by `all`: serve applies the feed at the row rate that freshness showed.
 TESTS = {
-    "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
-    "freshness": "An event is produced → the first score that reflects it.",
-    "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
     "learn": "JSON events → updated rows, against Vowpal Wabbit, River, scikit-learn.",
+    "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
+    "freshness": "An event is produced → the first score that reflects it.",
+    "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
 }
+Command = Callable[..., None]
+
+
+def _options(command: Command) -> Command:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables."),
+        click.option("--quick", is_flag=True, help="A short run, under 50 seconds in all."),
+        click.option("--seed", type=int, default=1, show_default=True, help="Of the generated stream."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,27 +39,43 @@ def main() -> None:
     """Measure stream-ml on this machine; every ratio is of two things run side by side."""
 
 
-def _command(name: str, summary: str) -> click.Command:
-    @main.command(name, help=summary)
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-    @click.option("--quick", is_flag=True, help="A short run, under 50 seconds in all.")
-    @click.option("--output", type=click.Path(path_type=Path), help="Write the object to this file too.")
-    @click.option("--seed", type=int, default=1, show_default=True, help="Of the generated stream.")
-    def command(as_json: bool, quick: bool, output: Path | None, seed: int) -> None:
-        report: Report = import_module(f"loadtest.{name}").run(quick=quick, seed=seed)
-        result: dict[str, Any] = report.as_object()
-        if output:
-            save(result, output)
-        if as_json:
-            click.echo(orjson.dumps(result))
-        else:
-            show(result, Console())
+@main.command("all")
+@_options
+def every(as_json: bool, quick: bool, seed: int) -> None:
+    """Run every test; without --quick, write docs/results and refresh the README's tables."""
+    for name in TESTS:
+        _measure(name, as_json, quick, seed, None if quick else results.FOLDER / f"{name}.json")
+    if not quick:
+        results.refresh_readme()
 
-    return command
+
+@main.command("readme")
+def readme() -> None:
+    """Make the README's tables from the results files."""
+    results.refresh_readme()
+
+
+def _add(name: str, summary: str) -> None:
+    @main.command(name, help=summary)
+    @_options
+    @click.option("--output", type=click.Path(path_type=Path), help="Write the object to this file too.")
+    def command(as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
+        _measure(name, as_json, quick, seed, output)
+
+
+def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
+    report: Report = import_module(f"loadtest.{name}").run(quick=quick, seed=seed)
+    result: dict[str, Any] = report.as_object()
+    if output:
+        save(result, output)
+    if as_json:
+        click.echo(orjson.dumps(result))
+    else:
+        show(result, Console())
 
 
 for name, summary in TESTS.items():
-    _command(name, summary)
+    _add(name, summary)
 
 if __name__ == "__main__":
     main(prog_name="loadtest")

@@ -32,6 +32,7 @@ from stream_ml.serving.idl import predictor
 READ_BYTES = 256 * 1024
 LENGTH = struct.Struct("!i")
 LONGEST_WAIT_SECONDS = 5.0
+LONGEST_SECONDS = 60.0
 WARM_UP_SHARE = 0.2
 
 
@@ -85,8 +86,8 @@ def closed_loop(port: int, frames: Sequence[bytes], connections: int, pipelined:
         if not started and now >= measured_from:
             started, cpu, calls = now, process_time(), 0
         for number, _ in poll.poll(LONGEST_WAIT_SECONDS):
-            answered = by_number[number].answers()
-            calls += answered
+            answered, shed = by_number[number].answers()
+            calls += answered - shed
             waiting[number] -= answered
             if not waiting[number]:
                 waiting[number] = pipelined
@@ -137,15 +138,17 @@ def _exchange(
         if not readable and sent == total:
             raise TimeoutError(f"{total - len(waited)} of {total} calls were not answered")
         for each in readable:
-            answered = by_socket[each].answers()
+            answered, shed = by_socket[each].answers()
             arrived = perf_counter()
             times = in_flight[each]
             waited.extend(arrived - times.popleft() for _ in range(answered))
+            # A call that was shed has no answer: it counts as the slowest there is.
+            waited[len(waited) - shed :] = [LONGEST_SECONDS] * shed
     return waited
 
 
 class _Connection:
-    """One connection; cuts what comes back into frames and checks that each is an answer with a score."""
+    """One connection; cuts what comes back into frames and looks whether each brings a score."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -153,40 +156,45 @@ class _Connection:
         self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
-        self._good_lengths: set[int] = set()
+        # Answers of one length are alike, so one of each is looked into.
+        self._sheds: dict[int, bool] = {}
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
-    def answers(self) -> int:
-        """Read what is there; return how many answers it completed."""
+    def answers(self) -> tuple[int, int]:
+        """Read what is there; return how many answers it completed, and how many of them say "overloaded"."""
         received = self.socket.recv_into(self._view[self._filled :])
         if not received:
             raise ConnectionError("the server closed the connection")
-        end, start, count = self._filled + received, 0, 0
+        end, start, count, shed = self._filled + received, 0, 0, 0
         while end - start >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer, start)
             if end - start < LENGTH.size + length:
                 break
-            if length not in self._good_lengths:
-                _check(bytes(self._buffer[start + LENGTH.size : start + LENGTH.size + length]))
-                self._good_lengths.add(length)
-            start += LENGTH.size + length
+            start += LENGTH.size
+            if length not in self._sheds:
+                self._sheds[length] = _is_shed(bytes(self._buffer[start : start + length]))
+            start += length
             count += 1
+            shed += self._sheds[length]
         if start and start < end:
             self._buffer[: end - start] = self._buffer[start:end]
         self._filled = end - start
-        return count
+        return count, shed
 
 
-def _check(payload: bytes) -> None:
-    """Raise unless the answer holds a score; answers of one length are alike, so few are looked into."""
+def _is_shed(payload: bytes) -> bool:
+    """Return whether the server was too busy; raise if the answer is neither that nor a score."""
     protocol = TCyBinaryProtocol(TCyMemoryBuffer(payload))
     _, kind, _ = protocol.read_message_begin()
     result = predictor.Predictor.score_result()
     protocol.read_struct(result)
+    if kind == TMessageType.REPLY and result.overloaded is not None:
+        return True
     if kind != TMessageType.REPLY or result.success is None or result.success.scores[0].prediction is None:
         raise RuntimeError(f"the server answered a call without a score: {result}")
+    return False
 
 
 def _frame(arguments: Any) -> bytes:

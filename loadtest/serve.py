@@ -166,11 +166,18 @@ def _at_a_third(
     for _ in range(bench.size.rounds):
         alone.append(bench.open(knee / 3, bench.size.latency_seconds).percentile_ms(99))
         with beside(OTHER_CORE, feed, stack.kafka.bootstrap, MODEL, _rows_per_second()):
+            _wait_for_rows(predictor)
             before, began = predictor.metric(FEED_ROWS), perf_counter()
             learning.append(bench.open(knee / 3, bench.size.latency_seconds).percentile_ms(99))
             applied += predictor.metric(FEED_ROWS) - before
             seconds += perf_counter() - began
     return alone, learning, applied / seconds
+
+
+def _wait_for_rows(predictor: Service) -> None:
+    """Return once the feed source has started."""
+    idle = predictor.metric(FEED_ROWS)
+    wait_until(lambda: predictor.metric(FEED_ROWS) > idle)
 
 
 def _rows_per_second() -> float:

@@ -1,0 +1,108 @@
+"""Results files under docs/results, and the README's tables made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadtest.report import shown
+
+FOLDER = Path(__file__).parents[1] / "docs" / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+# In the order of an event's way; the figures of each as a reader wants them said.
+SHOWN: Mapping[str, Mapping[str, str]] = {
+    "learn": {
+        "events_per_second": "JSON events of 39 fields → updated rows, one core, events/s",
+        "events_per_second_two_cores": "the same, two cores, events/s",
+        "ratio_vw_json": "one core, times Vowpal Wabbit `--json`",
+        "ratio_vw_text": "one core, times Vowpal Wabbit's own text format",
+        "ratio_vw_shuffled": "keys of every event shuffled, times Vowpal Wabbit `--json` on the same bytes",
+        "two_core_ratio": "two cores, times our one core",
+        "same_bits": "table and state of the two-core run equal the one-core run's",
+        "logloss": "progressive logloss",
+        "logloss_vw": "progressive logloss of Vowpal Wabbit `-b 24`",
+        "logloss_minus_vw": "difference of the two",
+    },
+    "ingest": {
+        "events_per_second": "backlog in Kafka → learned, one event a record, events/s",
+        "events_per_second_packed": "the same, 50 events a record, events/s",
+        "ratio_limit": "times the smaller of `consume()` alone and the learner alone (the worse of both)",
+    },
+    "freshness": {
+        "events_per_second": "load during the run, events/s",
+        "p50_ms": "event produced → first score that reflects it, median, ms",
+        "p99_ms": "the same, 99th percentile, ms",
+        "snapshots": "snapshots taken during the run",
+        "feed_rows_per_second": "rows a second in the feed",
+    },
+    "serve": {
+        "calls_per_second": "scores over Thrift, one server core, 8 connections, calls/s",
+        "calls_per_second_pipelined": "the same, 16 calls pipelined, calls/s",
+        "ratio_thriftpy2": "times a thriftpy2 server that returns a constant",
+        "ratio_thriftpy2_pipelined": "the same, 16 calls pipelined",
+        "knee_calls_per_second": "knee: highest rate with p99 ≤ 10 ms, calls/s",
+        "p99_ms": "p99 at a third of the knee, ms",
+        "p99_ms_while_learning": "the same while the core applies the feed, ms",
+        "p99_ratio_while_learning": "ratio of the two",
+    },
+}
+
+
+def readme_tables(folder: Path = FOLDER) -> str:
+    """Return the tables of all results files that there are."""
+    results = [
+        orjson.loads((folder / f"{name}.json").read_bytes()) for name in SHOWN if _exists(folder, name)
+    ]
+    return "\n".join("\n".join(_section(result)) for result in results)
+
+
+def with_tables(readme: str, tables: str) -> str:
+    """
+    Return the README with what stands between the markers replaced.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md needs the lines {BEGIN} and {END}, in this order")
+    return f"{before}{BEGIN}\n{tables}{END}{after}"
+
+
+def refresh_readme() -> None:
+    """Write the tables into the README."""
+    README.write_text(with_tables(README.read_text(), readme_tables()))
+
+
+def _exists(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.json").exists()
+
+
+def _section(result: Mapping[str, Any]) -> Iterable[str]:
+    name, bars = result["name"], result["bars"]
+    yield f"\n**`loadtest {name}`** · {result['machine']} · commit {result['commit']} · seed {result['seed']}"
+    yield ""
+    yield from _table(
+        ["measured", "figure", "bar"],
+        [
+            [words, shown(result[figure]), bars.get(figure, "")]
+            for figure, words in SHOWN[name].items()
+            if figure in result
+        ],
+    )
+    if name == "learn":
+        yield ""
+        yield from _table(list(result["rows"][0]), [list(map(shown, row.values())) for row in result["rows"]])
+    yield ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
