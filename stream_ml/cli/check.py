@@ -129,7 +129,7 @@ def _event_argument(event: str) -> bytes:
 
 
 def _on_one_line(event: bytes) -> bytes:
-    """Return an object that was written over several lines as a producer pushes it; anything else as it is."""
+    """Return an object written over several lines as a producer pushes it; anything else as it is."""
     event = event.strip()
     if b"\n" not in event:
         return event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from stream_ml.features.functions import Asked, Parameter
+from stream_ml.features.signatures import Asked, Parameter
 from stream_ml.features.syntax import NodeError
 from stream_ml.features.typed import Constant
 

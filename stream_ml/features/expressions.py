@@ -11,8 +11,9 @@ import ast
 from collections.abc import Iterator
 
 from stream_ml.features.constants import category_constant, constant_argument, constant_of
-from stream_ml.features.functions import ACCEPTS, CONSTANTS, FUNCTIONS, Asked, Function, Parameter, Type
+from stream_ml.features.functions import FUNCTIONS
 from stream_ml.features.problems import did_you_mean
+from stream_ml.features.signatures import ACCEPTS, CONSTANTS, Asked, Function, Parameter, Type
 from stream_ml.features.syntax import ExpressionError, NodeError, Syntax
 from stream_ml.features.typed import (
     Constant,

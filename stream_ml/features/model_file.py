@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from stream_ml.errors import ConfigError
 from stream_ml.features.expressions import parse_expression
-from stream_ml.features.functions import Asked, Type
 from stream_ml.features.problems import Problems, Span, did_you_mean
 from stream_ml.features.settings import BASE_RATES, EXPRESSION_KEYS, LEARNER, UNLABELLED, Setting
+from stream_ml.features.signatures import Asked, Type
 from stream_ml.features.syntax import ExpressionError
 from stream_ml.features.toml_positions import Place, positions
 from stream_ml.features.typed import Expression

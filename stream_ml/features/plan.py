@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 import xxhash
 
-from stream_ml.features.functions import Type
 from stream_ml.features.model_file import KINDS, ModelFile, parse_model_file, read_model_file
 from stream_ml.features.settings import EXPRESSION_KEYS
+from stream_ml.features.signatures import Type
 from stream_ml.features.typed import Expression, Field, Operation
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stream_ml.features.functions import Asked
+from stream_ml.features.signatures import Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stream_ml.features.functions import Type
+from stream_ml.features.signatures import Type
 
 Constant = str | int | float | bool
 

@@ -3,7 +3,8 @@
 import pytest
 
 from stream_ml.features.expressions import MOST_DEPTH, parse_expression
-from stream_ml.features.functions import FUNCTIONS, Asked, Type
+from stream_ml.features.functions import FUNCTIONS
+from stream_ml.features.signatures import Asked, Type
 from stream_ml.features.syntax import MOST_CHARACTERS, ExpressionError
 from stream_ml.features.typed import Field
 

@@ -6,9 +6,10 @@ import pytest
 
 from stream_ml._native import MATH_VERSION, Plan
 from stream_ml.features import compile_model
-from stream_ml.features.functions import FUNCTIONS, Example, functions_table
+from stream_ml.features.functions import FUNCTIONS, functions_table
 from stream_ml.features.plan import MATH
 from stream_ml.features.settings import settings_table
+from stream_ml.features.signatures import Example
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "features.md"
 EXAMPLES = [example for function in FUNCTIONS.values() for example in function.examples]
