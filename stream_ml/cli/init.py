@@ -14,8 +14,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
-from stream_ml.features.inference import Proposal, propose
-from stream_ml.features.proposal_file import model_name, proposal_json, proposal_text
+from stream_ml.features.proposals.inference import Proposal, propose
+from stream_ml.features.proposals.text import model_name, proposal_json, proposal_text
 from stream_ml.streams.events_from_files import Event, read_events
 
 

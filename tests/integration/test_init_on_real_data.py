@@ -12,8 +12,8 @@ import pytest
 from stream_ml._native import Plan
 from stream_ml.cli.check import coverage
 from stream_ml.features import compile_model
-from stream_ml.features.inference import Proposal, propose
-from stream_ml.features.proposal_file import proposal_text
+from stream_ml.features.proposals.inference import Proposal, propose
+from stream_ml.features.proposals.text import proposal_text
 from stream_ml.streams.events_from_files import event_bytes, read_events
 
 # Beside the checkout, on a laptop and in CI.

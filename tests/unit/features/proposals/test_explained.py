@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from stream_ml.features.explained import explained_share
+from stream_ml.features.proposals.explained import explained_share
 
 ROWS = range(4_000)
 

@@ -8,8 +8,8 @@ import pytest
 
 from stream_ml.errors import ConfigError
 from stream_ml.features import compile_model
-from stream_ml.features.inference import Proposal, propose
-from stream_ml.features.proposal_file import model_name, proposal_json, proposal_text
+from stream_ml.features.proposals.inference import Proposal, propose
+from stream_ml.features.proposals.text import model_name, proposal_json, proposal_text
 
 EVENTS = 2_000
 TITLES = ("red hat for men", "blue scarf made of wool", "green hat", "a warm scarf for women")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stream_ml.features.sample import Column, Sample
+from stream_ml.features.proposals.sample import Column, Sample
 
 LABEL_NAMES = re.compile(
     r"(^|_)(label|target|y|class|outcome|response|clicked|click|converted|conversion|bought|purchased|redeemed"

@@ -15,11 +15,11 @@ from statistics import fmean
 from typing import Any
 
 from stream_ml.errors import ConfigError
-from stream_ml.features import roles
-from stream_ml.features.explained import explained_share
 from stream_ml.features.problems import did_you_mean
-from stream_ml.features.sample import Array, Column, Path, Sample, category_text, take_sample
-from stream_ml.features.suggestions import (
+from stream_ml.features.proposals import roles
+from stream_ml.features.proposals.explained import explained_share
+from stream_ml.features.proposals.sample import Array, Column, Path, Sample, category_text, take_sample
+from stream_ml.features.proposals.suggestions import (
     Feature,
     features_of,
     groups_of,

@@ -8,8 +8,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream_ml.features import roles
-from stream_ml.features.sample import Column, Path, category_text
+from stream_ml.features.proposals import roles
+from stream_ml.features.proposals.sample import Column, Path, category_text
 from stream_ml.features.typed import Field, quoted
 
 # A whole number with so few values is a category as it stands.

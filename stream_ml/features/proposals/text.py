@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from stream_ml.features.inference import Proposal
+from stream_ml.features.proposals.inference import Proposal
 
 # A comment further right is no longer read together with its line.
 COMMENT_COLUMN = 56
