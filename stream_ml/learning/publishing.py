@@ -82,7 +82,7 @@ class Publisher:
         self._writership, self._limits, self._clock, self._reached = writership, limits, clock, reached
         self._from_step = from_step
         self._held: _Held | None = None
-        self._sent_at = clock.monotonic() - limits.heartbeat_seconds
+        self._cut_at = clock.monotonic() - limits.heartbeat_seconds
         self._wait_seconds = limits.interval_seconds
 
     @property
@@ -103,9 +103,9 @@ class Publisher:
             step: last learned. confirmed: last one whose line was read back.
             newest_at: when the newest record learned was written, unix seconds.
         """
-        silence = self._clock.monotonic() - self._sent_at
-        due = step > self._from_step and silence >= self._wait_seconds
-        if self._held is None and (due or silence >= self._limits.heartbeat_seconds):
+        since = self._clock.monotonic() - self._cut_at
+        due = step > self._from_step and since >= self._wait_seconds
+        if self._held is None and (due or since >= self._limits.heartbeat_seconds):
             self._cut(learner, step, newest_at)
         if self._held is None or self._held.delta.interval.to_step > confirmed:
             return None
@@ -118,6 +118,7 @@ class Publisher:
             self._cut(learner, step, newest_at)
 
     def _cut(self, learner: Learner, step: int, newest_at: float) -> None:
+        self._cut_at = self._clock.monotonic()
         cut = learner.cut()
         interval = Interval(
             variant=self._writership.variant,
@@ -140,7 +141,6 @@ class Publisher:
             size += len(value)
             self._reached(Point.DELTA_HALF_SENT)
         self._reached(Point.DELTA_SENT)
-        self._sent_at = self._clock.monotonic()
         self._wait_seconds = max(self._limits.interval_seconds, size / self._limits.bytes_per_second)
         rows = len(held.delta.rows) // 16
         empty = held.delta.interval.from_step == held.delta.interval.to_step

@@ -50,6 +50,10 @@ class Report:
         """Take notice of a step line that was read back *seconds* after it was sent."""
         metrics.LEARNER_JOURNAL_SECONDS.labels(self._model).observe(seconds)
 
+    def paused(self, seconds: float) -> None:
+        """Take notice of the time between two batches that went into everything else."""
+        metrics.LEARNER_PAUSE_SECONDS.labels(self._model).observe(seconds)
+
     def published(self, published: Published) -> None:
         """Take notice of a delta."""
         metrics.LEARNER_FEED_DELTAS.labels(self._model).inc()

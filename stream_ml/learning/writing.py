@@ -186,9 +186,11 @@ class WriterLoop:
             self._take_notice(read)
         if batch is not None:
             self._learn(batch)
+        began_at = self._clock.monotonic()
         self._send_confirmed()
         self._publish()
         self._advance_snapshot()
+        self._report.paused(self._clock.monotonic() - began_at)
         if self._clock.monotonic() - self._committed_at >= self._settings.commit_interval_seconds:
             self._commit()
         self._report_gauges()

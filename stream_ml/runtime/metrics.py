@@ -130,6 +130,11 @@ LEARNER_LAG_SECONDS = _gauge(
 LEARNER_BATCH_SECONDS = _histogram(
     "stream_ml_learner_batch_seconds", "Time to scan and learn one batch.", LATENCY_BUCKETS_SECONDS
 )
+LEARNER_PAUSE_SECONDS = _histogram(
+    "stream_ml_learner_pause_seconds",
+    "Time between two batches spent on feed, snapshot and outputs.",
+    LATENCY_BUCKETS_SECONDS,
+)
 LEARNER_JOURNAL_SECONDS = _histogram(
     "stream_ml_learner_journal_seconds", "A step line sent until it is read back.", LATENCY_BUCKETS_SECONDS
 )

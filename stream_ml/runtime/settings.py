@@ -99,7 +99,7 @@ class LearnerSettings(ServiceSettings):
     )
     expected_rows: int = Field(default=0, ge=0, description="Rows the table has room for from the start.")
     publish_interval_seconds: float = Field(
-        default=0.02, gt=0, description="Shortest time between two deltas in the feed."
+        default=0.01, gt=0, description="Shortest time between two deltas in the feed."
     )
     heartbeat_interval_seconds: float = Field(
         default=0.5, gt=0, description="Longest silence in the feed; an empty delta is the heartbeat."
