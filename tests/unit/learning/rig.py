@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from stream_ml import _native
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.beginnings import Parties
-from stream_ml.learning.points import Point
+from stream_ml.learning.points import Point, Reached, go_on
 from stream_ml.learning.starting import Start, Started
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.learning.writing import WriterLoop
@@ -24,6 +25,7 @@ from stream_ml.weights.feed import Chunk, decode_chunk
 from stream_ml.weights.journal import Entry, JournalReader, JournalWriter
 from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import MODEL
+from tests.servers.processes import wait_until
 
 
 class Killed(BaseException):
@@ -84,14 +86,25 @@ class Rig:
             for event in events:
                 writer.send("events", event, partition=partition)
 
-    def life(self, end: EndAt | None = None, *, stop_at_offset: int | None = None) -> Life:
-        return Life(self, end or EndAt(), stop_at_offset)
-
-    def run_to_the_end(self, end: EndAt | None = None) -> Life:
+    def run_to_the_end(self, end: Reached | None = None) -> Life:
         """Run one life until everything that is in the log is learned, or *end* ends it."""
-        life = self.life(end)
+        life = Life(self, end or EndAt())
         life.run()
         return life
+
+    def in_background(self, reached: Reached = go_on) -> BackgroundLife:
+        """Begin a life that goes on until it is asked to stop."""
+        return BackgroundLife(self, reached)
+
+    def forget_broker(self) -> None:
+        """Begin with an empty broker, as when the embedded one was restarted."""
+        self.log = MemoryLog()
+        self.log.ensure_topic("events", self.partitions)
+
+    @property
+    def snapshots(self) -> list[Path]:
+        """The stored ones, oldest step first."""
+        return sorted(self.folder.rglob("*.safetensors"), key=lambda path: int(path.name.split("-")[1]))
 
     def records(self, topic: str) -> list[Fetch]:
         found = self.log.topic(topic)
@@ -123,29 +136,28 @@ class _StopWhenLearned(Stop):
 class Life:
     """One life of a learner process."""
 
-    def __init__(self, rig: Rig, end: EndAt, stop_at_offset: int | None) -> None:
-        self.rig, self.end, self._stop_at_offset = rig, end, stop_at_offset
+    def __init__(self, rig: Rig, reached: Reached) -> None:
+        self.rig, self._reached = rig, reached
         self.killed = False
         self.loop: WriterLoop | None = None
         self.started: Started | None = None
         self.who = f"life-{next(rig.names)}"
 
     def all_learned(self) -> bool:
+        """Whether the loop has learned all there is."""
         if self.loop is None:
             return False
-        learned = self.loop.events
-        wanted = {p: self.rig.log.bounds("events", p).next for p in range(len(learned))}
-        if self._stop_at_offset is not None:
-            return learned[0] >= self._stop_at_offset
-        return learned == wanted
+        topic = self.rig.log.topic("events")
+        assert topic is not None
+        return self.loop.events == {p: self.rig.log.bounds("events", p).next for p in range(topic.partitions)}
 
     def run(self) -> None:
         try:
-            self._run(_StopWhenLearned(self))
+            self.run_until(_StopWhenLearned(self))
         except Killed:
             self.killed = True
 
-    def _run(self, stop: Stop) -> None:
+    def run_until(self, stop: Stop) -> None:
         rig, clock = self.rig, SystemClock()
         settings = rig.settings()
         parties = Parties(
@@ -155,14 +167,15 @@ class Life:
             model=rig.model,
             who=self.who,
             accept_loss=rig.accept_loss,
-            reached=self.end,
+            reached=self._reached,
         )
         journal = JournalWriter(rig.log, "clicks.journal")
         start = Start(
             parties, journal, lambda: new_learner(rig.model), settings.takeover_after_seconds, clock
         )
         self.started = start.run(stop)
-        assert self.started is not None
+        if self.started is None:
+            return
         text = rig.model_text.encode()
         self.loop = WriterLoop(parties, self.started, journal, rig.log.writer(), settings, text, clock)
         self.loop.run(stop)
@@ -176,6 +189,31 @@ class Life:
     def counts(self) -> dict[str, float]:
         assert self.started is not None
         return self.started.loaded.replay.learner.metrics()
+
+
+class BackgroundLife(Life):
+    """A life in a thread of its own, from now until `end`; what ends it by itself is its `error`."""
+
+    def __init__(self, rig: Rig, reached: Reached) -> None:
+        super().__init__(rig, reached)
+        self.stop = Stop()
+        self._thread = ThreadPoolExecutor(1)
+        self._running = self._thread.submit(self.run_until, self.stop)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it; waits for the end."""
+        return self._running.exception(timeout=20)
+
+    def wait_until_learned(self) -> None:
+        """Wait until all that is in the log is learned."""
+        wait_until(lambda: self._running.done() or self.all_learned())
+
+    def end(self) -> None:
+        """Ask it to stop, wait, and raise what it raised."""
+        self.stop.request()
+        self._running.result(timeout=20)
+        self._thread.shutdown()
 
 
 def new_learner(model: CompiledModel) -> _native.Learner:

@@ -1,0 +1,95 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stream_ml.errors import ConfigError
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.points import Point, go_on
+from stream_ml.learning.rebuilding import Rebuilt, rebuild
+from stream_ml.learning.replaying import ReplayImpossible
+from stream_ml.learning.topics import ensure_topics
+from stream_ml.weights.snapshots import SnapshotStore
+from tests.clicks import MODEL, events, expected_counts
+from tests.unit.learning.rig import EndAt, Rig, new_learner
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path, partitions=2)
+
+
+def rebuilt(rig: Rig, variant: str | None = None, to_step: int | None = None) -> Rebuilt:
+    parties = Parties(
+        log=rig.log,
+        store=SnapshotStore(str(rig.folder / "snapshots")),
+        topics=ensure_topics(rig.log, "clicks", "events", 2, 60.0),
+        model=rig.model,
+        who="replay",
+        accept_loss=False,
+        reached=go_on,
+    )
+    return rebuild(parties, partial(new_learner, rig.model), variant, to_step)
+
+
+def send(rig: Rig) -> None:
+    rig.send(events(200), partition=0)
+    rig.send(events(200), partition=1)
+
+
+def test_a_replay_into_an_empty_table_has_the_bits_of_the_learner_and_covers_each_partition(rig: Rig) -> None:
+    send(rig)
+    life = rig.run_to_the_end()
+    found = rebuilt(rig).described()
+    assert {name: found[name] for name in life.digest} == life.digest
+    assert found["events"] == {"0": [0, 200], "1": [0, 200]}
+    assert (found["learned"], found["duplicates"], found["refused"]) == tuple(
+        2 * count for count in expected_counts(200)
+    )
+
+
+def test_a_step_of_the_past_is_what_the_learner_was_then(rig: Rig) -> None:
+    send(rig)
+    first = rig.run_to_the_end()
+    assert first.loop is not None
+    step = first.loop.step
+    rig.send(events(100, first=200), partition=1)
+    rig.run_to_the_end()
+    found = rebuilt(rig, to_step=step)
+    assert found.step == step
+    assert found.learner.digest() == first.digest
+
+
+def test_lines_of_a_killed_writer_count_if_they_were_valid(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end(EndAt(Point.LINE_READ_BACK, 3))
+    life = rig.run_to_the_end()
+    assert rebuilt(rig).learner.digest() == life.digest
+
+
+def test_a_step_that_is_not_there_yet_is_refused(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    with pytest.raises(ConfigError, match="no step 1000 yet"):
+        rebuilt(rig, to_step=1000)
+
+
+def test_an_unknown_variant_is_refused(rig: Rig) -> None:
+    rig.run_to_the_end()
+    with pytest.raises(ConfigError, match="no variant v9"):
+        rebuilt(rig, variant="v9")
+
+
+def test_another_model_file_is_refused(rig: Rig) -> None:
+    rig.run_to_the_end()
+    rig.model_text = MODEL.replace("l1 = 0.05", "l1 = 0.06")
+    with pytest.raises(ConfigError, match="use the file that lies in the variant's snapshots"):
+        rebuilt(rig)
+
+
+def test_events_that_are_gone_are_named(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    rig.log.delete_records("events", 1, 7)
+    with pytest.raises(ReplayImpossible, match=r"events\[1\]: offset 0 is gone"):
+        rebuilt(rig)
