@@ -272,11 +272,10 @@ class Assembler:
             return Outcome(
                 Action.DROP, f"step {interval.to_step}, but epoch {interval.epoch} ended at {last}"
             )
-        if interval.image:
-            return Outcome(Action.APPLY, delta=delta)
-        if interval.to_step <= self.position:
+        if interval.to_step <= self.position and interval.incarnation == self.incarnation:
+            # An image too: a valid one of a writer that was slow would take the rows back, and open a gap.
             return Outcome(Action.SKIP)
-        if interval.from_step > self.position:
+        if interval.from_step > self.position and not interval.image:
             return Outcome(Action.RESYNC, f"steps {self.position + 1} to {interval.from_step} were lost")
         return Outcome(Action.APPLY, delta=delta)
 
@@ -301,8 +300,9 @@ class Assembler:
 
     def _forget_old(self) -> None:
         """Forget what would be skipped if it came to be complete."""
-        for key in [key for key in self._held if key[0].to_step <= self.position and not key[0].image]:
-            self._forget(key)
+        for key in list(self._held):
+            if key[0].to_step <= self.position and key[0].incarnation <= self.incarnation:
+                self._forget(key)
 
     def _forget(self, key: tuple[Interval, int]) -> None:
         self.held_bytes -= sum(_size(chunk) for chunk in self._held.pop(key).values())

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from stream_ml.errors import CannotContinue, InvalidRecord
 from stream_ml.streams.log import Log
 from stream_ml.weights.lines import Announced, Line, Snapshot, decode_line, encode_line, journal_and_offset
-from stream_ml.weights.state import JournalState, Verdict
+from stream_ml.weights.state import JournalState, Validity, Verdict
 
 _POLL_RECORDS = 5000
 _FIRST_WINDOW = 2000
@@ -51,8 +51,7 @@ class JournalReader:
         Raises:
             CannotContinue: the beginning was trimmed, and no snapshot line states what held there.
         """
-        newest = _newest_snapshot(log, topic)
-        if newest is not None:
+        for newest in _snapshots_backwards(log, topic):
             return cls(log, topic, JournalState.as_of(newest))
         if first := log.bounds(topic, 0).first:
             raise CannotContinue(
@@ -179,17 +178,28 @@ def _lines(log: Log, topic: str, first: int, end: int) -> Iterator[tuple[int, Li
         reader.close()
 
 
-def _newest_snapshot(log: Log, topic: str) -> Snapshot | None:
-    """Return the last snapshot line whose lines can still be read, looking from the end backwards."""
+def _snapshots_backwards(log: Log, topic: str) -> Iterator[Snapshot]:
+    """Yield, newest first, the snapshot lines that can be followed and count by what they state."""
     bounds = log.bounds(topic, 0)
-    newest: Snapshot | None = None
     end, window = bounds.next, _FIRST_WINDOW
     while end > bounds.first:
         start = max(bounds.first, end - window)
-        for _, line in _lines(log, topic, start, end):
-            if isinstance(line, Snapshot) and journal_and_offset(line.as_of)[1] >= bounds.first:
-                newest = line
-        if newest is not None:
-            return newest
+        found = [entry for entry in _lines(log, topic, start, end) if isinstance(entry[1], Snapshot)]
+        for offset, line in reversed(found):
+            assert isinstance(line, Snapshot)
+            as_of = journal_and_offset(line.as_of)[1]
+            if bounds.first <= as_of <= offset and _stands(log, topic, offset, line):
+                yield line
         end, window = start, window * _WINDOW_GROWTH
-    return None
+
+
+def _stands(log: Log, topic: str, offset: int, snapshot: Snapshot) -> bool:
+    """
+    Return whether *snapshot* counts if what it states is true.
+
+    One of a writer that was superseded, or that had read lines which the journal then lost, does not.
+    """
+    state = JournalState.as_of(snapshot)
+    for at, line in _lines(log, topic, state.next_offset, offset):
+        state.apply(at, line)
+    return state.apply(offset, snapshot).validity is not Validity.VOID

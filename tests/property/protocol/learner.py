@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stream_ml.weights.feed import Chunk, Interval
 from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step
-from stream_ml.weights.state import REPEAT, JournalState, Verdict
+from stream_ml.weights.state import REPEAT, JournalState, Validity, Verdict
 from tests.property.protocol.batches import KEYS, PARTITIONS, Batches, Image, Output
 from tests.property.protocol.broken import journal_state
 from tests.property.protocol.world import (
@@ -66,15 +66,23 @@ def recovered(world: World) -> tuple[JournalState, Image | None, int, bool]:
 
 def opened(world: World) -> JournalState:
     """Return the state at the end of the journal, read from the newest snapshot line on."""
-    newest = None
-    for line in reversed(world.journal):
-        if isinstance(line, Snapshot) and line.as_of >= world.journal_first:
-            newest = line
-            break
-    state = journal_state(world.rules, newest)
+    state = at_newest_snapshot(world)
     for offset in range(state.next_offset, len(world.journal)):
         state.apply(offset, world.journal[offset])
     return state
+
+
+def at_newest_snapshot(world: World) -> JournalState:
+    """Return the state after the newest snapshot line that is valid by its own statement; else the first."""
+    for offset in range(len(world.journal) - 1, world.journal_first - 1, -1):
+        line = world.journal[offset]
+        if isinstance(line, Snapshot) and world.journal_first <= line.as_of <= offset:
+            state = journal_state(world.rules, line)
+            for at in range(line.as_of, offset):
+                state.apply(at, world.journal[at])
+            if state.apply(offset, line).validity is not Validity.VOID:
+                return state
+    return journal_state(world.rules)
 
 
 class Learner:
@@ -379,6 +387,8 @@ class Learner:
             self.take_rows(self.fuzzy)
         else:
             self.fuzzy.line = self.seal(self.fuzzy)
+            if self.fuzzy.line is None:
+                self.fuzzy = None
 
     def take_rows(self, fuzzy: Fuzzy) -> None:
         for key in range(fuzzy.next_key, fuzzy.next_key + 2):
@@ -386,7 +396,7 @@ class Learner:
                 fuzzy.rows[key] = self.batches.rows[key]
         fuzzy.next_key += 2
 
-    def seal(self, fuzzy: Fuzzy) -> Snapshot:
+    def seal(self, fuzzy: Fuzzy) -> Snapshot | None:
         """Complete the image as of now and store it; the store may show it earlier than the page asks."""
         assert self.epoch is not None
         image = self.batches.image()._replace(rows=tuple(sorted(self.completed(fuzzy).items())))
@@ -398,6 +408,8 @@ class Learner:
             if self.world.rules.a_name_says_who_wrote_it
             else f"{image.step}"
         )
+        if name in self.world.store and self.world.rules.a_name_says_who_wrote_it:
+            return None
         self.world.store[name] = Stored(image, content)
         return Snapshot(
             variant=VARIANT,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from stream_ml.weights.feed import Action, Chunk, Delta
-from stream_ml.weights.lines import Snapshot
-from tests.property.protocol.broken import assembler, journal_state
-from tests.property.protocol.learner import opened
+from tests.property.protocol.broken import assembler
+from tests.property.protocol.learner import at_newest_snapshot, opened
 from tests.property.protocol.world import FEED_PARTITIONS, VARIANT, Broken, World
 
 
@@ -23,9 +22,7 @@ class Predictor:
         self.start()
 
     def start(self) -> None:
-        newest = next((line for line in reversed(self.world.journal) if isinstance(line, Snapshot)), None)
-        usable = newest is not None and newest.as_of >= self.world.journal_first
-        self.state = journal_state(self.world.rules, newest) if usable else opened(self.world)
+        self.state = at_newest_snapshot(self.world)
         self.assembler = assembler(self.world.rules)
         self.rows: dict[int, int] | None = None
         self.bias = 0
@@ -88,7 +85,8 @@ class Predictor:
 
     def load(self, at_least: int) -> bool:
         """Load the newest snapshot that verifies, if it goes at least so far."""
-        for announced in reversed(self.state.variants[VARIANT].snapshots):
+        known = self.state.variants.get(VARIANT)
+        for announced in reversed(known.snapshots if known else ()):
             if announced.step < at_least:
                 return False
             image = self.world.load(announced.name, announced.checksum)

@@ -162,8 +162,9 @@ class Schedule:
 
     def check_served(self) -> None:
         world, predictor = self.world, self.predictor
-        if world.feed_lost or world.tail_lost or predictor.rows is None:
-            self.new_snapshot()
+        excused = world.feed_lost or world.tail_lost or predictor.rows is None
+        if excused and not self.new_snapshot():
+            return
         for _ in range(3):
             predictor.read_journal(len(world.journal))
             for partition in range(FEED_PARTITIONS):
@@ -175,16 +176,18 @@ class Schedule:
         if predictor.state.serving != self.serving():
             raise Broken(f"predictor: {predictor.state.serving} serves, by the journal {self.serving()}")
 
-    def new_snapshot(self) -> None:
-        writer = next(learner for learner in self.learners if learner.epoch == self.world.truth.epoch)
-        known = len(self.world.truth.announced)
+    def new_snapshot(self) -> bool:
+        """See that there is one of the last step; False if it is damaged, and no other can have its name."""
+        world = self.world
+        writer = next(learner for learner in self.learners if learner.epoch == world.truth.epoch)
         for _ in range(20):
+            newest = world.truth.announced[-1] if world.truth.announced else None
+            if newest is not None and newest.step == world.truth.step:
+                return world.load(newest.name, newest.checksum) is not None
             writer.snapshot()
             writer.read(5)
             writer.cut()
-            self.world.deliver_all()
-            if len(self.world.truth.announced) > known:
-                return
+            world.deliver_all()
         raise Broken("no snapshot in calm")
 
     def serving(self) -> str | None:

@@ -161,10 +161,11 @@ def test_the_new_writers_own_deltas_do_not_make_its_claim_suspect() -> None:
     assert reader.believed_a_zombie(state((2, 0), (9, 4))) == ""
 
 
-def test_an_image_replaces_whatever_the_position() -> None:
+def test_an_image_closes_any_gap_and_a_late_one_does_not_take_the_rows_back() -> None:
     reader = assembler(7)
-    assert offer_all(reader, delta(0, 5, image=True)) is Action.APPLY
-    assert reader.position == 5
+    assert offer_all(reader, delta(9, 9, image=True)) is Action.APPLY
+    assert offer_all(reader, delta(0, 8, image=True)) is Action.SKIP
+    assert reader.position == 9
 
 
 def test_a_lower_incarnation_is_dropped_and_a_higher_one_needs_an_image() -> None:
@@ -172,8 +173,9 @@ def test_a_lower_incarnation_is_dropped_and_a_higher_one_needs_an_image() -> Non
     reader.restart(3, incarnation=2)
     assert offer_all(reader, delta(0, 9, incarnation=1)) is Action.DROP
     assert offer_all(reader, delta(3, 4, incarnation=3)) is Action.RESYNC
-    assert offer_all(reader, delta(0, 4, incarnation=3, image=True)) is Action.APPLY
-    assert offer_all(reader, delta(4, 5, incarnation=2)) is Action.DROP
+    assert offer_all(reader, delta(0, 2, incarnation=3, image=True)) is Action.APPLY
+    assert reader.position == 2
+    assert offer_all(reader, delta(2, 5, incarnation=2)) is Action.DROP
 
 
 def test_another_plan_is_an_error_and_another_variant_none_of_our_business() -> None:

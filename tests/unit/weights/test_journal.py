@@ -97,6 +97,20 @@ def test_a_late_line_about_what_was_trimmed_hides_no_snapshot_that_can_be_follow
     assert steps_of(JournalReader.open(log, TOPIC).read_to_end()) == [7, 8, 9]
 
 
+def test_a_snapshot_line_that_its_own_statement_makes_void_is_not_followed() -> None:
+    log = written(3, snapshots_after=(1,))
+    reader = JournalReader(log, TOPIC)
+    reader.read_to_end()
+    writer = JournalWriter(log, TOPIC)
+    writer.append(claim("b", step=3))
+    # Of the superseded writer; and of one that had read lines beyond the place where this one came to lie.
+    writer.append(snapshot(reader.state, epoch=2, number=3))
+    writer.append(snapshot(reader.state, epoch=2, number=2, as_of=99))
+    follower = JournalReader.open(log, TOPIC)
+    assert steps_of(follower.read_to_end()) == [2, 3]
+    assert [known.step for known in follower.state.variants["v"].snapshots] == [1]
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_replay_holds_every_step_after_its_snapshot(which: int) -> None:
     reader = JournalReader.open(written(9, snapshots_after=(2, 6)), TOPIC)
