@@ -305,9 +305,16 @@ def _call(node: ast.Call) -> Expression:
     if function.name == "default":
         return _default(node)
     if function.name in {"text", "number", "bool", "time"}:
-        inner = _checked(node.args[0], function.parameters[0].asked)
-        return Expression(function.result, inner.operation, f"{function.name}({inner.text})")
+        return _read_as(_checked(node.args[0], function.parameters[0].asked), function)
     return _plain_call(node, function)
+
+
+def _read_as(inner: Expression, function: Function) -> Expression:
+    operation = inner.operation
+    if function.name == "text" and inner.type is not Type.TEXT:
+        # To the plan a whole number is a number until a text is asked for, as concat does.
+        operation = ("concat", operation)
+    return Expression(function.result, operation, f"{function.name}({inner.text})")
 
 
 def _check_count(node: ast.Call, function: Function) -> None:

@@ -47,6 +47,7 @@ HOUR = ("hour", ("time", f("t")), 0)
         ("missing(x)", Type.BOOL, ("missing", ("text", f("x")))),
         ("cross(a, words(b))", Type.SET, ("cross", ("text", f("a")), ("words", ("text", f("b"))))),
         ("cross(a, b > 1)", Type.TEXT, ("cross", ("text", f("a")), (">", ("number", f("b")), ("const", 1)))),
+        ("text(x > 1)", Type.TEXT, ("concat", (">", ("number", f("x")), ("const", 1)))),
         ("number(round(x))", Type.NUMBER, ("round", ("number", f("x")))),
         ("hour(t) if c else -1", Type.WHOLE, ("if", ("bool", f("c")), HOUR, ("const", -1))),
         ("hour(t) if c else 0.5", Type.NUMBER, ("if", ("bool", f("c")), HOUR, ("const", 0.5))),
