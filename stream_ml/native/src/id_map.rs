@@ -140,6 +140,9 @@ impl IdMap {
 
     #[inline]
     pub fn find(&self, id: u64) -> Option<Position> {
+        if id == 0 {
+            return None;
+        }
         let buckets = self.buckets();
         let mut at = self.homes().of(id);
         loop {

@@ -15,7 +15,7 @@ pub struct Windows {
 /// Of one partition.
 pub struct Window {
     size: usize,
-    /// Event ids, oldest first.
+    /// Event ids, oldest first; the last has number `next` − 1.
     ids: VecDeque<u64>,
     /// Number of the next event.
     next: u64,
@@ -94,27 +94,24 @@ impl Window {
     /// Take an event in; true if it is a duplicate of one in the window. Id 0 is no id and never a duplicate.
     #[inline]
     pub fn accept(&mut self, id: u64) -> bool {
-        if self.ids.len() == self.size {
-            self.forget_oldest();
+        let duplicate = id != 0 && self.last.get(id).is_some();
+        if id != 0 {
+            self.last.put(id, self.next);
         }
         self.ids.push_back(id);
-        let number = self.next;
         self.next += 1;
-        if id == 0 {
-            return false;
+        if self.ids.len() > self.size {
+            self.forget_oldest();
         }
-        let known = self.last.len();
-        self.last.put(id, number);
-        self.last.len() == known
+        duplicate
     }
 
+    /// Only now: the oldest is the first of the W events before the one that just came.
     fn forget_oldest(&mut self) {
-        let Some(id) = self.ids.pop_front() else {
-            return;
-        };
-        let number = self.next - self.size as u64;
-        if self.last.get(id) == Some(number) {
-            self.last.remove(id);
+        let number = self.next - self.ids.len() as u64;
+        let oldest = self.ids.pop_front().unwrap_or(0);
+        if self.last.get(oldest) == Some(number) {
+            self.last.remove(oldest);
         }
     }
 }
