@@ -29,14 +29,17 @@ from stream_ml.cli.stack import Stack
     type=click.Path(file_okay=False, path_type=Path),
     help="Snapshots, logs and addresses of this run.",
 )
-def up(model: Path, bootstrap: str | None, topic: str, create: int | None, port: int, directory: Path) -> None:
+def up(
+    model: Path, bootstrap: str | None, topic: str, create: int | None, port: int, directory: Path
+) -> None:
     """
     Learn MODEL and serve it, until Ctrl-C.
 
     `stream-ml send` and `stream-ml score` find the service by the directory.
     """
     stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us in the background ignores the latter
+        signal.signal(number, _interrupt)
     try:
         with stack:
             _greet(stack)
