@@ -38,7 +38,8 @@ def up(
     `stream-ml send` and `stream-ml score` find the service by the directory.
     """
     stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port)
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts us in the background ignores the latter
+    # A shell that starts us in the background has us ignore SIGINT.
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
         with stack:
