@@ -171,7 +171,7 @@ class PredictorClient:
         return min(in_order, key=lambda peer: max(peer.rests_until - now, 0.0))
 
     def _ask(self, peer: _Peer, function: str, arguments: tuple[Any, ...], seconds: float) -> Any:
-        """Ask one predictor; a kept connection that turns out dead is no fault of it: ask again on a new one."""
+        """Ask one predictor; a kept connection may have died since, which is no fault of it: try a new one."""
         kept = peer.pool.take()
         began = self._clock.monotonic()
         if kept is not None:

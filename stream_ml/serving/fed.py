@@ -11,7 +11,7 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.serving.loading import Loaded
 from stream_ml.streams.log import Log
-from stream_ml.weights.feed import Action, Assembler, Chunk, Delta, WrongFingerprint, decode_chunk
+from stream_ml.weights.feed import Action, Assembler, Chunk, Delta, Interval, WrongFingerprint, decode_chunk
 from stream_ml.weights.state import VariantState
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,8 @@ class FedReplica:
                 self.lose(outcome.reason, chunk.interval.from_step)
             elif outcome.delta is not None:
                 self._apply(outcome.delta)
-            if outcome.action in (Action.APPLY, Action.SKIP):
+            elif outcome.action is Action.SKIP and self._is_heartbeat(chunk.interval, state):
+                self.replica.confirm(chunk.interval.learned_at)
                 self.heard_at = self._clock.monotonic()
 
     def check_claims(self, state: VariantState) -> None:
@@ -114,6 +115,10 @@ class FedReplica:
             metrics.PREDICTOR_RESYNCS.labels(self.model).inc()
         self.lost, self.needed_step = reason, max(self.needed_step, needed_step)
 
+    def _is_heartbeat(self, interval: Interval, state: VariantState) -> bool:
+        """Whether the writer says that it has nothing newer than these rows."""
+        return interval.epoch == state.epoch and interval.to_step == self._assembler.position
+
     def _apply(self, delta: Delta) -> None:
         interval = delta.interval
         if interval.image:
@@ -121,7 +126,7 @@ class FedReplica:
         self.replica.apply(
             delta.rows, delta.removed, delta.score_state, interval.to_step, interval.learned_at
         )
-        self.lost = ""
+        self.lost, self.heard_at = "", self._clock.monotonic()
         metrics.PREDICTOR_DELTAS.labels(self.model).inc()
         metrics.PREDICTOR_DELTA_ROWS.labels(self.model).inc(len(delta.rows) / 16)
         delay = max(self._clock.now() - interval.learned_at, 0.0)
