@@ -17,9 +17,11 @@ from stream_ml.serving.connections import Connection, ConnectionLost, Pool
 from stream_ml.serving.idl import predictor
 from stream_ml.serving.results import (
     ModelStatus,
+    NoModelYet,
     Overloaded,
     PredictorUnavailable,
     Scores,
+    StaleWeights,
     Status,
     models_of,
     scores_of,
@@ -46,13 +48,35 @@ class _Peer:
         self.problem: PredictorUnavailable | None = None
 
 
+class _Call:
+    """One call on its way from predictor to predictor."""
+
+    def __init__(self, turn: int, deadline: float) -> None:
+        self.turn, self.deadline = turn, deadline
+        self.problem: PredictorUnavailable | None = None
+        self._refused: dict[str, tuple[int, float]] = {}
+
+    def refused(self, peer: _Peer, problem: PredictorUnavailable, not_before: float) -> None:
+        """Take notice that *peer* cannot answer this very call yet."""
+        self.problem = problem
+        self._refused[peer.address] = (self.times(peer) + 1, not_before)
+
+    def times(self, peer: _Peer) -> int:
+        """Return how often *peer* refused it."""
+        return self._refused.get(peer.address, (0, 0.0))[0]
+
+    def not_before(self, peer: _Peer) -> float:
+        """Return when *peer* may be asked; in the past if now."""
+        return max(peer.rests_until, self._refused.get(peer.address, (0, 0.0))[1], 0.0)
+
+
 class PredictorClient:
     """
     Scores events at any of several predictors; calls may come from any thread.
 
-    A call goes to the predictors in turn. One that cannot be reached, is overloaded, has no model yet or too
-    old weights is left alone for a while (as long as it asks; else twice as long each time, with jitter), and
-    the call goes to the next, until *timeout_seconds* are over.
+    Calls go to the predictors in turn. One that cannot be reached or is overloaded is left alone for a while
+    (as long as it asks; else twice as long each time, with jitter), and the call goes to the next; so it does
+    where there is no model yet, or too old weights; until *timeout_seconds* are over.
 
         with PredictorClient(["10.0.0.1:9090", "10.0.0.2:9090"]) as client:
             response = client.score([{"household_id": 7, "product_id": 3}], contributions=True)
@@ -141,37 +165,42 @@ class PredictorClient:
         self.close()
 
     def _call(self, function: str, arguments: tuple[Any, ...]) -> Any:
-        deadline = self._clock.monotonic() + self._timeout_seconds
-        turn = next(self._turn)
+        call = _Call(next(self._turn), self._clock.monotonic() + self._timeout_seconds)
         while True:
-            peer = self._next_peer(turn)
-            self._wait_for(peer, deadline)
-            left = deadline - self._clock.monotonic()
+            peer = self._next_peer(call)
+            self._wait_for(peer, call)
+            left = call.deadline - self._clock.monotonic()
             try:
                 answer = self._ask(peer, function, arguments, min(left, self._attempt_seconds))
+            except (NoModelYet, StaleWeights) as error:
+                # Of this call's model and age alone: other calls need not wait for it.
+                call.refused(peer, error, self._clock.monotonic() + self._rest_seconds(call.times(peer)))
             except PredictorUnavailable as error:
                 self._let_rest(peer, error)
-                turn += 1
+                call.problem = error
             else:
-                peer.losses, peer.problem = 0, None
+                peer.losses, peer.problem, peer.rests_until = 0, None, 0.0
                 return answer
+            call.turn += 1
 
-    def _wait_for(self, peer: _Peer, deadline: float) -> None:
-        """Sleep until *peer* need not rest any more, or raise why it rests until after *deadline*."""
+    def _next_peer(self, call: _Call) -> _Peer:
+        """Return the predictor whose turn it is, or the next that may be asked, or may be soonest."""
+        first, now = call.turn % len(self._peers), self._clock.monotonic()
+        in_order = self._peers[first:] + self._peers[:first]
+        return min(in_order, key=lambda peer: max(call.not_before(peer), now))
+
+    def _wait_for(self, peer: _Peer, call: _Call) -> None:
+        """Sleep until *peer* may be asked, or raise why it may not before the call's deadline."""
         now = self._clock.monotonic()
-        if max(peer.rests_until, now) >= deadline:
-            raise peer.problem or PredictorUnavailable(f"no answer within {self._timeout_seconds} s")
-        if peer.rests_until > now:
-            self._sleep(peer.rests_until - now)
-
-    def _next_peer(self, turn: int) -> _Peer:
-        """Return the predictor whose turn it is, or the first after it that need not rest, or rests least."""
-        now, count = self._clock.monotonic(), len(self._peers)
-        in_order = [self._peers[(turn + at) % count] for at in range(count)]
-        return min(in_order, key=lambda peer: max(peer.rests_until - now, 0.0))
+        until = max(call.not_before(peer), now)
+        if until >= call.deadline:
+            late = PredictorUnavailable(f"no answer within {self._timeout_seconds} s")
+            raise call.problem or peer.problem or late
+        if until > now:
+            self._sleep(until - now)
 
     def _ask(self, peer: _Peer, function: str, arguments: tuple[Any, ...], seconds: float) -> Any:
-        """Ask one predictor; a kept connection may have died since, which is no fault of it: try a new one."""
+        """Ask one predictor; where a kept connection has died since, ask on a new one."""
         kept = peer.pool.take()
         began = self._clock.monotonic()
         if kept is not None:
@@ -204,13 +233,17 @@ class PredictorClient:
         return answer
 
     def _let_rest(self, peer: _Peer, error: PredictorUnavailable) -> None:
-        seconds = min(_FIRST_REST_SECONDS * 2.0 ** min(peer.losses, 10), _LONGEST_REST_SECONDS)
+        seconds = self._rest_seconds(peer.losses)
         if isinstance(error, Overloaded):
             seconds = max(seconds, min(error.retry_after_seconds, _LONGEST_ASKED_REST_SECONDS))
-        # Jitter: clients that were turned away together should not come back together.
-        seconds *= self._random.uniform(1.0, 1.5)
         peer.losses, peer.problem = peer.losses + 1, error
         peer.rests_until = self._clock.monotonic() + seconds
+
+    def _rest_seconds(self, times: int) -> float:
+        """Return how long a predictor is left alone that failed so many times before."""
+        seconds = min(_FIRST_REST_SECONDS * 2.0 ** min(times, 10), _LONGEST_REST_SECONDS)
+        # Jitter: clients that were turned away together should not come back together.
+        return seconds * self._random.uniform(1.0, 1.5)
 
 
 def _encoded(event: bytes | str | dict[str, Any]) -> bytes:

@@ -1,0 +1,202 @@
+"""A writer that does exactly what a test says, right or wrong, and the predictor's loop that reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stream_ml import _native
+from stream_ml.features import compile_model
+from stream_ml.runtime.clock import ManualClock
+from stream_ml.serving.client import PredictorClient
+from stream_ml.serving.follower import Follower
+from stream_ml.serving.results import Score, Scores
+from stream_ml.streams.memory import MemoryLog
+from stream_ml.weights.artefact import Manifest, Parts
+from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk, feed_topic
+from stream_ml.weights.journal import JournalReader, JournalWriter, journal_topic
+from stream_ml.weights.lines import Begin, Claim, Decision, Line, Range, Snapshot, Step, Variant
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+from tests.clicks import MODEL, events
+
+FEED_PARTITIONS = 2
+NAME = "clicks"
+
+
+class ScriptedWriter:
+    """Writer of one variant on a log in memory."""
+
+    def __init__(
+        self, folder: Path, variant: str = "v1", log: MemoryLog | None = None, text: str = MODEL
+    ) -> None:
+        self.model = compile_model(text)
+        self.plan = _native.Plan(self.model.plan_bytes)
+        self.learner = _native.Learner(self.plan)
+        self.store = SnapshotStore(str(folder / "snapshots"))
+        self.folder, self.text, self.variant = folder, text, variant
+        self.log = log or MemoryLog()
+        self.log.ensure_topic(journal_topic(NAME), 1)
+        self.log.ensure_topic(feed_topic(NAME), FEED_PARTITIONS)
+        self.journal = JournalReader(self.log, journal_topic(NAME))
+        self._lines = JournalWriter(self.log, journal_topic(NAME))
+        self._feed = self.log.writer()
+        self.step = self.learned = self.cut_at = self.epoch = 0
+
+    def say(self, *lines: Line) -> None:
+        for line in lines:
+            self._lines.append(line)
+        self.journal.poll(0)
+
+    def begin(self) -> None:
+        """Begin the journal if it is empty, then the variant, and claim it."""
+        if self.log.bounds(journal_topic(NAME), 0).next == 0:
+            self.say(Begin(journal=0))
+        fingerprint = self.plan.fingerprint
+        self.say(Variant(variant=self.variant, fingerprint=fingerprint, seed=None, events={0: 0}, why="test"))
+        self.claim()
+
+    def claim(self) -> None:
+        self.say(Claim(variant=self.variant, who="test", step=self.step))
+        self.epoch = self.journal.state.variants[self.variant].epoch
+
+    def decide(self) -> None:
+        """Decide that this variant serves."""
+        self.journal.poll(0)
+        known = self.journal.state.decisions.get("serve")
+        replaces = known.place if known else None
+        self.say(Decision(kind="serve", variant=self.variant, who="test", why="test", replaces=replaces))
+
+    def learn(self, count: int = 200) -> None:
+        """Learn one batch, as a line and in memory."""
+        first, self.learned = self.learned, self.learned + count
+        self.step += 1
+        ranges = (Range(0, first, self.learned, count, 7),)
+        self.say(Step(variant=self.variant, epoch=self.epoch, step=self.step, topic_id="t", ranges=ranges))
+        self.learn_unsaid(first, count)
+
+    def learn_unsaid(self, first: int, count: int) -> None:
+        batch = events(count, first)
+        self.learner.learn([(0, batch, [-1] * count)])
+
+    def delta(
+        self, *, learned_at: float | None = None, fingerprint: str | None = None
+    ) -> list[tuple[int, bytes]]:
+        """Cut what changed since the last cut; return the records of the feed."""
+        cut = self.learner.cut()
+        interval = Interval(
+            variant=self.variant,
+            fingerprint=fingerprint or self.plan.fingerprint,
+            epoch=self.epoch,
+            from_step=self.cut_at,
+            to_step=self.step,
+            learned_at=time.time() if learned_at is None else learned_at,
+        )
+        self.cut_at = self.step
+        whole = Delta(interval, cut.score_state, cut.rows, cut.removed)
+        chunks = cut_into_chunks(whole, FEED_PARTITIONS, 2_000)
+        return [(partition, encode_chunk(chunk)) for partition, chunk in chunks]
+
+    def send(self, records: Sequence[tuple[int, bytes]]) -> None:
+        for partition, value in records:
+            self._feed.send(feed_topic(NAME), value, partition=partition)
+
+    def publish(self) -> None:
+        self.send(self.delta())
+
+    def feed_ends(self) -> dict[int, int]:
+        return {at: self.log.bounds(feed_topic(NAME), at).next for at in range(FEED_PARTITIONS)}
+
+    def snapshot(self, *, fingerprint: str | None = None) -> SnapshotName:
+        """Take a snapshot of now, all of which must be published, and announce it."""
+        self.learner.begin_image()
+        with self.store.writer(NAME, self.variant) as writer:
+            while rows := self.learner.take_image(1000):
+                writer.add_rows(rows)
+            seal = self.learner.seal_image()
+            manifest = Manifest(
+                model=NAME,
+                variant=self.variant,
+                fingerprint=fingerprint or self.plan.fingerprint,
+                seed=None,
+                epoch=self.epoch,
+                step=self.step,
+                events={0: self.learned},
+                feed=self.feed_ends(),
+                total_rows=seal.total_rows,
+                rows_hash=seal.rows_hash,
+                learned_at=time.time(),
+                created_at=time.time(),
+            )
+            plan = self.model.plan_bytes
+            parts = Parts(seal.removed, seal.state, seal.score_state, self.text.encode(), plan)
+            name = writer.finish(manifest, seal.rows, parts)
+        self.announce(name, manifest)
+        return name
+
+    def announce(self, name: SnapshotName, manifest: Manifest) -> None:
+        self.say(
+            Snapshot(
+                variant=name.variant,
+                epoch=name.epoch,
+                step=name.step,
+                name=str(name),
+                checksum=name.checksum,
+                events=manifest.events,
+                feed=manifest.feed,
+                as_of=self.journal.state.place,
+                in_force=self.journal.state.in_force(),
+            )
+        )
+
+    def damage(self, name: SnapshotName) -> None:
+        """Flip one bit in the middle of a stored snapshot."""
+        path = self.folder / "snapshots" / str(name)
+        data = bytearray(path.read_bytes())
+        data[-len(data) // 20] ^= 1
+        path.write_bytes(data)
+
+    def prediction(self, event: bytes) -> float:
+        """What the learner's rows give for *event*, by a replica made of them alone."""
+        self.learner.begin_image()
+        replica = _native.Replica(self.plan)
+        while rows := self.learner.take_image(1000):
+            replica.load_rows(rows)
+        seal = self.learner.seal_image()
+        replica.load_rows(seal.rows)
+        replica.apply(b"", seal.removed, seal.score_state, self.step, 0.0)
+        return float(replica.score([event])[0]["prediction"])
+
+
+class Predictor:
+    """A front and its follower, moved by hand, and a client."""
+
+    def __init__(self, writer: ScriptedWriter) -> None:
+        self.front = _native.Front("127.0.0.1", 0)
+        self.clock = ManualClock(time.time())
+        self.follower = Follower(NAME, writer.log, writer.store, self.front, clock=self.clock)
+        self.client = PredictorClient([f"127.0.0.1:{self.front.port}"], timeout_seconds=0.3)
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.follower.turn(0.0)
+
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        """Turn until *condition*, which needs a snapshot loaded by another thread."""
+        give_up_at = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < give_up_at, "it never came to be"
+            self.follower.turn(0.001)
+
+    def start(self) -> None:
+        self.turn_until(lambda: self.follower.ready)
+
+    def answer(self, event: bytes) -> Scores:
+        return self.client.score([event])
+
+    def score(self, event: bytes) -> Score:
+        return self.answer(event).scores[0]
+
+    def close(self) -> None:
+        self.client.close()
+        self.front.drain(1.0)

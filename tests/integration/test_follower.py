@@ -1,0 +1,335 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream_ml.runtime import metrics
+from stream_ml.serving.results import NoModelYet
+from stream_ml.weights.feed import feed_topic
+from stream_ml.weights.journal import journal_topic
+from stream_ml.weights.lines import Claim
+from tests.clicks import MODEL, event
+from tests.integration.scripted import FEED_PARTITIONS, NAME, Predictor, ScriptedWriter
+
+EVENT = event(3)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> ScriptedWriter:
+    """A writer that has begun, learned, published, and taken a first snapshot."""
+    writer = ScriptedWriter(tmp_path)
+    writer.begin()
+    writer.decide()
+    writer.learn()
+    writer.publish()
+    writer.snapshot()
+    return writer
+
+
+@pytest.fixture
+def predictor(writer: ScriptedWriter) -> Iterator[Predictor]:
+    predictor = Predictor(writer)
+    yield predictor
+    predictor.close()
+
+
+def count(metric: object, *labels: str) -> float:
+    return float(metric.labels(NAME, *labels)._value.get())  # type: ignore[attr-defined]
+
+
+def test_the_newest_snapshot_is_served_and_the_feed_keeps_it_up_to_date(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    for step in range(2, 6):
+        writer.learn()
+        writer.publish()
+        predictor.turn(2)
+        answer = predictor.answer(EVENT)
+        assert (answer.step, answer.variant, answer.stale) == (step, "v1", False)
+        assert answer.fingerprint == writer.plan.fingerprint
+        assert answer.scores[0].prediction == writer.prediction(EVENT)
+
+
+def test_before_there_is_a_snapshot_the_answer_is_no_model_yet(tmp_path: Path) -> None:
+    writer = ScriptedWriter(tmp_path)
+    predictor = Predictor(writer)
+    predictor.turn()
+    writer.begin()
+    writer.decide()
+    writer.learn()
+    predictor.turn(3)
+    assert not predictor.follower.ready
+    with pytest.raises(NoModelYet, match="clicks"):
+        predictor.answer(EVENT)
+    writer.publish()
+    writer.snapshot()
+    predictor.start()
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+    predictor.close()
+
+
+def test_without_a_decision_nothing_is_served(tmp_path: Path) -> None:
+    writer = ScriptedWriter(tmp_path)
+    writer.begin()
+    writer.snapshot()
+    predictor = Predictor(writer)
+    predictor.turn(5)
+    assert not predictor.follower.ready
+    predictor.close()
+
+
+def test_a_corrupt_snapshot_is_refused_and_the_previous_one_serves(
+    writer: ScriptedWriter, predictor: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "corrupt")
+    writer.learn()
+    writer.publish()
+    newest = writer.snapshot()
+    writer.damage(newest)
+    predictor.start()
+    predictor.turn(3)
+    answer = predictor.answer(EVENT)
+    assert answer.step == 2, "the feed brings the previous one up to date"
+    assert answer.scores[0].prediction == writer.prediction(EVENT)
+    assert count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "corrupt") == refused + 1
+    assert f"snapshot refused: snapshot {newest}" in caplog.text
+
+
+def test_a_snapshot_of_another_fingerprint_is_refused_and_the_previous_one_serves(
+    writer: ScriptedWriter, predictor: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "fingerprint")
+    writer.learn()
+    writer.publish()
+    writer.snapshot(fingerprint="0" * 32)
+    predictor.start()
+    assert predictor.answer(EVENT).fingerprint == writer.plan.fingerprint
+    assert count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "fingerprint") == refused + 1
+    assert "fingerprint " + "0" * 32 in caplog.text
+
+
+def test_a_delta_of_another_fingerprint_is_refused_and_the_true_one_is_applied(
+    writer: ScriptedWriter, predictor: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = count(metrics.PREDICTOR_DELTAS_REFUSED, "fingerprint")
+    predictor.start()
+    before = predictor.score(EVENT)
+    stranger = ScriptedWriter(writer.folder, log=writer.log, text=MODEL.replace("l1 = 0.05", "l1 = 0.5"))
+    stranger.epoch, stranger.step, stranger.cut_at = writer.epoch, 2, 1
+    stranger.learn_unsaid(0, 100)
+    forged = stranger.delta()
+    writer.send(forged)
+    predictor.turn(2)
+    assert predictor.score(EVENT) == before
+    assert count(metrics.PREDICTOR_DELTAS_REFUSED, "fingerprint") == refused + len(forged)
+    assert "fingerprint" in caplog.text
+    writer.learn()
+    writer.publish()
+    predictor.turn(2)
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+
+
+def test_a_damaged_record_of_the_feed_is_counted_and_missed(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    refused = count(metrics.PREDICTOR_DELTAS_REFUSED, "damaged")
+    predictor.start()
+    writer.learn()
+    records = writer.delta()
+    writer.send([(partition, value[:-1]) for partition, value in records])
+    predictor.turn(2)
+    assert predictor.answer(EVENT).step == 1
+    assert count(metrics.PREDICTOR_DELTAS_REFUSED, "damaged") == refused + len(records)
+
+
+def test_nothing_of_an_incomplete_delta_is_served(writer: ScriptedWriter, predictor: Predictor) -> None:
+    predictor.start()
+    before = predictor.score(EVENT)
+    writer.learn()
+    records = writer.delta()
+    assert len(records) > 2
+    writer.send(records[:-1])
+    predictor.turn(3)
+    assert predictor.score(EVENT) == before
+    writer.send(records[-1:])
+    predictor.turn()
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+
+
+def test_after_a_lost_delta_the_last_good_serves_stale_until_a_newer_snapshot_is_there(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    resyncs, loads = count(metrics.PREDICTOR_RESYNCS), count(metrics.PREDICTOR_SWAPS)
+    writer.learn()
+    writer.delta()  # lost
+    writer.learn()
+    writer.publish()
+    predictor.turn(20)
+    answer = predictor.answer(EVENT)
+    assert (answer.step, answer.stale) == (1, True)
+    assert count(metrics.PREDICTOR_RESYNCS) == resyncs + 1
+    assert count(metrics.PREDICTOR_SWAPS) == loads, "the same snapshot is not loaded again"
+    writer.snapshot()
+    predictor.turn_until(lambda: predictor.answer(EVENT).step == 3)
+    answer = predictor.answer(EVENT)
+    assert (answer.stale, answer.scores[0].prediction) == (False, writer.prediction(EVENT))
+
+
+def test_a_feed_that_does_not_reach_back_waits_for_the_next_snapshot(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    for _ in range(2):
+        writer.learn()
+        writer.publish()
+    for partition in range(FEED_PARTITIONS):
+        writer.log.delete_records(feed_topic(NAME), partition, writer.feed_ends()[partition])
+    predictor.turn(30)
+    assert not predictor.follower.ready
+    writer.snapshot()
+    predictor.start()
+    assert predictor.answer(EVENT).step == 3
+
+
+def test_a_predictor_that_fell_behind_the_retention_of_the_feed_loads_a_newer_snapshot(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    writer.learn()
+    writer.publish()
+    for partition in range(FEED_PARTITIONS):
+        writer.log.delete_records(feed_topic(NAME), partition, writer.feed_ends()[partition])
+    predictor.turn(3)
+    assert predictor.answer(EVENT).stale
+    writer.snapshot()
+    predictor.turn_until(lambda: not predictor.answer(EVENT).stale)
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+
+
+def test_another_variant_serves_once_it_has_caught_up_and_the_old_one_until_then(
+    writer: ScriptedWriter, predictor: Predictor, tmp_path: Path
+) -> None:
+    predictor.start()
+    other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
+    other.begin()
+    other.decide()
+    writer.learn()
+    writer.publish()
+    predictor.turn(5)
+    answer = predictor.answer(EVENT)
+    assert (answer.variant, answer.step) == ("v1", 2), "the old one is kept up to date meanwhile"
+    other.learn()
+    other.publish()
+    other.snapshot()
+    other.learn()
+    other.publish()
+    predictor.turn_until(lambda: predictor.answer(EVENT).variant == "v2")
+    answer = predictor.answer(EVENT)
+    assert answer.step == 2, "never before it has caught up"
+    assert answer.fingerprint == other.plan.fingerprint
+    assert answer.scores[0].prediction == other.prediction(EVENT)
+
+
+def test_a_decision_taken_back_while_its_variant_is_loading_changes_nothing(
+    writer: ScriptedWriter, predictor: Predictor, tmp_path: Path
+) -> None:
+    predictor.start()
+    other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
+    other.begin()
+    other.snapshot()
+    other.decide()
+    predictor.turn()  # begins to load
+    writer.decide()
+    swaps = count(metrics.PREDICTOR_SWAPS)
+    predictor.turn(20)
+    assert predictor.answer(EVENT).variant == "v1"
+    assert count(metrics.PREDICTOR_SWAPS) == swaps
+
+
+def test_rows_of_a_writer_that_was_none_any_more_are_thrown_away(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    # A frozen writer's delta for a step that was never valid, then the claim that it did not know of.
+    zombie = ScriptedWriter(writer.folder, log=writer.log)
+    zombie.epoch, zombie.step, zombie.cut_at = writer.epoch, 2, 1
+    zombie.learn_unsaid(5_000, 300)
+    writer.send(zombie.delta())
+    predictor.turn(2)
+    assert predictor.answer(EVENT).step == 2
+    writer.claim()
+    predictor.turn()
+    assert predictor.answer(EVENT).stale
+    predictor.turn_until(lambda: predictor.answer(EVENT).step == 1)
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+    writer.learn()
+    writer.publish()
+    predictor.turn(2)
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+
+
+def test_a_heartbeat_keeps_the_weights_young_and_silence_makes_them_stale(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    writer.send(writer.delta(learned_at=predictor.clock.now() - 1_000))
+    predictor.turn(2)
+    age = predictor.answer(EVENT).weights_age_seconds
+    writer.send(writer.delta(learned_at=predictor.clock.now() + 3_000))
+    predictor.turn(2)
+    assert age >= 0
+    assert predictor.answer(EVENT).weights_age_seconds == 0, "younger, and never from the future"
+    predictor.clock.advance(11.0)
+    predictor.turn()
+    assert predictor.answer(EVENT).stale
+    writer.publish()
+    predictor.turn(2)
+    assert not predictor.answer(EVENT).stale
+
+
+def test_a_heartbeat_of_a_writer_that_was_superseded_is_none(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    frozen = writer.epoch
+    writer.say(Claim(variant="v1", who="other", step=1))
+    predictor.turn()
+    predictor.clock.advance(11.0)
+    writer.epoch = frozen
+    writer.publish()
+    predictor.turn(2)
+    assert predictor.answer(EVENT).stale
+
+
+def test_a_journal_that_was_trimmed_under_the_reader_is_opened_again(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    predictor.start()
+    for _ in range(3):
+        writer.learn()
+        writer.publish()
+    writer.snapshot()
+    end = writer.log.bounds(journal_topic(NAME), 0).next
+    writer.log.delete_records(journal_topic(NAME), 0, end - 1)
+    writer.learn()
+    writer.publish()
+    stop = StopAfter(3)
+    predictor.follower.run(stop)
+    assert predictor.answer(EVENT).step == 5
+    assert stop.waits == 1, "said once, then well"
+
+
+class StopAfter:
+    """Asks for the end after so many turns of the loop; waits of the loop take no time."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns, self.waits = turns, 0
+
+    def requested(self) -> bool:
+        self.turns -= 1
+        return self.turns < 0
+
+    def wait(self, timeout_seconds: float) -> bool:
+        self.waits += 1
+        return False
