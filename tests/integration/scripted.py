@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stream_ml import _native
@@ -13,7 +15,7 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.follower import Follower
 from stream_ml.serving.results import Score, Scores
 from stream_ml.streams.memory import MemoryLog
-from stream_ml.weights.artefact import Manifest, Parts
+from stream_ml.weights.artefact import ArtefactReader, Manifest, Parts
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk, feed_topic
 from stream_ml.weights.journal import JournalReader, JournalWriter, journal_topic
 from stream_ml.weights.lines import Begin, Claim, Decision, Line, Range, Snapshot, Step, Variant
@@ -33,7 +35,7 @@ class ScriptedWriter:
         self.model = compile_model(text)
         self.plan = _native.Plan(self.model.plan_bytes)
         self.learner = _native.Learner(self.plan)
-        self.store = SnapshotStore(str(folder / "snapshots"))
+        self.store = GatedStore(str(folder / "snapshots"))
         self.folder, self.text, self.variant = folder, text, variant
         self.log = log or MemoryLog()
         self.log.ensure_topic(journal_topic(NAME), 1)
@@ -166,6 +168,21 @@ class ScriptedWriter:
         replica.load_rows(seal.rows)
         replica.apply(b"", seal.removed, seal.score_state, self.step, 0.0)
         return float(replica.score([event])[0]["prediction"])
+
+
+class GatedStore(SnapshotStore):
+    """A store that opens no snapshot while its gate is shut."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @contextmanager
+    def open(self, name: SnapshotName | str) -> Iterator[ArtefactReader]:
+        assert self.gate.wait(20), "nobody opened the gate"
+        with super().open(name) as snapshot:
+            yield snapshot
 
 
 class Predictor:

@@ -238,10 +238,12 @@ def test_a_decision_taken_back_while_its_variant_is_loading_changes_nothing(
     other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
     other.begin()
     other.snapshot()
-    other.decide()
-    predictor.turn()  # begins to load
-    writer.decide()
     swaps = count(metrics.PREDICTOR_SWAPS)
+    writer.store.gate.clear()
+    other.decide()
+    predictor.turn()
+    writer.decide()
+    writer.store.gate.set()
     predictor.turn(20)
     assert predictor.answer(EVENT).variant == "v1"
     assert count(metrics.PREDICTOR_SWAPS) == swaps
