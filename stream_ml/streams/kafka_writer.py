@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,7 @@ from stream_ml.streams.log import Undeliverable
 
 # How long a caller waits at a time for room in the queue, and an idle writer for acknowledgements.
 _WAIT_SECONDS = 0.05
-_CLOSE_SECONDS = 30.0
+_CLOSE_SECONDS = 60.0
 _BY_KEY = -1  # the client's "no partition given"
 
 
@@ -57,8 +56,8 @@ class KafkaWriter:
                 ) from error
 
     def flush(self, timeout_seconds: float) -> None:
-        end = time.monotonic() + timeout_seconds
-        left = self._producer.flush(max(0.0, end - time.monotonic()))
+        self._refuse_after_failure()
+        left = self._producer.flush(timeout_seconds)
         self._refuse_after_failure()
         if left:
             raise self._fail(
@@ -66,10 +65,9 @@ class KafkaWriter:
             )
 
     def close(self) -> None:
-        if self._closed.is_set():
-            return
         try:
-            self.flush(_CLOSE_SECONDS)
+            if not self._closed.is_set():
+                self.flush(_CLOSE_SECONDS)
         finally:
             self._closed.set()
             self._acknowledgements.join()
@@ -80,10 +78,9 @@ class KafkaWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self._closed.set()  # an error is on its way already; waiting for acknowledgements would hide it
+        self.close()
 
     def _serve(self) -> None:
         """Hand out acknowledgements while nobody sends."""

@@ -218,6 +218,7 @@ class MemoryWriter:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
         self._failure: str | None = None
+        self._closed = False
 
     def send(
         self,
@@ -242,7 +243,9 @@ class MemoryWriter:
             raise Undeliverable(f"a record was refused for good: {self._failure}")
 
     def close(self) -> None:
-        self.flush(0)
+        if not self._closed:
+            self._closed = True
+            self.flush(0)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,6 @@ from stream_ml.streams.log import Log
 RECORD_OVERHEAD_BYTES = 100
 # How far ahead of a follower, per partition, where the broker itself keeps everything.
 DEFAULT_AHEAD_BYTES = 16 * 1024 * 1024
-FLUSH_SECONDS = 60.0
 _ASK_EVERY_SECONDS = 0.005
 
 
@@ -96,9 +95,9 @@ class PacedSender:
         self.events += events
         self.bytes += len(value)
 
-    def flush(self) -> None:
-        """Return once everything sent is acknowledged; raises Undeliverable."""
-        self._writer.flush(FLUSH_SECONDS)
+    def close(self) -> None:
+        """Flush and leave; idempotent."""
+        self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -106,8 +105,6 @@ class PacedSender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.flush()
         self._writer.__exit__(kind, error, trace)
 
     def _keep_rate(self) -> None:

@@ -342,10 +342,14 @@ def test_a_record_that_is_too_large_ends_the_writer(rig: Rig, topic_name: str) -
     rig.log.ensure_topic(topic_name, 1)
     writer = rig.log.writer()
     writer.send(topic_name, b"fits")
+    writer.flush(10)
     with pytest.raises(Undeliverable, match="2000000 bytes"):
         writer.send(topic_name, bytes(2_000_000))
     with pytest.raises(Undeliverable):
         writer.send(topic_name, b"after it")
     with pytest.raises(Undeliverable):
         writer.flush(10)
+    with pytest.raises(Undeliverable):
+        writer.close()
+    writer.close()
     assert values(read(rig.log, topic_name, {0: 0}, 1)) == [b"fits"]

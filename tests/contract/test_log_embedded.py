@@ -105,7 +105,7 @@ def test_a_follower_that_stands_still_is_told_of(embedded_broker: EmbeddedBroker
 
     with pytest.raises(RecoverableError, match="nobody"):
         send_on()
-    sender.flush()
+    sender.close()
     assert log.bounds("events", 0) == Bounds(0, sender.records)
 
 

@@ -106,9 +106,9 @@ def test_absent_brokers_are_told_after_the_deadline() -> None:
 
 
 def send_one(log: KafkaLog) -> None:
-    writer = log.writer()
-    writer.send("events", b"x")
-    writer.flush(0.5)
+    with log.writer() as writer:
+        writer.send("events", b"x")
+        writer.flush(0.5)
 
 
 def test_a_reader_says_after_its_deadline_that_the_broker_is_away(own_kafka: KafkaServer) -> None:
