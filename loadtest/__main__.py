@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -64,8 +66,9 @@ def _add(name: str, summary: str) -> None:
 
 
 def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
+    load_average, _, _ = os.getloadavg()
     report: Report = import_module(f"loadtest.{name}").run(quick=quick, seed=seed)
-    result: dict[str, Any] = report.as_object()
+    result: dict[str, Any] = replace(report, load_average=load_average).as_object()
     if output:
         save(result, output)
     if as_json:

@@ -53,7 +53,7 @@ class Size:
 
 
 FULL = Size(seconds=66.0, warm_up_seconds=10.0, snapshot_interval_seconds=20.0, distinct_events=1_000_000)
-QUICK = Size(seconds=16.0, warm_up_seconds=4.0, snapshot_interval_seconds=5.0, distinct_events=200_000)
+QUICK = Size(seconds=15.0, warm_up_seconds=4.0, snapshot_interval_seconds=5.0, distinct_events=200_000)
 
 
 @dataclass(frozen=True, slots=True)

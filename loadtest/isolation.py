@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -35,6 +36,17 @@ def isolated(cores: Iterable[int], function: Callable[..., Result], *arguments: 
         ) from error
     process.join()
     return result
+
+
+class Watch:
+    """Measures from when it is made: time that passed, and processor time of all threads of this process."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu_started = perf_counter(), process_time()
+
+    def read(self) -> tuple[float, float]:
+        """Return both, in seconds."""
+        return perf_counter() - self._started, process_time() - self._cpu_started
 
 
 @contextmanager

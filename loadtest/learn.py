@@ -44,7 +44,7 @@ class Size:
 
 
 FULL = Size(events=2_000_000, rounds=5, river_events=100_000, sklearn_events=200_000)
-QUICK = Size(events=300_000, rounds=3, river_events=5_000, sklearn_events=20_000)
+QUICK = Size(events=300_000, rounds=2, river_events=5_000, sklearn_events=20_000)
 
 
 @dataclass(slots=True)
@@ -66,6 +66,11 @@ class Contestant:
         """Return events a second of each run."""
         return [outcome.events_per_second for outcome in self.outcomes]
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the least disturbed run."""
+        return min(outcome.cpu_seconds for outcome in self.outcomes)
+
     def row(self, peer: Contestant) -> dict[str, Any]:
         """Return the line of the table, compared with *peer*."""
         last = self.outcomes[-1]
@@ -76,6 +81,7 @@ class Contestant:
             "events/s best": round(self.best),
             "events/s median": round(median(self.speeds())),
             "× VW --json": round(self.best / peer.best, 2),
+            "CPU ns/event": round(self.cpu_seconds * 1e9 / last.events),
             "logloss": None if last.logloss is None else round(last.logloss, 5),
         }
 
@@ -103,7 +109,7 @@ def _contestants(stream: Stream, size: Size) -> dict[str, Contestant]:
         "ours_shuffled": Contestant("ours, keys shuffled", ONE_CORE, rounds, partial(learn, shuffled, 0)),
         "vw_shuffled": Contestant("VW, keys shuffled", ONE_CORE, rounds, partial(vw, shuffled, "--json")),
         "ours_lines": Contestant("ours, one event a record", ONE_CORE, rounds, partial(learn, json, 0, True)),
-        "vw_two": Contestant("VW --json", TWO_CORES, rounds, partial(vw, json, "--json")),
+        "vw_two": Contestant("VW --json", TWO_CORES, 1, partial(vw, json, "--json")),
         "sklearn": Contestant(
             "scikit-learn", ONE_CORE, 1, partial(peers.scikit_learn, json, size.sklearn_events)
         ),
@@ -122,6 +128,7 @@ def _figures(by_name: dict[str, Contestant]) -> dict[str, Any]:
         "ratio_vw_json": _ratio(one, vw),
         "ratio_vw_text": _ratio(one, by_name["vw_text"]),
         "ratio_vw_shuffled": _ratio(by_name["ours_shuffled"], by_name["vw_shuffled"]),
+        "cpu_ratio_vw_json": round(vw.cpu_seconds / one.cpu_seconds, 3),
         "two_core_ratio": _ratio(by_name["ours_two"], one),
         "same_bits": _same_bits([*one.outcomes, *by_name["ours_two"].outcomes]),
         "logloss": round(logloss, 6),

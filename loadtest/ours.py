@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 
 import xxhash
 
+from loadtest.isolation import Watch
 from loadtest.model import plan
 from stream_ml._native import Learner
 
@@ -30,6 +30,7 @@ class Learned:
 
     events: int
     seconds: float
+    cpu_seconds: float
     logloss: float
     rows: int
     table_bytes: int
@@ -51,18 +52,19 @@ def learn_file(path: Path, scan_threads: int, one_event_a_record: bool = False) 
     """
     records = _lines if one_event_a_record else _blocks
     compiled = plan()
-    started = perf_counter()
+    watch = Watch()
     learner = Learner(compiled, scan_threads=scan_threads)
     refused = 0
     for batch in records(path):
         refused += len(learner.learn([(0, batch, [0] * len(batch))]).refused)
-    seconds = perf_counter() - started
+    seconds, cpu_seconds = watch.read()
     metrics = learner.metrics()
     if refused:
         raise RuntimeError(f"{refused} events of {path} were refused; the stream or the scanner is broken")
     return Learned(
         events=int(metrics["learned"]),
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         logloss=metrics["log_loss"],
         rows=int(metrics["rows"]),
         table_bytes=int(metrics["table_bytes"]),

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import orjson
+
+from loadtest.isolation import Watch
 
 ALPHA = 0.1
 BETA = 1.0
@@ -31,11 +32,13 @@ class Outcome:
     What one contestant did in one run.
 
     Attributes:
+        cpu_seconds: of all threads; hardly disturbed by what else runs on the machine.
         logloss: progressive (each event scored before it was learned); None where the peer does not tell.
     """
 
     events: int
     seconds: float
+    cpu_seconds: float
     logloss: float | None = None
 
     @property
@@ -48,16 +51,16 @@ def vowpal_wabbit(path: Path, options: str) -> Outcome:
     """Let VW learn the whole file by itself; its parser is a second thread, held on the same core."""
     from vowpalwabbit import Workspace
 
-    started = perf_counter()
+    watch = Watch()
     workspace = Workspace(
         f"-d {path} {options} --quiet -b {VW_BITS} --loss_function logistic "
         f"--ftrl --ftrl_alpha {ALPHA} --ftrl_beta {BETA} --l1 0 --l2 0"
     )
-    seconds = perf_counter() - started
+    seconds = watch.read()
     events = int(workspace.get_weighted_examples())
     logloss = workspace.get_sum_loss() / events
     workspace.finish()
-    return Outcome(events, seconds, logloss)
+    return Outcome(events, *seconds, logloss)
 
 
 def river(path: Path, events: int) -> Outcome:
@@ -66,7 +69,7 @@ def river(path: Path, events: int) -> Outcome:
     from river.optim import FTRLProximal
 
     model = LogisticRegression(optimizer=FTRLProximal(alpha=ALPHA, beta=BETA, l1=0.0, l2=0.0))
-    started = perf_counter()
+    watch = Watch()
     with path.open("rb") as file:
         for line in islice(file, events):
             event = orjson.loads(line)
@@ -74,7 +77,7 @@ def river(path: Path, events: int) -> Outcome:
             features = _one_hot(event)
             model.predict_proba_one(features)  # type: ignore[no-untyped-call]
             model.learn_one(features, label)
-    return Outcome(events, perf_counter() - started)
+    return Outcome(events, *watch.read())
 
 
 def scikit_learn(path: Path, events: int) -> Outcome:
@@ -84,11 +87,11 @@ def scikit_learn(path: Path, events: int) -> Outcome:
 
     hasher = FeatureHasher(n_features=2**SKLEARN_BITS, alternate_sign=False)
     model = SGDClassifier(loss="log_loss", penalty=None, learning_rate="constant", eta0=ALPHA)
-    started = perf_counter()
+    watch = Watch()
     with path.open("rb") as file:
         for labels, rows in _batches(islice(file, events)):
             model.partial_fit(hasher.transform(rows), labels, classes=[0, 1])
-    return Outcome(events, perf_counter() - started)
+    return Outcome(events, *watch.read())
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[tuple[list[int], list[dict[str, float]]]]:

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 Value = str | int | float | bool | None
+ORIGIN = {"name", "quick", "seed", "method", "machine", "commit", "load_average", "measured_at"}
+NO_FIGURES = ORIGIN | {"bars", "rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Report:
         figures: the results by their fixed names, and whatever else the run wants said.
         bars: the figures' names → what the bar asks, as a text that begins with ≥ or ≤ or =.
         rows: one mapping a contestant or case, all with the same keys; what the printed table shows.
+        load_average: of the minute before the run; above a few tenths something else disturbed it.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Report:
     figures: Mapping[str, Value]
     bars: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Value]] = ()
+    load_average: float = 0.0
 
     def as_object(self) -> dict[str, Any]:
         """Return the one object that ``--json`` prints and that a results file holds."""
@@ -49,6 +53,7 @@ class Report:
             "method": self.method,
             "machine": machine(),
             "commit": commit(),
+            "load_average": round(self.load_average, 2),
             "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
 
@@ -67,11 +72,11 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         for row in rows:
             table.add_row(*map(shown, row.values()))
         console.print(table)
-    fixed = {"bars", "rows", "quick", "seed", "method", "machine", "commit", "measured_at", "name"}
-    for name in (name for name in result if name not in fixed):
+    for name in (name for name in result if name not in NO_FIGURES):
         bar = result["bars"].get(name)
         console.print(f"{name:32} {shown(result[name]):>14}" + (f"   bar {bar}" if bar else ""))
-    origin = [result["machine"], f"commit {result['commit']}", f"seed {result['seed']}"]
+    origin = [result["machine"], f"load {result['load_average']}"]
+    origin += [f"commit {result['commit']}", f"seed {result['seed']}"]
     console.print(result["method"])
     console.print(" · ".join(origin + ["quick: figures of a short run"] * result["quick"]))
 

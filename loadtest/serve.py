@@ -47,6 +47,7 @@ BARS = {
     "ratio_thriftpy2": "≥ 2.5",
     "ratio_thriftpy2_pipelined": "≥ 10",
     "p99_ratio_while_learning": "≤ 1.5",
+    "feed_rows_per_second": "≥ 200000",
 }
 
 
@@ -63,7 +64,7 @@ class Size:
 
 
 FULL = Size(400_000, rounds=5, closed_seconds=4.0, knee_seconds=4.0, knee_steps=6, latency_seconds=10.0)
-QUICK = Size(100_000, rounds=3, closed_seconds=0.8, knee_seconds=0.8, knee_steps=4, latency_seconds=1.5)
+QUICK = Size(100_000, rounds=2, closed_seconds=0.8, knee_seconds=0.8, knee_steps=4, latency_seconds=1.5)
 
 
 @dataclass(frozen=True, slots=True)
