@@ -447,7 +447,8 @@ class Learner:
     def retain(self) -> None:
         """Keep the newest three that verify; forget what none of them needs."""
         world, rules = self.world, self.world.rules
-        known = [line for line in world.truth.announced if line.name in world.store]
+        announced = {line.name: line for line in world.truth.announced}
+        known = [line for line in announced.values() if line.name in world.store]
         good = [line for line in known if world.load(line.name, line.checksum) is not None]
         keep = KEEP if rules.three_are_kept else 1
         if len(good) < keep:

@@ -63,7 +63,7 @@ class Schedule:
             case 0 | 1:
                 learner.kill()
             case 2 | 3:
-                learner.frozen = not learner.frozen
+                self.freeze_or_wake(learner)
             case 4:
                 self.predictor.start()
             case 5:
@@ -80,6 +80,13 @@ class Schedule:
                 self.decide()
             case 11 if self.dice.random() < 0.3:
                 self.world.rewrite_an_event()
+
+    def freeze_or_wake(self, learner: Learner) -> None:
+        """Freeze, a writer with a line in the socket; one that wakes first goes on with what it was doing."""
+        learner.frozen = not learner.frozen
+        learner.learn_a_batch()
+        for _ in range(self.world.pick(6)):
+            learner.snapshot()
 
     def lose_the_tail(self) -> None:
         """An unclean election, of which the predictor has already served what is lost."""
@@ -161,14 +168,22 @@ class Schedule:
                 )
 
     def check_served(self) -> None:
-        world, predictor = self.world, self.predictor
-        excused = world.feed_lost or world.tail_lost or predictor.rows is None
+        """The predictor, and one that starts only now, serve the last step."""
+        world = self.world
+        excused = world.feed_lost or world.tail_lost or world.corrupted or self.predictor.rows is None
         if excused and not self.new_snapshot():
             return
+        self.check_reaches_the_end(self.predictor)
+        self.check_reaches_the_end(Predictor(world))
+
+    def check_reaches_the_end(self, predictor: Predictor) -> None:
+        world = self.world
         for _ in range(3):
             predictor.read_journal(len(world.journal))
             for partition in range(FEED_PARTITIONS):
                 predictor.read_feed(partition, len(world.feed[partition]))
+            if predictor.assembler.position == world.truth.step:
+                break
         if predictor.rows is None or predictor.stale:
             raise Broken("the predictor found no snapshot")
         if predictor.assembler.position != world.truth.step:
