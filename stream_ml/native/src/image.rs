@@ -71,7 +71,7 @@ impl Table {
             self.map.watch += 1;
         }
         if self.map.watch >= self.map.end() {
-            // From here on every row has been handed out, also those that growth puts further right.
+            // Growth may put rows further right: they have been handed out, so that is not looked at again.
             self.map.watch = usize::MAX;
         }
     }
