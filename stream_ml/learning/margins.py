@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # A snapshot is taken early when less than this share of a retention is left.
-_EARLY = 0.5
+EARLY = 0.5
 # Early snapshots take at most a quarter of the time.
 _REST = 3.0
 _LEAST_GAP_SECONDS = 0.25
@@ -50,4 +50,4 @@ class RetentionMargins:
     def snapshot_due(self, since_last_seconds: float, last_took_seconds: float) -> bool:
         """Return whether a snapshot should be taken before its time."""
         rested = since_last_seconds >= max(_LEAST_GAP_SECONDS, _REST * last_took_seconds)
-        return rested and min(self.by_log().values(), default=1.0) < _EARLY
+        return rested and min(self.by_log().values(), default=1.0) < EARLY

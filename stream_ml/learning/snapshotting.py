@@ -16,11 +16,12 @@ from enum import Enum
 
 from stream_ml._native import Learner, Seal
 from stream_ml.features import CompiledModel
+from stream_ml.learning.loading import Loaded
 from stream_ml.learning.points import Point, Reached
 from stream_ml.learning.publishing import Writership
 from stream_ml.runtime.clock import Clock
 from stream_ml.weights.artefact import Manifest, Parts
-from stream_ml.weights.lines import InForce, Seed, Snapshot
+from stream_ml.weights.lines import InForce, Snapshot
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, SnapshotWriter, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Snapshots:
     One snapshot at a time, from `begin` until its line is read back.
 
     Attributes:
-        step: of the last one announced, or -1.
+        step: of the last one announced, by whomever, or -1.
         begun_at, ended_at: of the last one begun and ended, monotonic seconds.
         failed: how many were given up.
     """
@@ -83,7 +84,7 @@ class Snapshots:
         model: CompiledModel,
         model_text: bytes,
         writership: Writership,
-        seed: Seed | None,
+        loaded: Loaded,
         clock: Clock,
         reached: Reached,
         threads: ThreadPoolExecutor,
@@ -93,16 +94,17 @@ class Snapshots:
         Take none yet.
 
         Args:
+            loaded: what the learner began with.
             threads: with one thread; writing is in order.
             max_rows: of a piece of the image.
         """
         self._store, self._model, self._model_text = store, model, model_text
-        self._writership, self._seed, self._max_rows = writership, seed, max_rows
+        self._writership, self._seed, self._max_rows = writership, loaded.seed, max_rows
         self._clock, self._reached, self._threads = clock, reached, threads
         self._phase = _Phase.IDLE
         self._writer: SnapshotWriter | None = None
         self._pieces: deque[Future[None]] = deque()
-        self.step = -1
+        self.step = loaded.snapshot_step if loaded.has_snapshot else -1
         self.failed = 0
         self.begun_at = self.ended_at = clock.monotonic()
 
@@ -142,8 +144,6 @@ class Snapshots:
             elif self._phase is _Phase.STORING and self._storing.done():
                 return self._announce(self._storing.result())
         except StoreUnavailable as error:
-            if self._phase is _Phase.IMAGE:
-                learner.seal_image()
             self._give_up(error)
         return None
 

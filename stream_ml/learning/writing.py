@@ -18,7 +18,7 @@ from stream_ml.learning.batch import Batch
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.fetching import BatchLimits, Fetcher
 from stream_ml.learning.inbox import Inbox, JournalRead
-from stream_ml.learning.margins import RetentionMargins
+from stream_ml.learning.margins import EARLY, RetentionMargins
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
 from stream_ml.learning.points import Point
 from stream_ml.learning.publishing import FeedLimits, Publisher, Writership
@@ -122,7 +122,7 @@ class WriterLoop:
             parties.model,
             model_text,
             writership,
-            started.loaded.seed,
+            started.loaded,
             self._clock,
             self._reached,
             self._writing,
@@ -155,6 +155,7 @@ class WriterLoop:
         self._report.writer(True)
         try:
             self._send_again()
+            self._advance_snapshot()  # of an empty table: step 0, before the first event
             while not stop.requested():
                 self._turn(batch_wanted=len(self._held) < self._settings.held_steps)
             self._end()
@@ -281,11 +282,14 @@ class WriterLoop:
             self._report.snapshot_failed()
 
     def _snapshot_due(self) -> bool:
-        if self._snapshots.step < 0 and not self._started.loaded.has_snapshot and not self._snapshots.failed:
+        if self._snapshots.step < 0 and not self._snapshots.failed:
             return True  # the first one at once, so that predictors can start
         since = self._clock.monotonic() - self._snapshots.begun_at
         took = self._snapshots.ended_at - self._snapshots.begun_at
-        return since >= self._settings.snapshot_interval_seconds or self._margins.snapshot_due(since, took)
+        # A snapshot names its place in the feed: without anything new it grows old all the same.
+        oldest = self._settings.feed_retention_seconds * EARLY
+        interval = self._settings.snapshot_interval_seconds if self.step > self._snapshots.step else oldest
+        return since >= interval or self._margins.snapshot_due(since, took)
 
     def _begin_snapshot(self) -> None:
         self._snapshots.begin(self._learner, self._as_of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,8 @@ from stream_ml.learning.writing import WriterLoop
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.streams.log import Fetch
-from stream_ml.streams.memory import MemoryLog
+from stream_ml.streams.log import Fetch, Log
+from stream_ml.streams.memory import MemoryLog, MemoryWriter
 from stream_ml.weights.feed import Chunk, decode_chunk
 from stream_ml.weights.journal import Entry, JournalReader, JournalWriter
 from stream_ml.weights.snapshots import SnapshotStore
@@ -60,6 +60,7 @@ class Rig:
         self.log = MemoryLog()
         self.log.ensure_topic("events", self.partitions)
         self.names = itertools.count()
+        self.store = SnapshotStore(str(self.folder / "snapshots"))
 
     @property
     def model(self) -> CompiledModel:
@@ -92,9 +93,9 @@ class Rig:
         life.run()
         return life
 
-    def in_background(self, reached: Reached = go_on) -> BackgroundLife:
+    def in_background(self, reached: Reached = go_on, log: Log | None = None) -> BackgroundLife:
         """Begin a life that goes on until it is asked to stop."""
-        return BackgroundLife(self, reached)
+        return BackgroundLife(self, reached, log)
 
     def forget_broker(self) -> None:
         """Begin with an empty broker, as when the embedded one was restarted."""
@@ -136,8 +137,8 @@ class _StopWhenLearned(Stop):
 class Life:
     """One life of a learner process."""
 
-    def __init__(self, rig: Rig, reached: Reached) -> None:
-        self.rig, self._reached = rig, reached
+    def __init__(self, rig: Rig, reached: Reached, log: Log | None = None) -> None:
+        self.rig, self._reached, self.log = rig, reached, log or rig.log
         self.killed = False
         self.loop: WriterLoop | None = None
         self.started: Started | None = None
@@ -161,15 +162,15 @@ class Life:
         rig, clock = self.rig, SystemClock()
         settings = rig.settings()
         parties = Parties(
-            log=rig.log,
-            store=SnapshotStore(str(rig.folder / "snapshots")),
-            topics=ensure_topics(rig.log, "clicks", "events", 2, 60.0),
+            log=self.log,
+            store=rig.store,
+            topics=ensure_topics(self.log, "clicks", "events", 2, 60.0),
             model=rig.model,
             who=self.who,
             accept_loss=rig.accept_loss,
             reached=self._reached,
         )
-        journal = JournalWriter(rig.log, "clicks.journal")
+        journal = JournalWriter(self.log, "clicks.journal")
         start = Start(
             parties, journal, lambda: new_learner(rig.model), settings.takeover_after_seconds, clock
         )
@@ -177,7 +178,7 @@ class Life:
         if self.started is None:
             return
         text = rig.model_text.encode()
-        self.loop = WriterLoop(parties, self.started, journal, rig.log.writer(), settings, text, clock)
+        self.loop = WriterLoop(parties, self.started, journal, self.log.writer(), settings, text, clock)
         self.loop.run(stop)
 
     @property
@@ -191,11 +192,55 @@ class Life:
         return self.started.loaded.replay.learner.metrics()
 
 
+class HoldingLog:
+    """The log of another process whose records to *topic*, or whose acknowledgements, can be held back."""
+
+    def __init__(self, log: MemoryLog, topic: str, *, acknowledgements: bool = False) -> None:
+        self._log, self.held_topic, self.acknowledgements = log, topic, acknowledgements
+        self.held: list[Callable[[], None]] = []
+        self.holding = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def writer(self) -> HoldingWriter:
+        return HoldingWriter(self, self._log)
+
+    def let_go(self) -> None:
+        """Let everything out that was held, in its order, and hold nothing any more."""
+        self.holding = False
+        while self.held:
+            self.held.pop(0)()
+
+
+class HoldingWriter(MemoryWriter):
+    """The writer of a `HoldingLog`."""
+
+    def __init__(self, holder: HoldingLog, log: MemoryLog) -> None:
+        super().__init__(log)
+        self._holder = holder
+
+    def send(self, topic: str, value: bytes | None, **options: Any) -> None:
+        holder, plainly = self._holder, super().send
+        if not holder.holding or topic != holder.held_topic:
+            plainly(topic, value, **options)
+        elif holder.acknowledgements:
+            acknowledge = options.pop("on_delivered")
+            plainly(
+                topic,
+                value,
+                **options,
+                on_delivered=lambda *place: holder.held.append(lambda: acknowledge(*place)),
+            )
+        else:
+            holder.held.append(lambda: plainly(topic, value, **options))
+
+
 class BackgroundLife(Life):
     """A life in a thread of its own, from now until `end`; what ends it by itself is its `error`."""
 
-    def __init__(self, rig: Rig, reached: Reached) -> None:
-        super().__init__(rig, reached)
+    def __init__(self, rig: Rig, reached: Reached, log: Log | None) -> None:
+        super().__init__(rig, reached, log)
         self.stop = Stop()
         self._thread = ThreadPoolExecutor(1)
         self._running = self._thread.submit(self.run_until, self.stop)

@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -7,10 +8,12 @@ from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.points import Point
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.starting import Superseded
+from stream_ml.streams.log import Log
+from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Begin, Claim, Decision, Release, Snapshot, Step, Variant
 from tests.clicks import MODEL, events, expected_counts
 from tests.servers.processes import wait_until
-from tests.unit.learning.rig import EndAt, Rig
+from tests.unit.learning.rig import EndAt, HoldingLog, Rig
 
 
 @pytest.fixture
@@ -57,6 +60,8 @@ def test_a_standby_waits_while_the_writer_beats_and_goes_on_with_the_same_bits(r
     standby.end()
     assert standby.digest == writer.digest
     assert standby.counts["records"] == 600
+    letters = rig.keys("clicks.dead-letters")
+    assert len(letters) == len(set(letters)), "outputs that a snapshot had made safe were sent again"
 
 
 def test_a_writer_that_falls_silent_is_replaced_and_stops_when_it_wakes(rig: Rig) -> None:
@@ -77,6 +82,37 @@ def test_a_writer_that_falls_silent_is_replaced_and_stops_when_it_wakes(rig: Rig
     assert successor.counts["records"] == 300
     assert rig.keys("clicks.dead-letters") == letters, "the old writer said something after the new claim"
     assert len(set(letters)) == len(letters) == expected_counts(300)[2]
+
+
+def test_of_two_that_claim_at_once_the_earlier_stops(rig: Rig) -> None:
+    rig.run_to_the_end()
+
+    def another_claims(point: Point) -> None:
+        if point is Point.CLAIM_SENT:
+            JournalWriter(rig.log, "clicks.journal").append(Claim(variant="v1", who="another", step=0))
+
+    with pytest.raises(Superseded, match="right after us"):
+        rig.run_to_the_end(another_claims)
+
+
+def test_a_line_in_the_socket_of_a_frozen_writer_is_void_and_nothing_of_it_leaves(rig: Rig) -> None:
+    log = HoldingLog(rig.log, "clicks.journal")
+    frozen = rig.in_background(log=cast(Log, log))
+    rig.send(events(100))
+    frozen.wait_until_learned()
+    wait_until(lambda: frozen.loop is not None and frozen.loop.confirmed == frozen.loop.step)
+    log.holding = True
+    rig.send(events(200, first=100))
+    frozen.wait_until_learned()
+    letters, confirmed = len(rig.keys("clicks.dead-letters")), frozen.loop.confirmed if frozen.loop else 0
+    assert letters == expected_counts(100)[2], "dead letters left before their line was read back"
+    assert max(chunk.interval.to_step for chunk in rig.chunks()) <= confirmed
+    rig.overrides["takeover_after_seconds"] = 0.001
+    successor = rig.run_to_the_end()
+    log.let_go()
+    assert isinstance(frozen.error, Superseded)
+    assert successor.counts["records"] == 300
+    assert len(set(rig.keys("clicks.dead-letters"))) == expected_counts(300)[2]
 
 
 def test_a_changed_model_file_is_refused(rig: Rig) -> None:
