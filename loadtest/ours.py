@@ -12,9 +12,10 @@ from loadtest.isolation import Watch
 from loadtest.model import plan
 from stream_ml._native import Learner
 
-# A record of several events, as a producer packs them; one `learn` call takes what a poll of Kafka returns.
+# A record of several events, as a producer packs them, and a call of several records, as a poll of Kafka
+# gives them; together they stay in the processor's cache.
 RECORD_BYTES = 64 * 1024
-READ_BYTES = 64 * RECORD_BYTES
+BATCH_RECORDS = 32
 IMAGE_ROWS = 1_000_000
 
 
@@ -74,18 +75,21 @@ def learn_file(path: Path, scan_threads: int, one_event_a_record: bool = False) 
 
 def _blocks(path: Path) -> Iterator[list[bytes]]:
     """Yield lists of records of about RECORD_BYTES, each of whole lines."""
+    batch: list[bytes] = []
     with path.open("rb", buffering=0) as file:
         rest = b""
-        while read := file.read(READ_BYTES):
-            records: list[bytes] = []
-            start = 0
-            while (end := read.rfind(b"\n", start, start + RECORD_BYTES) + 1) > start:
-                records.append(rest + read[start:end])
-                start, rest = end, b""
-            rest += read[start:]
-            yield records
-        if rest:
-            yield [rest]
+        while read := file.read(RECORD_BYTES):
+            end = read.rfind(b"\n") + 1
+            if end:
+                batch.append(b"".join((rest, memoryview(read)[:end])))
+                rest = b""
+            rest += read[end:]
+            if len(batch) == BATCH_RECORDS:
+                yield batch
+                batch = []
+    batch += [rest] if rest else []
+    if batch:
+        yield batch
 
 
 def _lines(path: Path) -> Iterator[list[bytes]]:

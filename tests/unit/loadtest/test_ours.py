@@ -18,12 +18,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("record_bytes", "read_bytes"), [(4_096, 16_384), (700, 1_000), (10**6, 10**7)])
+@pytest.mark.parametrize(("record_bytes", "batch_records"), [(4_096, 3), (700, 1), (300, 2), (10**7, 4)])
 def test_records_hold_every_line_once_whole_and_in_order(
-    file: Path, record_bytes: int, read_bytes: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, record_bytes: int, batch_records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "RECORD_BYTES", record_bytes)
-    monkeypatch.setattr(ours, "READ_BYTES", read_bytes)
+    monkeypatch.setattr(ours, "BATCH_RECORDS", batch_records)
     made = [record for batch in ours._blocks(file) for record in batch]
     assert b"".join(made) == file.read_bytes()
     assert all(record.endswith(b"\n") for record in made)
