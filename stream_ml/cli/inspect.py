@@ -1,0 +1,140 @@
+"""``stream-ml inspect``: what a snapshot holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stream_ml._native import Plan
+from stream_ml.cli.running import DIRECTORY, Running
+from stream_ml.errors import ConfigError
+from stream_ml.streams.events_from_files import event_bytes, read_events
+from stream_ml.weights.inspection import names_in, strongest, weights_of
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+
+
+@click.command()
+@click.argument("snapshot", required=False)
+@click.option("--model", help="Of the store, where it has several.")
+@click.option("--variant", help="Of the store; default: the one that began last.")
+@click.option(
+    "--events",
+    "events_path",
+    metavar="FILE",
+    help="Name the features by these events (JSON lines, CSV, Parquet).",
+)
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
+@click.option("--limit", default=100_000, show_default=True, help="Events of FILE to look at.")
+@click.option("--top", default=20, show_default=True, type=click.IntRange(min=0), help="Weights to show.")
+@click.option(
+    "--directory",
+    default=DIRECTORY,
+    type=click.Path(path_type=Path),
+    help="Of `stream-ml up`.",
+    show_default=True,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
+def inspect(
+    snapshot: str | None,
+    model: str | None,
+    variant: str | None,
+    events_path: str | None,
+    file_format: str | None,
+    limit: int,
+    top: int,
+    directory: Path,
+    as_json: bool,
+) -> None:
+    """
+    Show what SNAPSHOT is and its strongest weights.
+
+    SNAPSHOT is a file, or the folder or URL of a store, of which the newest is taken; default: the store of
+    `stream-ml up`. Every byte is verified; exit code 1: it is damaged.
+    """
+    store, name = _find(snapshot or _store_of(directory), model, variant)
+    with store.open(name) as reader:
+        reader.verify()
+        plan = Plan(reader.parts().plan)
+        weights = weights_of(reader)
+    events = [] if events_path is None else islice(read_events(events_path, file_format), limit)
+    names = names_in((event_bytes(event) for event in events), plan)
+    report: dict[str, Any] = {
+        "name": str(name),
+        "manifest": reader.manifest,
+        "bytes": sum(reader.sizes.values()),
+        "rows": len(weights.ids),
+        "zero_weights": int(numpy.count_nonzero(weights.w == 0)),
+        "weights": [
+            weight._asdict() | {"id": f"{weight.id:016x}"} for weight in strongest(weights, top, names)
+        ],
+    }
+    if as_json:
+        click.echo(orjson.dumps(report, option=orjson.OPT_NON_STR_KEYS))
+    else:
+        _show(report, named=events_path is not None)
+
+
+def _store_of(directory: Path) -> str:
+    """Return the store of the service that runs, or last ran, from *directory*."""
+    running = Running.find(directory)
+    if running is not None:
+        return running.snapshot_store
+    store = directory / "snapshots"
+    if not store.is_dir():
+        raise ConfigError(
+            f"nothing ran from {directory}\n  hint: give a snapshot, or the folder or URL of a store"
+        )
+    return str(store)
+
+
+def _find(target: str, model: str | None, variant: str | None) -> tuple[SnapshotStore, SnapshotName]:
+    if target.endswith(".safetensors"):
+        path = target if "://" in target else str(Path(target).absolute())
+        root, *name = path.rsplit("/", 3)
+        try:
+            return SnapshotStore(root), SnapshotName.parse("/".join(name))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    store = SnapshotStore(target)
+    names = store.names(model or "*", variant)
+    models = sorted({name.model for name in names})
+    if not models:
+        raise ConfigError(f"{target} holds no snapshot of {model or 'any model'}")
+    if len(models) > 1:
+        raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
+    return store, max(names, key=lambda name: (name.epoch, name.step))
+
+
+def _show(report: dict[str, Any], named: bool) -> None:
+    console, manifest = Console(highlight=False, soft_wrap=True), report["manifest"]
+    facts = {
+        "snapshot": report["name"],
+        "model": f"{manifest.model}, variant {manifest.variant}, fingerprint {manifest.fingerprint}",
+        "step": f"{manifest.step}, of the writer with epoch {manifest.epoch}",
+        "taken": datetime.fromtimestamp(manifest.created_at, UTC).isoformat(" ", "seconds"),
+        "next events": ", ".join(
+            f"[{partition}] {offset}" for partition, offset in sorted(manifest.events.items())
+        ),
+        "rows": f"{report['rows']:,} ({report['zero_weights']:,} with weight 0), {report['bytes']:,} bytes",
+    }
+    for fact, value in facts.items():
+        console.print(Text.assemble((f"{fact:>12}  ", "bold"), value))
+    if not report["weights"]:
+        return
+    table = Table("weight", "slot", "value", "n", box=None, header_style="bold")
+    for each in report["weights"]:
+        slot = each["slot"] or f"id {each['id']}"
+        table.add_row(f"{each['w']:+.4f}", Text(slot), Text(each["value"] or ""), f"{each['n']:.4g}")
+    console.print()
+    console.print(table)
+    if not named:
+        console.print("\nhint: --events FILE names the features by the events of a file")
