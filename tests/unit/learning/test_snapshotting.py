@@ -7,7 +7,7 @@ from stream_ml.learning.points import Point
 from stream_ml.streams.log import Log
 from stream_ml.weights.lines import Snapshot
 from stream_ml.weights.snapshots import SnapshotStore, SnapshotWriter, StoreUnavailable
-from tests.clicks import events
+from tests.clicks import events, expected_counts
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import EndAt, HoldingLog, Rig
 
@@ -31,21 +31,42 @@ def test_the_first_one_does_not_wait_for_its_interval(rig: Rig) -> None:
 
 def test_none_is_stored_before_every_dead_letter_of_its_steps_is_acknowledged(rig: Rig) -> None:
     log = HoldingLog(rig.log, "clicks.dead-letters", acknowledgements=True)
-    life = rig.in_background(log=cast(Log, log))
-    wait_until(lambda: len(rig.snapshots) == 1)
+    seen = EndAt()
+    life = rig.in_background(seen, log=cast(Log, log))
+    wait_until(lambda: seen.seen.count(Point.SNAPSHOT_READ_BACK) == 1)
     log.holding = True
     rig.send(events(300))
     life.wait_until_learned()
-    assert life.loop is not None
-    refused_at = life.loop.step
-    rig.send(events(10, first=300))
-    life.wait_until_learned()
-    wait_until(lambda: len(log.held) > 0)
-    stored = [int(path.name.split("-")[1]) for path in rig.snapshots]
-    assert max(stored) < refused_at
+    wait_until(lambda: len(log.held) == expected_counts(300)[2])
+    wait_for_turns(seen)
+    assert seen.seen.count(Point.IMAGE_SEALED) == 2
+    assert seen.seen.count(Point.SNAPSHOT_STORED) == 1
     log.let_go()
     life.end()
+    assert life.loop is not None
     assert announced(rig)[-1] == life.loop.step
+
+
+def test_none_is_stored_before_the_lines_of_its_steps_are_read_back(rig: Rig) -> None:
+    log = HoldingLog(rig.log, "clicks.journal")
+    seen = EndAt()
+    life = rig.in_background(seen, log=cast(Log, log))
+    wait_until(lambda: seen.seen.count(Point.SNAPSHOT_READ_BACK) == 1)
+    log.holding = True
+    rig.send(events(50))
+    life.wait_until_learned()
+    wait_for_turns(seen)
+    assert seen.seen.count(Point.IMAGE_SEALED) == 2
+    assert seen.seen.count(Point.SNAPSHOT_STORED) == 1
+    log.let_go()
+    life.end()
+
+
+def wait_for_turns(seen: EndAt) -> None:
+    """Wait until an image was sealed and the loop has gone round some times since."""
+    wait_until(lambda: seen.seen.count(Point.IMAGE_SEALED) == 2)
+    commits = seen.seen.count(Point.OFFSETS_COMMITTED)
+    wait_until(lambda: seen.seen.count(Point.OFFSETS_COMMITTED) >= commits + 10)
 
 
 def test_a_stored_one_that_nobody_announced_does_not_exist(rig: Rig) -> None:
