@@ -15,6 +15,7 @@ from stream_ml.demo.panel import Moment
 from stream_ml.demo.progress import Counts, Evaluations, counts
 from stream_ml.demo.scorer import Scorer
 from stream_ml.demo.source import Source
+from stream_ml.demo.top import top_features
 from stream_ml.errors import RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.streams.paced import PacedSender
@@ -25,6 +26,8 @@ FROZEN_PART = 0.2
 # The whole stream in a minute.
 WATCHED_EVENTS_PER_SECOND = ALL_EVENTS / 60
 LOOK_SECONDS = 0.25
+# One basket in so many lends its values to the names of the strongest features.
+SAMPLE_EVERY = 50
 # After the last push; learning is far ahead of that on any machine.
 CATCH_UP_SECONDS = 60.0
 
@@ -58,6 +61,7 @@ class Demo:
         self._directory = directory
         self._show = show
         self._pushed = 0
+        self._sample: list[bytes] = []
         self._pushing_error: BaseException | None = None
         self._looked = (time.monotonic(), 0)
         self._rate = 0.0
@@ -73,9 +77,11 @@ class Demo:
             plan = compile_model(model_file).plan_bytes
             self._source = Source(self._events, plan, frozen_after=int(self._events * FROZEN_PART))
             with Stack(model_file, self._directory) as stack:
-                return self._run_on(stack)
+                learned, seconds = self._run_on(stack)
+        # The learner has taken its last snapshot on the way out.
+        return self._report(learned, seconds, top_features(stack.running.snapshot_store, self._sample))
 
-    def _run_on(self, stack: Stack) -> Report:
+    def _run_on(self, stack: Stack) -> tuple[Counts, float]:
         started = time.monotonic()
         self._scorer = Scorer(stack.running.predictor)
         self._log = stack.log()
@@ -91,7 +97,9 @@ class Demo:
         self._scorer.stop()
         seconds = time.monotonic() - started
         self._evaluations.poll()
-        return self._report(learned, seconds, [])
+        self._evaluations.close()
+        self._log.close()
+        return learned, seconds
 
     def _push_all(self, stack: Stack) -> None:
         try:
@@ -106,6 +114,8 @@ class Demo:
                     self._scorer.next = basket
                     sender.send(basket.record, key=basket.key, events=len(basket.lines))
                     self._scorer.pushed(basket)
+                    if sender.records % SAMPLE_EVERY == 0:
+                        self._sample += basket.lines
                     self._pushed += len(basket.lines)
         except BaseException as error:  # handed to the main thread, which waits for us
             self._pushing_error = error
