@@ -148,8 +148,10 @@ class Learner:
         """Read up to *lines* lines."""
         world = self.world
         if self.truncated or self.state.next_offset < world.journal_first:
-            self.kill()
-            return
+            if self.truncated or world.rules.who_reads_behind_the_trimmed_starts_again:
+                self.kill()
+                return
+            self.state.next_offset = world.journal_first
         life = self.lives
         for _ in range(lines):
             offset = self.state.next_offset

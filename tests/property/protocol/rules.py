@@ -7,7 +7,12 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules as they are; a field that is False is a rule broken by every process of the model."""
+    """
+    The rules as they are; a field that is False is a rule broken by every process of the model.
+
+    Not modelled: what is about clocks, bytes and budgets (event time, retention margins, the publisher's
+    budget), topics that compact, and ways from one variant to another (seeds, promotion, accepted losses).
+    """
 
     # The journal: what is valid.
     a_step_has_the_newest_epoch: bool = True
@@ -16,6 +21,7 @@ class Rules:
     an_identical_repeat_is_ignored: bool = True
     a_decision_names_the_one_it_replaces: bool = True
     a_restatement_never_overrides_a_later_line: bool = True
+    who_reads_behind_the_trimmed_starts_again: bool = True
     # One writer.
     a_claim_waits_for_silence: bool = True
     a_writer_beats_from_its_claim_on: bool = True
@@ -51,6 +57,8 @@ class Rules:
     a_snapshot_is_verified: bool = True
     three_are_kept: bool = True
     trimming_spares_the_oldest_kept: bool = True
+    # Counts.
+    a_repeat_under_a_key_counts_once: bool = True
 
     def broken(self, rule: str) -> Rules:
         """Return these rules with one broken."""

@@ -161,6 +161,9 @@ class Schedule:
             raise Broken(f"learned, duplicates, dead letters are {counts}, produced were {produced}")
         if world.outputs.keys() != truth.outputs.keys():
             raise Broken(f"outputs differ: {world.outputs.keys() ^ truth.outputs.keys()}")
+        counted = len(world.outputs) if world.rules.a_repeat_under_a_key_counts_once else world.outputs_taken
+        if counted != len(truth.outputs):
+            raise Broken(f"{counted} outputs were counted, there are {len(truth.outputs)}")
         for learner in self.learners:
             if learner.state.next_offset == len(world.journal) and learner.state.serving != self.serving():
                 raise Broken(

@@ -128,6 +128,7 @@ class World:
         self.journal_first = 0
         self.feed: list[list[Chunk | None]] = [[] for _ in range(FEED_PARTITIONS)]
         self.outputs: dict[tuple[str, int, int], int] = {}
+        self.outputs_taken = 0
         self.store: dict[str, Stored] = {}
         self.lines_of: dict[str, Snapshot] = {}
         self.sockets: list[Socket] = []
@@ -165,6 +166,7 @@ class World:
         elif isinstance(what, Output):
             self._check_output(what)
             self.outputs[what.key] = what.content
+            self.outputs_taken += 1
         else:
             offset = self.append(what)
             if isinstance(what, Claim):
