@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -46,7 +47,8 @@ def init(
         raise ConfigError(
             f"{output} is there already\n  hint: --output another.toml, or --force to write over it"
         )
-    proposal = propose(name or model_name(sample), _watched(read_events(sample, file_format)), label=label)
+    events = _watched(read_events(sample, file_format))
+    proposal = propose(name or model_name(sample), events, now=datetime.now(UTC), label=label)
     text = proposal_text(proposal, Path(sample).name)
     compiled = compile_model(text)
     if output != "-":

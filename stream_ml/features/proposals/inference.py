@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import combinations, pairwise
 from statistics import fmean
 from typing import Any
@@ -66,7 +67,12 @@ class Proposal:
 
 
 def propose(
-    name: str, events: Iterable[Mapping[str, Any]], *, label: str | None = None, size: int = SAMPLE_EVENTS
+    name: str,
+    events: Iterable[Mapping[str, Any]],
+    *,
+    now: datetime,
+    label: str | None = None,
+    size: int = SAMPLE_EVENTS,
 ) -> Proposal:
     """
     Return a proposal.
@@ -74,6 +80,7 @@ def propose(
     Args:
         name: of the model.
         events: of which a sample is drawn evenly.
+        now: no event happened later.
         label: the field that is learned; None looks for one.
         size: of the sample.
 
@@ -84,7 +91,7 @@ def propose(
     if not sample.events:
         raise ConfigError("there are no events to look at")
     chosen = _label(sample, label)
-    proposer = _Proposer(sample, chosen)
+    proposer = _Proposer(sample, chosen, now)
     proposal = Proposal(
         name, sample.events, sample.seen, "logistic" if len(chosen.counts) == 2 else "squared"
     )
@@ -112,12 +119,12 @@ def _label(sample: Sample, wanted: str | None) -> Column:
 
 
 class _Proposer:
-    def __init__(self, sample: Sample, label: Column) -> None:
+    def __init__(self, sample: Sample, label: Column, now: datetime) -> None:
         self.sample = sample
         self.label = label
         self.label_expression, self.targets = _target(label)
         self.event_id = roles.find_event_id(sample, label)
-        self.timestamp = roles.find_timestamp(sample)
+        self.timestamp = roles.find_timestamp(sample, now)
         self.groups: dict[Path, list[str]] = {}
 
     def fill(self, proposal: Proposal) -> None:
@@ -161,6 +168,8 @@ class _Proposer:
             return f"always {next(iter(column.counts))}" + (" or missing" if column.missing_share else "")
         if _counts_rows(column):
             return "counts the events"
+        if roles.is_milliseconds(column):
+            return "milliseconds since 1970: let the producer send seconds, or ISO 8601 text"
         if roles.is_time(column):
             return ""
         share = self._explained(column)

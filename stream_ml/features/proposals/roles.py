@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
-from stream_ml.features.proposals.sample import Column, Sample
+from stream_ml.features.proposals.sample import EPOCH_SECONDS, Column, Sample
 
 LABEL_NAMES = re.compile(
     r"(^|_)(label|target|y|class|outcome|response|clicked|click|converted|conversion|bought|purchased|redeemed"
@@ -44,11 +45,24 @@ def is_time(column: Column) -> bool:
     return bool(column.instants) and (not column.is_number or TIME_NAMES.search(column.path[-1]) is not None)
 
 
-def find_timestamp(sample: Sample) -> Column | None:
-    """Return the field that says when the event happened: of every event, and best with the time of day."""
+def is_milliseconds(column: Column) -> bool:
+    """Say whether the field counts milliseconds since 1970, which no expression reads."""
+    low, high = EPOCH_SECONDS
+    named = TIME_NAMES.search(column.path[-1]) is not None
+    return named and column.is_whole and 1000 * low <= column.numbers[0] <= column.numbers[-1] <= 1000 * high
+
+
+def find_timestamp(sample: Sample, now: datetime) -> Column | None:
+    """Return the field that says when the event happened: in every event, and best with the time of day."""
     instants = [c for c in sample.columns.values() if is_time(c) and len(c.values) == sample.events]
-    with_hours = [c for c in instants if has_time_of_day(c)]
-    return next(iter(with_hours or instants), None)
+    # What lies in the future is planned, it did not happen; the learner refuses such an event.
+    happened = [c for c in instants if max(map(_with_zone, c.instants)) <= now + timedelta(days=1)]
+    with_hours = [c for c in happened if has_time_of_day(c)]
+    return next(iter(with_hours or happened), None)
+
+
+def _with_zone(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def has_time_of_day(column: Column) -> bool:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from stream_ml.features.proposals.inference import Proposal, propose
 from stream_ml.features.proposals.text import model_name, proposal_json, proposal_text
 
 EVENTS = 2_000
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 TITLES = ("red hat for men", "blue scarf made of wool", "green hat", "a warm scarf for women")
 
 
@@ -52,7 +54,7 @@ def events(count: int = EVENTS) -> Iterator[Mapping[str, Any]]:
 
 @pytest.fixture(scope="module")
 def proposal() -> Proposal:
-    return propose("shop", events(), label="bought")
+    return propose("shop", now=NOW, events=events(), label="bought")
 
 
 def expressions(proposal: Proposal) -> dict[str, str]:
@@ -92,7 +94,25 @@ def test_roles_are_found_by_values_and_names(proposal: Proposal) -> None:
         "timestamp": "created_at",
         "label": "bought",
     }
-    assert propose("shop", events()).keys["label"][0] == "bought"
+    assert propose("shop", now=NOW, events=events()).keys["label"][0] == "bought"
+
+
+@pytest.mark.parametrize(
+    ("planned", "timestamp"), [("2026-08-01T10:00:00Z", None), ("2026-05-01T10:00:00+02:00", "arrival_date")]
+)
+def test_an_instant_that_is_still_to_come_is_not_when_the_event_happened(
+    planned: str, timestamp: str | None
+) -> None:
+    sample = ({"y": n % 2, "arrival_date": planned if n % 3 else "2026-04-01T11:00:00Z"} for n in range(50))
+    proposal = propose("m", now=NOW, events=sample)
+    assert proposal.keys.get("timestamp", (None,))[0] == timestamp
+    assert "hour(arrival_date)" in expressions(proposal).values()
+
+
+def test_milliseconds_are_named_and_left_out() -> None:
+    sample = ({"y": n % 2, "x": "ab"[n % 2], "sent_at": 1_767_000_000_000 + n // 2 * 1000} for n in range(50))
+    proposal = propose("m", now=NOW, events=sample)
+    assert "milliseconds since 1970" in dict(proposal.left_out)["sent_at"]
 
 
 def test_what_cannot_or_must_not_be_a_feature_is_left_out_with_the_reason(proposal: Proposal) -> None:
@@ -125,10 +145,10 @@ def test_the_sample_is_drawn_evenly_and_always_the_same_one() -> None:
     sorted_events = [
         {"y": number % 2, "half": "first" if number < 5_000 else "second"} for number in range(10_000)
     ]
-    proposal = propose("m", sorted_events, size=400)
+    proposal = propose("m", now=NOW, events=sorted_events, size=400)
     assert (proposal.events, proposal.seen) == (400, 10_000)
     assert expressions(proposal) == {"half": "half"}
-    assert propose("m", sorted_events, size=400) == proposal
+    assert propose("m", now=NOW, events=sorted_events, size=400) == proposal
 
 
 @pytest.mark.parametrize(
@@ -147,7 +167,9 @@ def test_the_sample_is_drawn_evenly_and_always_the_same_one() -> None:
 def test_a_label_is_written_so_that_it_is_a_number_or_a_bool(
     values: list[Any], expression: str, loss: str
 ) -> None:
-    proposal = propose("m", ({"y": values[n % len(values)], "x": "ab"[n % 2]} for n in range(50)), label="y")
+    proposal = propose(
+        "m", now=NOW, events=({"y": values[n % len(values)], "x": "ab"[n % 2]} for n in range(50)), label="y"
+    )
     assert proposal.keys["label"][0] == expression
     assert proposal.loss == loss
     compile_model(proposal_text(proposal, "y.csv"))
@@ -155,7 +177,7 @@ def test_a_label_is_written_so_that_it_is_a_number_or_a_bool(
 
 def test_events_without_a_label_are_skipped_in_the_proposed_file() -> None:
     sample = ({"y": n % 2, "x": n % 3} if n % 4 else {"x": n % 3} for n in range(400))
-    text = proposal_text(propose("m", sample), "a.csv")
+    text = proposal_text(propose("m", now=NOW, events=sample), "a.csv")
     assert compile_model(text).model_file.unlabelled == "skip"
     assert "25 % of the events have no label" in text
 
@@ -176,7 +198,7 @@ def test_hostile_names_and_values_still_make_a_file_that_compiles() -> None:
         "del\x7f",
     ]
     sample = ({"y": n % 2, **dict.fromkeys(names, f"{n % 5}'\"\n\x7f")} for n in range(60))
-    proposal = propose("m", sample)
+    proposal = propose("m", now=NOW, events=sample)
     compiled = compile_model(proposal_text(proposal, "od\nd.csv"))
     fields = {field.path[-1] for e in compiled.model_file.features.values() for field in e.fields()}
     assert fields == set(names) - {""}
@@ -197,7 +219,7 @@ def test_a_sample_without_a_model_in_it_is_refused(
     sample: list[Any], label: str | None, complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint.replace("?", r"\?")):
-        propose("m", sample, label=label)
+        propose("m", now=NOW, events=sample, label=label)
 
 
 @pytest.mark.parametrize(
