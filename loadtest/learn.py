@@ -43,7 +43,7 @@ class Size:
     sklearn_events: int
 
 
-FULL = Size(events=2_000_000, rounds=5, river_events=100_000, sklearn_events=200_000)
+FULL = Size(events=2_000_000, rounds=3, river_events=100_000, sklearn_events=200_000)
 QUICK = Size(events=300_000, rounds=2, river_events=5_000, sklearn_events=20_000)
 
 

@@ -32,6 +32,7 @@ PIPELINED = 16
 KNEE_P99_MS = 10.0
 LEAST_ROWS_PER_SECOND = 200_000
 FRESHNESS_RESULT = Path("docs/results/freshness.json")
+SENT_ROWS = "stream_ml_learner_feed_rows_total"
 FEED_ROWS = "stream_ml_predictor_delta_rows_total"
 CALLED_EVENTS = 20_000
 METHOD = (
@@ -63,7 +64,7 @@ class Size:
     latency_seconds: float
 
 
-FULL = Size(400_000, rounds=5, closed_seconds=4.0, knee_seconds=4.0, knee_steps=6, latency_seconds=10.0)
+FULL = Size(400_000, rounds=3, closed_seconds=4.0, knee_seconds=4.0, knee_steps=6, latency_seconds=10.0)
 QUICK = Size(100_000, rounds=2, closed_seconds=0.8, knee_seconds=0.8, knee_steps=4, latency_seconds=1.5)
 
 
@@ -115,6 +116,7 @@ def _teach(stack: Stack, stream: Stream) -> None:
     flush(producer)
     learner = stack.start_learner(ALL_CORES, TOPIC)
     wait_until(lambda: learner.metric(LEARNED) >= stream.events, 120, learner.process.tail)
+    wait_until(lambda: learner.metric(SENT_ROWS) > 0, 30, learner.process.tail)
     learner.process.kill()
 
 

@@ -1,0 +1,72 @@
+"""Every load test, for moments: it runs on real servers and prints the figures that scripts read."""
+
+from types import ModuleType
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from loadtest import freshness, ingest, learn, serve
+from loadtest.__main__ import main
+from tests.servers.kafka import require_kafka
+
+
+def measured(module: ModuleType) -> dict[str, Any]:
+    name = module.__name__.removeprefix("loadtest.")
+    outcome = CliRunner().invoke(main, [name, "--json", "--quick", "--seed", "3"], catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    result: dict[str, Any] = orjson.loads(outcome.stdout)
+    assert (result["name"], result["seed"], result["quick"]) == (name, 3, True)
+    assert result["bars"].keys() <= result.keys()
+    return result
+
+
+def test_learn_compares_every_contestant_on_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = learn.Size(events=3_000, rounds=1, river_events=200, sklearn_events=1_000)
+    monkeypatch.setattr(learn, "QUICK", size)
+    result = measured(learn)
+    assert result["same_bits"] is True
+    assert result["logloss"] == pytest.approx(result["logloss_vw"], abs=0.02)
+    for figure in ("events_per_second", "ratio_vw_json", "ratio_vw_text", "two_core_ratio"):
+        assert result[figure] > 0
+    assert [row["events"] for row in result["rows"]] == [3_000] * 8 + [1_000, 200]
+
+
+def test_ingest_learns_the_whole_backlog_from_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    monkeypatch.setattr(ingest, "QUICK_EVENTS", 60_000)
+    result = measured(ingest)
+    assert result["events_per_second"] > 0
+    assert 0 < result["ratio_limit"] == min(result["ratio_single"], result["ratio_packed"])
+
+
+def test_freshness_sees_every_probe_in_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    size = freshness.Size(
+        seconds=4.0, warm_up_seconds=1.0, snapshot_interval_seconds=1.0, distinct_events=5_000
+    )
+    monkeypatch.setattr(freshness, "QUICK", size)
+    monkeypatch.setattr(freshness, "EVENTS_PER_SECOND", 5_000)
+    result = measured(freshness)
+    assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
+    assert result["events_per_second"] > 0
+    assert result["snapshots"] >= 1
+    assert result["feed_rows_per_second"] > 0
+
+
+def test_serve_answers_while_the_feed_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    size = serve.Size(
+        5_000, rounds=1, closed_seconds=0.3, knee_seconds=0.3, knee_steps=3, latency_seconds=0.5
+    )
+    monkeypatch.setattr(serve, "QUICK", size)
+    result = measured(serve)
+    assert result["calls_per_second"] > 0
+    assert result["ratio_thriftpy2"] > 0
+    assert result["ratio_thriftpy2_pipelined"] > 0
+    assert result["feed_rows_per_second"] > 0
+    assert result["p99_ms"] > 0
+    assert result["p99_ratio_while_learning"] == pytest.approx(
+        result["p99_ms_while_learning"] / result["p99_ms"], abs=0.01
+    )
