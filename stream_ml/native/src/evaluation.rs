@@ -9,6 +9,8 @@ use crate::options::Loss;
 /// Log-odds are counted in this many bins of 1/16 each; what lies beyond ±16 belongs to the outer ones.
 pub const BINS: usize = 512;
 const BINS_PER_LOG_ODDS: f32 = 16.0;
+/// Examples whose costs are computed together.
+const COSTS: usize = 64;
 
 /// Sums from which every figure follows; two tallies add up to that of all their examples.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,23 +46,29 @@ pub struct Judged {
     pub prediction: f32,
     pub label: f32,
     pub importance: f32,
+    /// What was served at decision time; NaN if the event did not say.
+    pub served: f32,
+    /// The latest event time up to this one.
+    pub watermark_us: i64,
 }
 
 impl Tally {
+    /// Count one example, which cost `cost`.
     #[inline]
-    pub fn add(&mut self, loss: Loss, judged: Judged) {
+    pub fn add(&mut self, loss: Loss, judged: Judged, cost: f64) {
         let Judged {
             score,
             prediction,
             label,
             importance,
+            ..
         } = judged;
         let weight = f64::from(importance);
         self.examples += 1;
         self.importance_sum += weight;
         self.label_sum += weight * f64::from(label);
         self.prediction_sum += weight * f64::from(prediction);
-        self.loss_sum += weight * loss.cost(score, label);
+        self.loss_sum += weight * cost;
         if loss == Loss::Logistic {
             let bin = bin_of(score);
             self.positives[bin] += weight * f64::from(label);
@@ -229,34 +237,40 @@ impl Evaluations {
         }
     }
 
-    /// Count one example, `served` if it is a number; the JSON of the evaluation if this one closes it.
-    #[inline]
-    pub fn add(
-        &mut self,
-        loss: Loss,
-        judged: Judged,
-        served: f32,
-        watermark_us: i64,
-    ) -> Option<Vec<u8>> {
-        self.open.progressive.add(loss, judged);
-        if !served.is_nan() {
-            // A probability of exactly 0 or 1 would cost infinitely much.
-            let bounded = if loss == Loss::Logistic {
-                f64::from(served).clamp(1e-7, 1.0 - 1e-7)
-            } else {
-                served.into()
-            };
-            let score = loss.score(bounded) as f32;
-            self.open.served.add(
-                loss,
-                Judged {
-                    score,
-                    prediction: served,
-                    ..judged
-                },
-            );
+    /// Count examples in order; the JSON of each evaluation that closes is appended to `closed`.
+    #[inline(always)]
+    pub fn add(&mut self, loss: Loss, judged: &[Judged], closed: &mut Vec<Vec<u8>>) {
+        let mut costs = [0.0; COSTS];
+        for judged in judged.chunks(COSTS) {
+            loss.costs(judged.iter().map(|one| (one.score, one.label)), &mut costs);
+            for (&one, &cost) in judged.iter().zip(&costs) {
+                self.open.progressive.add(loss, one, cost);
+                if !one.served.is_nan() {
+                    self.add_served(loss, one);
+                }
+                if self.open.progressive.examples >= self.every {
+                    closed.push(self.close(one.watermark_us));
+                }
+            }
         }
-        (self.open.progressive.examples >= self.every).then(|| self.close(watermark_us))
+    }
+
+    fn add_served(&mut self, loss: Loss, judged: Judged) {
+        let Judged { served, label, .. } = judged;
+        let prediction = f64::from(served);
+        // A probability of exactly 0 or 1 would cost infinitely much.
+        let bounded = if loss == Loss::Logistic {
+            prediction.clamp(1e-7, 1.0 - 1e-7)
+        } else {
+            prediction
+        };
+        let score = loss.score(bounded) as f32;
+        let judged = Judged {
+            score,
+            prediction: served,
+            ..judged
+        };
+        self.open.served.add(loss, judged, loss.cost(score, label));
     }
 
     #[cold]
@@ -333,12 +347,22 @@ mod tests {
             prediction,
             label,
             importance: 1.0 + random.below(3) as f32,
+            served: 0.25,
+            watermark_us: 0,
         }
     }
 
     fn stream(seed: u64, count: usize) -> Vec<Judged> {
         let mut random = Random(seed);
         (0..count).map(|_| judged(&mut random)).collect()
+    }
+
+    fn count(tally: &mut Tally, one: Judged) {
+        tally.add(
+            Loss::Logistic,
+            one,
+            Loss::Logistic.cost(one.score, one.label),
+        );
     }
 
     /// Pair by pair; scores within one bin are a tie.
@@ -359,9 +383,7 @@ mod tests {
     fn the_area_is_that_over_all_pairs() {
         let judged = stream(1, 600);
         let mut tally = Tally::default();
-        judged
-            .iter()
-            .for_each(|&one| tally.add(Loss::Logistic, one));
+        judged.iter().for_each(|&one| count(&mut tally, one));
         assert!((tally.auc().unwrap() - plain_auc(&judged)).abs() < 1e-12);
         assert!(tally.calibration().unwrap() > 0.8 && tally.normalized_entropy().unwrap() < 0.9);
     }
@@ -371,8 +393,8 @@ mod tests {
         let judged = stream(2, 1_000);
         let mut tallies = [Tally::default(), Tally::default(), Tally::default()];
         for (at, &one) in judged.iter().enumerate() {
-            tallies[usize::from(at >= 300)].add(Loss::Logistic, one);
-            tallies[2].add(Loss::Logistic, one);
+            count(&mut tallies[usize::from(at >= 300)], one);
+            count(&mut tallies[2], one);
         }
         let [mut first, second, whole] = tallies;
         first.merge(&second);
@@ -395,13 +417,15 @@ mod tests {
             (tally.auc(), tally.log_loss(), tally.calibration()),
             (None, None, None)
         );
-        tally.add(
-            Loss::Logistic,
+        count(
+            &mut tally,
             Judged {
                 score: 1.0,
                 prediction: 0.7,
                 label: 1.0,
                 importance: 1.0,
+                served: 0.5,
+                watermark_us: 0,
             },
         );
         assert_eq!((tally.auc(), tally.normalized_entropy()), (None, None));
@@ -411,8 +435,8 @@ mod tests {
     fn an_open_evaluation_survives_a_restart() {
         let mut straight = Evaluations::new(50);
         let mut closed = Vec::new();
-        for (at, &one) in stream(3, 333).iter().enumerate() {
-            closed.extend(straight.add(Loss::Logistic, one, 0.25, at as i64));
+        for one in stream(3, 333) {
+            straight.add(Loss::Logistic, &[one], &mut closed);
             let mut writer = Writer::new(0, 0);
             straight.write(&mut writer);
             let bytes = writer.finish();
@@ -421,5 +445,10 @@ mod tests {
         }
         assert_eq!(closed.len(), 6);
         assert_eq!(straight.total().served.examples, 333);
+        let mut together = (Evaluations::new(50), Vec::new());
+        together
+            .0
+            .add(Loss::Logistic, &stream(3, 333), &mut together.1);
+        assert_eq!(together, (straight, closed));
     }
 }

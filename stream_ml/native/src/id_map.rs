@@ -10,6 +10,8 @@
 //! out the cluster that starts at the bucket left of the frontier, moves the frontier there and puts the ids back. So
 //! growth is a sequence of small steps, and ids move to the right only (but for those that fill up a hole).
 
+use std::hint::select_unpredictable;
+
 use memmap2::{MmapMut, MmapOptions};
 
 /// Slots of a bucket.
@@ -170,17 +172,34 @@ impl IdMap {
         &mut self.buckets_mut().as_flattened_mut()[position as usize]
     }
 
-    /// Look at the home buckets of `ids` only: position and value of each id that is in its own, anything for the others,
-    /// whose indices are put into `elsewhere`; their number is returned. Nothing branches, for which slot holds an id
-    /// cannot be predicted.
+    /// Write the home buckets of `ids` to `homes` and ask the processor to fetch them.
     #[inline(always)]
-    pub fn look(&self, ids: &[u64], places: &mut Places, elsewhere: &mut [u32]) -> usize {
-        let (homes, buckets) = (self.homes(), self.buckets());
+    pub fn aim(&self, ids: &[u64], homes: &mut [u32]) {
+        let (of, buckets) = (self.homes(), self.buckets());
+        for (&id, home) in ids.iter().zip(homes) {
+            let at = of.of(id);
+            *home = at as u32;
+            prefetch(&buckets[at]);
+        }
+    }
+
+    /// Look at the buckets `homes` only: position and value of each id that is in its own, anything for the others, whose
+    /// indices are put into `elsewhere`; their number is returned. Homes may be out of date: an id that growth moved
+    /// since then is one of the others. Nothing branches, for which slot holds an id cannot be predicted.
+    #[inline(always)]
+    pub fn look(
+        &self,
+        ids: &[u64],
+        homes: &[u32],
+        places: &mut Places,
+        elsewhere: &mut [u32],
+    ) -> usize {
+        let buckets = self.buckets();
         let Places { positions, values } = places;
         let mut count = 0;
-        let each = ids.iter().zip(positions).zip(values);
-        for (index, ((&id, position), value)) in each.enumerate() {
-            let at = homes.of(id);
+        let each = ids.iter().zip(homes).zip(positions.iter_mut().zip(values));
+        for (index, ((&id, &home), (position, value))) in each.enumerate() {
+            let at = home as usize;
             let bucket = &buckets[at];
             let slots = slots_of(bucket, id);
             let slot = slots.trailing_zeros() as usize % SLOTS;
@@ -428,11 +447,8 @@ impl Homes {
         let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
         let home = scaled(self.old);
-        (if home < self.frontier {
-            home
-        } else {
-            scaled(self.new)
-        }) as usize
+        // On which side of the frontier an id lies cannot be predicted.
+        select_unpredictable(home < self.frontier, home, scaled(self.new)) as usize
     }
 }
 

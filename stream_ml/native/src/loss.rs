@@ -19,7 +19,7 @@ pub fn bounded(score: f32) -> f32 {
 
 impl Loss {
     /// Logistic: the probability 1 / (1 + e^−s); squared: s; poisson: e^s. In float64, rounded once.
-    #[inline]
+    #[inline(always)]
     pub fn prediction(self, score: f32) -> f32 {
         let s = f64::from(score);
         match self {
@@ -43,7 +43,7 @@ impl Loss {
     pub fn cost(self, score: f32, label: f32) -> f64 {
         let (s, y) = (f64::from(score), f64::from(label));
         match self {
-            Loss::Logistic => math::softplus(s) - y * s,
+            Loss::Logistic => logistic_cost(score, label),
             Loss::Squared => 0.5 * (s - y) * (s - y),
             Loss::Poisson => {
                 let s = s.clamp(-MAX_LOG_RATE, MAX_LOG_RATE);
@@ -51,4 +51,25 @@ impl Loss {
             }
         }
     }
+
+    /// The cost of many.
+    #[inline(always)]
+    pub fn costs(self, examples: impl Iterator<Item = (f32, f32)>, costs: &mut [f64]) {
+        if self == Loss::Logistic {
+            // By itself, so that it becomes vectors.
+            for (cost, (score, label)) in costs.iter_mut().zip(examples) {
+                *cost = logistic_cost(score, label);
+            }
+        } else {
+            for (cost, (score, label)) in costs.iter_mut().zip(examples) {
+                *cost = self.cost(score, label);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn logistic_cost(score: f32, label: f32) -> f64 {
+    let s = f64::from(score);
+    math::softplus(s) - f64::from(label) * s
 }

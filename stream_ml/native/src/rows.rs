@@ -99,6 +99,8 @@ pub struct Columns {
     pub n: Vec<f32>,
     pub w: Vec<f32>,
     pub(crate) places: Places,
+    /// Home bucket of each feature, for `Table::read`.
+    pub(crate) homes: Vec<u32>,
     /// Room for the features that are not in their home bucket.
     pub(crate) elsewhere: Vec<u32>,
 }

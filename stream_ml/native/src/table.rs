@@ -58,13 +58,24 @@ impl Table {
         self.map.get(id).map(Row::unpack)
     }
 
+    /// Find the home buckets of `ids` and ask the processor to fetch them; `take` wants them some examples later.
+    #[inline(always)]
+    pub fn aim(&self, ids: &[u64], homes: &mut [u32]) {
+        self.map.aim(ids, homes);
+    }
+
     /// Read the rows of `ids` into `columns`; an unseen id is a zero row.
     #[inline(always)]
     pub fn read(&self, ids: &[u64], columns: &mut Columns) {
         let Columns {
-            places, elsewhere, ..
+            places,
+            homes,
+            elsewhere,
+            ..
         } = columns;
-        let count = self.map.look(ids, places, elsewhere);
+        homes.resize(ids.len(), 0);
+        self.map.aim(ids, homes);
+        let count = self.map.look(ids, homes, places, elsewhere);
         for index in elsewhere[..count].iter().map(|&index| index as usize) {
             places.values[index] = self.map.get(ids[index]).unwrap_or(0);
         }
@@ -73,12 +84,12 @@ impl Table {
 
     /// Like `read`, but an unseen id gets a row, and `write` can follow. No row moves in between.
     #[inline(always)]
-    pub fn take(&mut self, ids: &[u64], columns: &mut Columns) {
+    pub fn take(&mut self, ids: &[u64], homes: &[u32], columns: &mut Columns) {
         self.map.reserve(ids.len());
         let Columns {
             places, elsewhere, ..
         } = columns;
-        let count = self.map.look(ids, places, elsewhere);
+        let count = self.map.look(ids, homes, places, elsewhere);
         for index in elsewhere[..count].iter().map(|&index| index as usize) {
             let position = self.map.insert(ids[index]);
             self.refused += u64::from(position.is_none());
@@ -239,7 +250,9 @@ mod tests {
                 let ids: BTreeSet<u64> = (0..10).map(|_| 1 + self.random.below(universe)).collect();
                 let ids: Vec<u64> = ids.into_iter().collect();
                 self.columns.start(&vec![1.0; ids.len()]);
-                self.table.take(&ids, &mut self.columns);
+                let mut homes = vec![0; ids.len()];
+                self.table.aim(&ids, &mut homes);
+                self.table.take(&ids, &homes, &mut self.columns);
                 for (at, &id) in ids.iter().enumerate() {
                     let before = Row {
                         z: self.columns.z[at],
@@ -447,7 +460,9 @@ mod tests {
         let (mut table, mut columns) = (Table::new(4_000, 0).unwrap(), Columns::default());
         for id in 1..=5_000u64 {
             columns.start(&[1.0, 1.0]);
-            table.take(&[id, 1], &mut columns);
+            let mut homes = [0; 2];
+            table.aim(&[id, 1], &mut homes);
+            table.take(&[id, 1], &homes, &mut columns);
             columns.z[..2].fill(id as f32);
             table.write(&[id, 1], &mut columns);
         }

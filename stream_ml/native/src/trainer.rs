@@ -47,6 +47,10 @@ pub struct Trainer {
     counters: Counters,
     /// Scores of the record in hand, by example.
     said: Vec<(usize, Score)>,
+    /// Home buckets of the features of the block in hand.
+    homes: Vec<u32>,
+    /// Examples of the block in hand that were learned.
+    judged: Vec<Judged>,
 }
 
 impl Trainer {
@@ -59,6 +63,8 @@ impl Trainer {
             evaluations: Evaluations::new(course.evaluate_every),
             counters: Counters::default(),
             said: Vec::new(),
+            homes: Vec::new(),
+            judged: Vec::new(),
             course,
         })
     }
@@ -161,6 +167,7 @@ impl Trainer {
         closed: &mut Vec<Vec<u8>>,
     ) {
         let count = block.examples.len();
+        self.homes.resize(block.ids.len(), 0);
         for at in 0..count.min(PREFETCH_EXAMPLES) {
             self.prefetch(window.as_deref(), block, at);
         }
@@ -179,12 +186,15 @@ impl Trainer {
             }
             if together.len() == 1 {
                 if !self.is_duplicate(&mut window, &block.examples[together.start]) {
-                    self.learn_example(block, together.start, None, closed);
+                    self.learn_example(block, together.start, None);
                 }
             } else {
-                self.learn_record(&mut window, block, together, closed);
+                self.learn_record(&mut window, block, together);
             }
         }
+        self.evaluations
+            .add(self.course.options.loss, &self.judged, closed);
+        self.judged.clear();
     }
 
     /// Score all examples of a record, then learn them one by one; what is judged are those scores.
@@ -193,7 +203,6 @@ impl Trainer {
         window: &mut Option<&mut Window>,
         block: &Block,
         together: Range<usize>,
-        closed: &mut Vec<Vec<u8>>,
     ) {
         let mut said = std::mem::take(&mut self.said);
         for at in together {
@@ -204,14 +213,16 @@ impl Trainer {
             }
         }
         for (at, score) in said.drain(..) {
-            self.learn_example(block, at, Some(score), closed);
+            self.learn_example(block, at, Some(score));
         }
         self.said = said;
     }
 
     #[inline(always)]
-    fn prefetch(&self, window: Option<&Window>, block: &Block, at: usize) {
-        self.table.prefetch(&block.ids[block.features(at)]);
+    fn prefetch(&mut self, window: Option<&Window>, block: &Block, at: usize) {
+        let features = block.features(at);
+        self.table
+            .aim(&block.ids[features.clone()], &mut self.homes[features]);
         if let Some(window) = window {
             window.prefetch(block.examples[at].event_id);
         }
@@ -228,15 +239,9 @@ impl Trainer {
         duplicate
     }
 
-    /// Judge the example by `said`, or else by its score right now; then learn it.
+    /// Note the example to be judged by `said`, or else by its score right now; then learn it.
     #[inline(always)]
-    fn learn_example(
-        &mut self,
-        block: &Block,
-        at: usize,
-        said: Option<Score>,
-        closed: &mut Vec<Vec<u8>>,
-    ) {
+    fn learn_example(&mut self, block: &Block, at: usize, said: Option<Score>) {
         let Example {
             label,
             importance,
@@ -245,28 +250,30 @@ impl Trainer {
             ..
         } = block.examples[at];
         let features = block.features(at);
-        let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
+        let (ids, values) = (
+            &block.ids[features.clone()],
+            &block.values[features.clone()],
+        );
         self.scorer.columns.start(values);
-        self.table.take(ids, &mut self.scorer.columns);
+        self.table
+            .take(ids, &self.homes[features], &mut self.scorer.columns);
         let score = self.scorer.finish(&self.state);
 
         self.counters.learned += 1;
         self.state.watermark_us = self.state.watermark_us.max(timestamp_us);
+        let watermark_us = self.state.watermark_us;
         let Score {
             score: log_odds,
             prediction,
         } = said.unwrap_or(score);
-        let judged = Judged {
+        self.judged.push(Judged {
             score: log_odds,
             prediction,
             label,
             importance,
-        };
-        let loss = self.course.options.loss;
-        closed.extend(
-            self.evaluations
-                .add(loss, judged, served, self.state.watermark_us),
-        );
+            served,
+            watermark_us,
+        });
 
         self.scorer.learn(score, label, importance, &mut self.state);
         self.table.write(ids, &mut self.scorer.columns);
