@@ -13,7 +13,7 @@ LABEL_NAMES = re.compile(
     re.IGNORECASE,
 )
 FLAG_NAMES = re.compile(r"^(is|has|was|did)_", re.IGNORECASE)
-ID_NAMES = re.compile(r"(^|[_-])(id|uuid|guid|key)$|[a-z](Id|ID)$", re.IGNORECASE)
+ID_NAMES = re.compile(r"(?i:(^|[_-])(id|uuid|guid|key)$)|[a-z](Id|ID)$")
 TIME_NAMES = re.compile(r"time|date|stamp|(^|_)(ts|at|day|epoch|created|occurred)($|_)", re.IGNORECASE)
 # Of two values, the one that a model is asked about.
 POSITIVE_TEXTS = re.compile(r"^(y|yes|true|t|1|positive|pos|good|won|win|up|success|>.*)$", re.IGNORECASE)

@@ -152,8 +152,9 @@ def _number_features(slot: str, name: str, column: Column) -> list[Feature]:
 
 
 def _has_heavy_tail(column: Column) -> bool:
-    middle = abs(column.quantile(0.5))
-    return column.is_whole and column.quantile(0.99) > HEAVY_TAIL * max(middle, 1)
+    sizes = sorted(map(abs, column.numbers))
+    middle, high = sizes[len(sizes) // 2], sizes[len(sizes) * 99 // 100]
+    return column.is_whole and high > HEAVY_TAIL * max(middle, 1)
 
 
 def _time_features(slot: str, name: str, column: Column) -> list[Feature]:
