@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tests.servers.kafka import KafkaServer
 from tests.servers.processes import Process
 
 GROUP = "lives"
+EVENTS_PER_TICK = 20
+TICK_SECONDS = 0.02
 SETTINGS = """
 model_file = "{directory}/model.toml"
 snapshot_store = "{directory}/snapshots"
@@ -51,29 +53,37 @@ class Lives:
         self.settings = directory / "learner.toml"
         self.settings.write_text(SETTINGS.format(directory=directory, bootstrap=kafka.bootstrap, group=GROUP))
         (directory / "model.toml").write_text(MODEL)
+        self._writer = self.log.writer()
         self.produced = 0
         self._count = 0
 
     def produce(self, count: int) -> None:
-        with self.log.writer() as writer:
-            for number in range(self.produced, self.produced + count):
-                writer.send("events", event(number), key=b"%d" % identity(number))
+        for number in range(self.produced, self.produced + count):
+            self._writer.send("events", event(number), key=b"%d" % identity(number))
         self.produced += count
 
     def killed_at(self, point: Point, times: int) -> None:
-        """One life that ends when *point* was reached so many times."""
+        """One life that ends when *point* was reached so many times; events come all the while."""
         life = self._life("tests.system.doomed_learner", f"{point.name}:{times}")
-        assert life.wait(60) == -9, f"{point} was not reached\n{life.tail()}"
+        self._produce_until(lambda: not life.running, 60)
+        assert life.wait(0) == -9, f"{point} was not reached\n{life.tail()}"
 
     def killed_after(self, seconds: float) -> None:
-        """One life that ends some seconds after its start, wherever it is."""
+        """One life that ends some seconds after its start, wherever it is; events come all the while."""
         life = self._life("services.learner")
-        time.sleep(seconds)
+        self._produce_until(lambda: False, seconds)
         life.kill()
+
+    def _produce_until(self, ended: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not ended():
+            self.produce(EVENTS_PER_TICK)
+            time.sleep(TICK_SECONDS)
 
     def last(self) -> dict[str, Any]:
         """A life that learns everything and is asked to stop; return what it says of its state."""
-        self.produce(100)  # or the life before has committed all there is
+        self.produce(EVENTS_PER_TICK)  # or the life before has committed all there is
+        self._writer.flush(30)
         life = self._life("services.learner")
         life.wait_until(self._all_learned, 60)
         assert life.terminate() == 0, life.tail()
@@ -81,6 +91,7 @@ class Lives:
         return next(line for line in lines if line["message"] == "released")
 
     def close(self) -> None:
+        self._writer.close()
         self.log.close()
 
     def _life(self, module: str, *arguments: str) -> Process:

@@ -15,7 +15,6 @@ from tests.clicks import EVALUATE_EVERY, expected_counts
 from tests.servers.kafka import KafkaServer
 from tests.system.lives import Lives
 
-EVENTS_PER_LIFE = 400
 # Reached once in a life, at its beginning.
 ONCE = {
     Point.VARIANT_BEGUN,
@@ -37,11 +36,9 @@ def lives(request: pytest.FixtureRequest, own_kafka: KafkaServer, tmp_path: Path
 def test_killed_at_every_named_point_nothing_is_lost_or_doubled(
     lives: Lives, rounds: Callable[[int, int], int]
 ) -> None:
-    lives.produce(EVENTS_PER_LIFE)
     lives.killed_at(Point.VARIANT_BEGUN, 1)
     for times in range(1, 1 + rounds(1, 5)):
         for point in [point for point in Point if point is not Point.VARIANT_BEGUN]:
-            lives.produce(EVENTS_PER_LIFE)
             lives.killed_at(point, 1 if point in ONCE else times + 1)
     check(lives, lives.last())
 
@@ -51,9 +48,8 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(
     lives: Lives, rounds: Callable[[int, int], int]
 ) -> None:
     random = Random(SEED + lives.partitions)
-    for _ in range(rounds(10, 500)):
-        lives.produce(EVENTS_PER_LIFE)
-        lives.killed_after(random.uniform(0.3, 2.0))
+    for _ in range(rounds(12, 500)):
+        lives.killed_after(random.uniform(0.5, 2.5))
     check(lives, lives.last())
 
 
