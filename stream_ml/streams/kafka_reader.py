@@ -24,6 +24,8 @@ _GONE = {
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.UNKNOWN_TOPIC_ID,
 }
+# Errors that no waiting cures.
+_LASTING = _GONE | {KafkaError._BAD_MSG}
 
 
 class KafkaReader:
@@ -47,21 +49,21 @@ class KafkaReader:
         self._next = dict(starts)
         self._background = Background()
         self._away_since: float | None = None
-        self._failure: Message | None = None
+        self._failures: dict[int, KafkaError] = {}
         self._consumer = Consumer({**settings, "error_cb": self._background}, logger=logger)
         self._consumer.assign([TopicPartition(topic, partition, at) for partition, at in starts.items()])
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
-        if self._failure is not None:
-            self._raise(self._failure)
+        self._raise_failure()
         if changed := self._identity.change():
             self._raise_gone(min(self._next), changed)
         messages = self._take(max_records, timeout_seconds)
+        if any(map(Message.error, messages)):
+            messages = self._without_errors(messages)
         if not messages:
+            self._raise_failure()
             self._notice_absence()
             return []
-        if any(map(Message.error, messages)):
-            messages = self._set_failure_aside(messages)
         self._away_since = None
         self._background.forget()
         if len(self._next) == 1:
@@ -69,8 +71,7 @@ class KafkaReader:
         return [self._fetch(*group) for group in sorted(_by_partition(messages).items())]
 
     def seek(self, partition: int, offset: int) -> None:
-        if self._failure is not None and self._failure.partition() == partition:
-            self._failure = None
+        self._failures.pop(partition, None)
         place = TopicPartition(self._topic, partition, offset)
         # Unassigning drops what is buffered of this partition; a plain seek may hand out a rest of it.
         self._consumer.incremental_unassign([place])
@@ -108,26 +109,24 @@ class KafkaReader:
             headers=[dict(message.headers() or ()) for message in messages] if self._headers else None,
         )
 
-    def _set_failure_aside(self, messages: list[Message]) -> list[Message]:
-        """Return the records before an error; the error itself is raised once they are handed out."""
-        self._failure = next(message for message in messages if message.error())
-        records = [message for message in messages if not message.error()]
-        if not records:
-            self._raise(self._failure)
-        return records
+    def _without_errors(self, messages: list[Message]) -> list[Message]:
+        """Return the records; errors are set aside, to be raised once these are handed out."""
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() in _LASTING:
+                self._failures.setdefault(message.partition(), error)
+            elif error is not None:
+                self._background(error)  # the client goes on trying, the deadline decides
+        return [message for message in messages if message.error() is None]
 
-    def _raise(self, failure: Message) -> NoReturn:
-        error, partition = failure.error(), failure.partition()
-        assert error is not None
-        if error.code() in _GONE:
-            self._raise_gone(partition)
-        if error.code() == KafkaError._BAD_MSG:
-            raise CannotContinue(
-                f"{self._topic}[{partition}]: a record at or after offset {self._next.get(partition)} is "
-                f"damaged on the broker: {error.str()}"
-            )
-        self._failure = None  # may be over at the next call
-        raise translate(error, f"reading {self._topic}", self._background)
+    def _raise_failure(self) -> None:
+        for partition, error in self._failures.items():
+            if error.code() == KafkaError._BAD_MSG:
+                raise CannotContinue(
+                    f"{self._topic}[{partition}]: a record at or after offset {self._next.get(partition)} is "
+                    f"damaged on the broker: {error.str()}"
+                )
+            self._raise_gone(partition if partition in self._next else min(self._next))
 
     def _raise_gone(self, partition: int, why: str = "") -> NoReturn:
         held = self._held(partition)

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from stream_ml.errors import ConfigError
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog
-from stream_ml.streams.log import Bounds, Fetch, Log, LogTruncated, Undeliverable
+from stream_ml.streams.log import Bounds, Fetch, Log, LogTruncated, Reader, Undeliverable
 from stream_ml.streams.memory import MemoryLog
 from tests.servers.kafka import KafkaServer
 from tests.servers.processes import wait_until
@@ -256,6 +256,27 @@ def test_other_partitions_records_survive_the_error(rig: Rig, topic_name: str) -
     reader.seek(1, 5)
     read_on()
     assert sorted(seen, key=str) == sorted([*numbered(10), *numbered(10)[5:]], key=str)
+
+
+def test_every_partition_whose_place_is_gone_is_told(rig: Rig, topic_name: str) -> None:
+    rig.log.ensure_topic(topic_name, 2)
+    for partition in (0, 1):
+        append(rig.log, topic_name, numbered(10), partition)
+        rig.delete_records(topic_name, partition, 5)
+    reader = rig.log.reader(topic_name, {0: 0, 1: 0})
+    told = set()
+    for _ in range(2):
+        with pytest.raises(LogTruncated) as raised:
+            poll_until_error(reader)
+        told.add(raised.value.partition)
+        reader.seek(raised.value.partition, 10)
+    assert told == {0, 1}
+    assert reader.poll(10, 0.2) == []
+
+
+def poll_until_error(reader: Reader) -> None:
+    for _ in range(100):
+        reader.poll(10, 0.1)
 
 
 def test_an_added_partition_is_seen_and_read_from_its_beginning(rig: Rig, topic_name: str) -> None:
