@@ -30,6 +30,7 @@ OTHER_CORE = (0,)
 CONNECTIONS = 8
 PIPELINED = 16
 KNEE_P99_MS = 10.0
+LEAST_RATE = 50.0
 LEAST_ROWS_PER_SECOND = 200_000
 FRESHNESS_RESULT = Path("docs/results/freshness.json")
 SENT_ROWS = "stream_ml_learner_feed_rows_total"
@@ -151,9 +152,13 @@ def _closed_loops(bench: Bench) -> dict[str, Load]:
 
 def _knee(bench: Bench, most: float) -> float:
     """Return the highest rate with p99 ≤ KNEE_P99_MS, by bisection below the closed loop's rate."""
-    good, bad = 0.0, 1.2 * most
-    for _ in range(bench.size.knee_steps):
-        rate = (good + bad) / 2
+    good, bad, steps = 0.0, 1.2 * most, 0
+    while steps < bench.size.knee_steps or not good:
+        steps, rate = steps + 1, (good + bad) / 2
+        if rate < LEAST_RATE:
+            raise RuntimeError(
+                f"p99 is above {KNEE_P99_MS} ms at any rate: the machine is busy with other work"
+            )
         if bench.open(rate, bench.size.knee_seconds).percentile_ms(99) <= KNEE_P99_MS:
             good = rate
         else:
