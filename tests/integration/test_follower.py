@@ -260,9 +260,11 @@ def test_rows_of_a_writer_that_was_none_any_more_are_thrown_away(
     writer.send(zombie.delta())
     predictor.turn(2)
     assert predictor.answer(EVENT).step == 2
+    writer.store.gate.clear()
     writer.claim()
-    predictor.turn()
+    predictor.turn(2)
     assert predictor.answer(EVENT).stale
+    writer.store.gate.set()
     predictor.turn_until(lambda: predictor.answer(EVENT).step == 1)
     assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
     writer.learn()
