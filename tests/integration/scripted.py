@@ -14,6 +14,7 @@ from stream_ml.runtime.clock import ManualClock
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.follower import Follower
 from stream_ml.serving.results import Score, Scores
+from stream_ml.streams.log import Log
 from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.artefact import ArtefactReader, Manifest, Parts
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk, feed_topic
@@ -29,15 +30,13 @@ NAME = "clicks"
 class ScriptedWriter:
     """Writer of one variant on a log in memory."""
 
-    def __init__(
-        self, folder: Path, variant: str = "v1", log: MemoryLog | None = None, text: str = MODEL
-    ) -> None:
+    def __init__(self, folder: Path, variant: str = "v1", log: Log | None = None, text: str = MODEL) -> None:
         self.model = compile_model(text)
         self.plan = _native.Plan(self.model.plan_bytes)
         self.learner = _native.Learner(self.plan)
         self.store = GatedStore(str(folder / "snapshots"))
         self.folder, self.text, self.variant = folder, text, variant
-        self.log = log or MemoryLog()
+        self.log: Log = log or MemoryLog()
         self.log.ensure_topic(journal_topic(NAME), 1)
         self.log.ensure_topic(feed_topic(NAME), FEED_PARTITIONS)
         self.journal = JournalReader(self.log, journal_topic(NAME))
@@ -48,7 +47,8 @@ class ScriptedWriter:
     def say(self, *lines: Line) -> None:
         for line in lines:
             self._lines.append(line)
-        self.journal.poll(0)
+        self._lines.flush(10)
+        self.journal.read_to_end()
 
     def begin(self) -> None:
         """Begin the journal if it is empty, then the variant, and claim it."""
@@ -64,7 +64,7 @@ class ScriptedWriter:
 
     def decide(self) -> None:
         """Decide that this variant serves."""
-        self.journal.poll(0)
+        self.journal.read_to_end()
         known = self.journal.state.decisions.get("serve")
         replaces = known.place if known else None
         self.say(Decision(kind="serve", variant=self.variant, who="test", why="test", replaces=replaces))
@@ -102,6 +102,7 @@ class ScriptedWriter:
     def send(self, records: Sequence[tuple[int, bytes]]) -> None:
         for partition, value in records:
             self._feed.send(feed_topic(NAME), value, partition=partition)
+        self._feed.flush(10)
 
     def publish(self) -> None:
         self.send(self.delta())
@@ -151,12 +152,23 @@ class ScriptedWriter:
             )
         )
 
+    def trim_feed(self) -> None:
+        """Forget everything in the feed, as retention does."""
+        assert isinstance(self.log, MemoryLog)
+        for partition, end in self.feed_ends().items():
+            self.log.delete_records(feed_topic(NAME), partition, end)
+
     def damage(self, name: SnapshotName) -> None:
         """Flip one bit in the middle of a stored snapshot."""
         path = self.folder / "snapshots" / str(name)
         data = bytearray(path.read_bytes())
         data[-len(data) // 20] ^= 1
         path.write_bytes(data)
+
+    def close(self) -> None:
+        self.journal.close()
+        self._lines.close()
+        self._feed.close()
 
     def prediction(self, event: bytes) -> float:
         """What the learner's rows give for *event*, by a replica made of them alone."""

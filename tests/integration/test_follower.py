@@ -5,11 +5,10 @@ import pytest
 
 from stream_ml.runtime import metrics
 from stream_ml.serving.results import NoModelYet
-from stream_ml.weights.feed import feed_topic
 from stream_ml.weights.journal import journal_topic
 from stream_ml.weights.lines import Claim
 from tests.clicks import MODEL, event
-from tests.integration.scripted import FEED_PARTITIONS, NAME, Predictor, ScriptedWriter
+from tests.integration.scripted import NAME, Predictor, ScriptedWriter
 
 EVENT = event(3)
 
@@ -183,8 +182,7 @@ def test_a_feed_that_does_not_reach_back_waits_for_the_next_snapshot(
     for _ in range(2):
         writer.learn()
         writer.publish()
-    for partition in range(FEED_PARTITIONS):
-        writer.log.delete_records(feed_topic(NAME), partition, writer.feed_ends()[partition])
+    writer.trim_feed()
     predictor.turn(30)
     assert not predictor.follower.ready
     writer.snapshot()
@@ -198,8 +196,7 @@ def test_a_predictor_that_fell_behind_the_retention_of_the_feed_loads_a_newer_sn
     predictor.start()
     writer.learn()
     writer.publish()
-    for partition in range(FEED_PARTITIONS):
-        writer.log.delete_records(feed_topic(NAME), partition, writer.feed_ends()[partition])
+    writer.trim_feed()
     predictor.turn(3)
     assert predictor.answer(EVENT).stale
     writer.snapshot()

@@ -3,7 +3,6 @@
 //! One current-thread runtime a server thread. What a readable burst holds is answered in one write.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io;
 use std::net::{TcpListener as StdListener, ToSocketAddrs};
 use std::pin::pin;
@@ -73,6 +72,9 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<bool>>>,
 }
 
+/// When draining must be over, once it has begun.
+type Draining = watch::Receiver<Option<Instant>>;
+
 struct Shared {
     front: Arc<Front>,
     limits: Limits,
@@ -140,11 +142,7 @@ impl Drop for Server {
     }
 }
 
-fn run(
-    listener: StdListener,
-    shared: Arc<Shared>,
-    draining: watch::Receiver<Option<Instant>>,
-) -> io::Result<bool> {
+fn run(listener: StdListener, shared: Arc<Shared>, draining: Draining) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -155,7 +153,7 @@ fn run(
 async fn accept(
     listener: StdListener,
     shared: Arc<Shared>,
-    draining: watch::Receiver<Option<Instant>>,
+    draining: Draining,
 ) -> io::Result<bool> {
     let listener = TcpListener::from_std(listener)?;
     let lag = Rc::new(Cell::new(Duration::ZERO));
@@ -185,7 +183,7 @@ async fn accept(
 }
 
 /// Wait until draining begins; returns when it must be over.
-async fn deadline(mut draining: watch::Receiver<Option<Instant>>) -> Instant {
+async fn deadline(mut draining: Draining) -> Instant {
     match draining.wait_for(Option::is_some).await {
         Ok(deadline) => deadline.unwrap_or_else(Instant::now),
         Err(_) => Instant::now(), // the server is gone
@@ -249,48 +247,43 @@ impl Drop for Connection {
 
 impl Connection {
     /// Answer calls until the client leaves, breaks a limit, or the server drains.
-    async fn converse(mut self, draining: watch::Receiver<Option<Instant>>) {
-        let drained = pin!(deadline(draining));
-        if let Err(Some(why)) = self.bursts(drained).await {
+    async fn converse(mut self, draining: Draining) {
+        if let Err(Some(why)) = self.bursts(draining).await {
             self.shared.front.counters.closed(why);
         }
     }
 
     /// Ends with the reason if it is we who end it, with None if the client does.
-    async fn bursts(
-        &mut self,
-        mut drained: impl Future<Output = Instant> + Unpin,
-    ) -> Result<(), Option<Closed>> {
-        let mut draining = false;
-        let mut deadline = Instant::now() + self.shared.limits.idle;
+    async fn bursts(&mut self, mut draining: Draining) -> Result<(), Option<Closed>> {
+        // The last answer, or the first byte of a frame that is not whole yet.
+        let mut since = Instant::now();
+        let mut closing_at = None;
         loop {
+            if closing_at.is_none() && draining.borrow().is_some() {
+                closing_at = Some(Instant::now() + DRAIN_GRACE);
+            }
             self.make_room();
-            let first = self.input.is_empty();
+            let between_calls = self.input.is_empty();
+            let deadline = match closing_at {
+                Some(at) if between_calls && at <= Instant::now() => return Ok(()),
+                Some(at) if between_calls => at,
+                None if between_calls => since + self.shared.limits.idle,
+                _ => since + self.shared.limits.transfer,
+            };
             tokio::select! {
                 biased;
                 read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => match read {
                     Ok(Ok(1..)) => {}
                     Ok(_) => return Err(None),
-                    Err(_) if draining => return Ok(()),
-                    Err(_) if self.input.is_empty() => return Err(Some(Closed::Idle)),
-                    Err(_) => return Err(Some(Closed::SlowFrame)),
+                    Err(_) if !between_calls => return Err(Some(Closed::SlowFrame)),
+                    Err(_) if closing_at.is_some() => return Ok(()),
+                    Err(_) => return Err(Some(Closed::Idle)),
                 },
-                _ = &mut drained, if !draining => {
-                    draining = true;
-                    if self.input.is_empty() {
-                        deadline = Instant::now() + DRAIN_GRACE;
-                    }
-                    continue;
-                }
+                _ = draining.changed(), if closing_at.is_none() => continue,
             }
-            let first = self.burst().await? || first;
-            deadline = match (self.input.is_empty(), draining) {
-                (true, true) => Instant::now() + DRAIN_GRACE,
-                (true, false) => Instant::now() + self.shared.limits.idle,
-                // The clock of a frame runs from its first byte, however many more arrive one by one.
-                (false, _) if first => Instant::now() + self.shared.limits.transfer,
-                (false, _) => deadline,
-            };
+            if self.burst().await? || between_calls {
+                since = Instant::now();
+            }
         }
     }
 
