@@ -167,13 +167,18 @@ def _row_event(names: list[str], row: list[str], missing: frozenset[str], place:
 def _column_names(header: Iterable[str], path: str) -> list[str]:
     # pandas leaves the header of its index empty.
     names = [name.strip() or f"column_{at}" for at, name in enumerate(header, start=1)]
-    repeated = {name for name in names if names.count(name) > 1}
-    if not names or repeated:
-        detail = f"the header repeats {sorted(repeated)}" if repeated else "there is no header"
-        raise ConfigError(
-            f"{path}: {detail}\n  hint: the first line of a CSV file names its columns, each once"
-        )
-    return names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    numbers = [name for name in names if not isinstance(value_of_cell(name), str)]
+    if not names:
+        detail = "there is no header"
+    elif repeated:
+        detail = f"the header repeats {', '.join(repeated)}"
+    elif numbers and names != [str(at) for at in range(len(names))]:
+        # The numbers from 0 on are what pandas calls columns without a name.
+        detail = f"the first line holds values such as {numbers[0]}, not the names of columns"
+    else:
+        return names
+    raise ConfigError(f"{path}: {detail}\n  hint: the first line of a CSV file names its columns, each once")
 
 
 def _parquet_events(file: IO[bytes], path: str) -> Iterator[dict[str, Any]]:

@@ -85,6 +85,11 @@ def test_the_words_for_nothing_can_be_chosen(tmp_path: Path) -> None:
     assert list(read_events(path, missing=frozenset({"-"}))) == [{"country": "NA"}]
 
 
+def test_columns_that_pandas_numbered_and_its_index_get_names(tmp_path: Path) -> None:
+    assert list(read_events(written(tmp_path, "a.csv", b"0,1\nx,2\n"))) == [{"0": "x", "1": 2}]
+    assert list(read_events(written(tmp_path, "b.csv", b",a\n0,x\n"))) == [{"column_1": 0, "a": "x"}]
+
+
 def test_lines_of_json_pass_untouched_and_blank_ones_are_skipped(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", b'{"a": 1.0 }\n\n  {"b":2}\r\nnot json\n')
     assert list(read_events(path)) == [b'{"a": 1.0 }', b'{"b":2}', b"not json"]
@@ -121,6 +126,8 @@ def test_the_format_goes_by_the_extension(path: str, kind: str) -> None:
         ("a.csv", b"a,b\n1,2\n3\n", r"a\.csv:3: 1 cells under a header of 2"),
         ("a.csv", b"a,a\n1,2\n", "repeats"),
         ("a.csv", b"", "no header"),
+        ("a.csv", b"39, State-gov, <=50K\n50, Private, >50K\n", "holds values such as 39, not the names"),
+        ("a.csv", b"x,true\n1,2\n", "holds values such as true"),
         ("a.csv", b"a,b\n1,\xff\n", "not UTF-8"),
         ("a.csv", b'a,b\n1,"2"3\n', "not CSV"),
         ("a.jsonl", b'[{"a": 1}]', "a JSON array"),
