@@ -9,7 +9,7 @@ from stream_ml.errors import CannotContinue
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.inbox import Inbox
 from stream_ml.runtime.clock import Clock
-from stream_ml.streams.log import Fetch, Log, Topic
+from stream_ml.streams.log import Fetch, Log, LogTruncated, LogUnavailable, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class BatchLimits:
         max_records, max_bytes: of a batch; the second is met on average.
         interval_seconds: shortest time between two batches that are not full.
         poll_seconds: longest wait for a record.
-        look_seconds: time between two looks at the topic: has it grown, was it made anew?
+        look_seconds: time between two looks whether the topic has grown.
     """
 
     max_records: int
@@ -69,7 +69,7 @@ class Fetcher:
         fetches: dict[int, list[Fetch]] = {}
         records, wait_seconds = 0, self._limits.poll_seconds
         while records < self._max_records and not self._inbox.closed:
-            for fetch in self._reader.poll(self._max_records - records, wait_seconds):
+            for fetch in self._poll(self._max_records - records, wait_seconds):
                 fetches.setdefault(fetch.partition, []).append(fetch)
                 records += len(fetch.values)
             wait_seconds = self._closed_at + self._limits.interval_seconds - self._clock.monotonic()
@@ -92,17 +92,24 @@ class Fetcher:
         room = int(records * self._limits.max_bytes / max(size, 1))
         self._max_records = max(1, min(self._limits.max_records, room))
 
+    def _poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
+        try:
+            return self._reader.poll(max_records, timeout_seconds)
+        except LogTruncated as error:
+            raise CannotContinue(
+                f"{error}: records were dropped before they were learned, or the topic was made anew; "
+                "--accept-loss goes on with what there is as a new variant"
+            ) from error
+
     def _look_at_topic(self) -> None:
         if self._clock.monotonic() - self._looked_at < self._limits.look_seconds:
             return
         self._looked_at = self._clock.monotonic()
-        found = self._log.topic(self._topic.name)
-        if found is None or found.id != self._topic.id:
-            raise CannotContinue(
-                f"{self._topic.name}: the topic was deleted or made anew while it was read; what was learned "
-                "belongs to another log; --accept-loss begins a new variant on the topic as it is now"
-            )
-        if found.partitions > len(self._next):
+        try:
+            found = self._log.topic(self._topic.name)
+        except LogUnavailable:
+            return  # the reader says so if it lasts
+        if found is not None and found.partitions > len(self._next):
             self._grow(found)
 
     def _grow(self, found: Topic) -> None:

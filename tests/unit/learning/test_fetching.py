@@ -134,6 +134,18 @@ def test_a_partition_that_was_added_and_lost_its_beginning_is_a_stop(
             fetching.batches(1)
 
 
+def test_records_dropped_unread_are_a_stop_that_names_the_way_on(
+    log: MemoryLog, threads: ThreadPoolExecutor
+) -> None:
+    send(log, 0, [b"gone", b"new"])
+    log.delete_records("events", 0, 1)
+    with (
+        Fetching(log, threads) as fetching,
+        pytest.raises(CannotContinue, match=r"offset 0 is gone.*--accept-loss"),
+    ):
+        fetching.batches(1)
+
+
 def test_a_closed_inbox_lets_a_fetcher_end_that_waits_for_room(
     log: MemoryLog, threads: ThreadPoolExecutor
 ) -> None:
