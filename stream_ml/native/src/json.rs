@@ -3,7 +3,43 @@
 //! A line feed is never white space here: it separates the events of a record.
 
 use crate::block::Reason;
-use crate::number::{self, BadNumber};
+use crate::number::{self, BadNumber, Literal};
+
+/// Bytes of one record, or of one of its events.
+pub const MAX_BYTES: usize = 1 << 20;
+/// A place in the window is below it, for sure, after masking.
+const PLACES: usize = 2 * MAX_BYTES;
+
+/// A copy of what is being read, with zeros behind it.
+///
+/// Zero is never valid JSON, so a reader stops at the end without asking where that is; and as the size is
+/// fixed, the compiler sees that a load of eight bytes at a masked place needs no check.
+#[derive(Clone, Debug)]
+pub struct Window {
+    bytes: Box<[u8; PLACES + 8]>,
+    length: usize,
+}
+
+impl Window {
+    pub fn new() -> Window {
+        let bytes = vec![0; PLACES + 8].into_boxed_slice();
+        Window {
+            bytes: bytes.try_into().expect("the size is the type's"),
+            length: 0,
+        }
+    }
+
+    /// Hold `input`, which is no longer than `MAX_BYTES`.
+    pub fn hold(&mut self, input: &[u8]) {
+        self.bytes[..input.len()].copy_from_slice(input);
+        self.bytes[input.len()..input.len() + 8].fill(0);
+        self.length = input.len();
+    }
+
+    pub fn held(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
 
 /// Objects and arrays inside one another; the event itself is the first.
 pub const MAX_DEPTH: u32 = 32;
@@ -91,17 +127,24 @@ impl From<BadNumber> for Fault {
     }
 }
 
-/// A place in a text.
+/// A place in a window.
 pub struct Reader<'a> {
-    pub input: &'a [u8],
+    bytes: &'a [u8; PLACES + 8],
+    /// What the window holds.
+    pub held: &'a [u8],
     pub at: usize,
     /// Its high bits are set once a text with other bytes than ASCII was met (or one stood close by).
     wide: u64,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(input: &'a [u8], at: usize) -> Reader<'a> {
-        Reader { input, at, wide: 0 }
+    pub fn new(window: &'a Window, at: usize) -> Reader<'a> {
+        Reader {
+            bytes: &window.bytes,
+            held: window.held(),
+            at,
+            wide: 0,
+        }
     }
 
     /// Whether every text read so far is ASCII for sure.
@@ -112,12 +155,21 @@ impl<'a> Reader<'a> {
     /// The next byte; 0, which is never valid, at the end.
     #[inline(always)]
     pub fn peek(&self) -> u8 {
-        self.input.get(self.at).copied().unwrap_or(0)
+        self.bytes[self.at % PLACES]
+    }
+
+    /// The eight bytes from `at` on, the first one lowest.
+    #[inline(always)]
+    pub fn load(&self, at: usize) -> u64 {
+        let at = at % PLACES;
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.bytes[at..at + 8]);
+        u64::from_le_bytes(word)
     }
 
     #[inline(always)]
     pub fn skip_space(&mut self) {
-        while matches!(self.peek(), b' ' | b'\t' | b'\r') {
+        while self.peek() <= b' ' && b" \t\r".contains(&self.peek()) {
             self.at += 1;
         }
     }
@@ -135,6 +187,10 @@ impl<'a> Reader<'a> {
     /// After a member or element: whether another follows; steps over the comma or the end.
     #[inline(always)]
     pub fn another(&mut self, end: u8) -> Result<bool, Fault> {
+        if self.peek() == b',' {
+            self.at += 1;
+            return Ok(true);
+        }
         self.skip_space();
         let byte = self.peek();
         if byte != b',' && byte != end {
@@ -171,17 +227,13 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<Value, Fault> {
         self.at += 1;
         let start = self.at;
-        while let Some(chunk) = self
-            .input
-            .get(self.at..)
-            .and_then(|rest| rest.first_chunk::<8>())
-        {
-            let word = u64::from_le_bytes(*chunk);
+        loop {
+            let word = self.load(self.at);
             self.wide |= word;
             let ends = text_ends(word);
             if ends != 0 {
                 self.at += (ends.trailing_zeros() / 8) as usize;
-                if self.input[self.at] != b'"' {
+                if self.peek() != b'"' {
                     return self.escaped_text(start);
                 }
                 self.at += 1;
@@ -189,17 +241,14 @@ impl<'a> Reader<'a> {
             }
             self.at += 8;
         }
-        self.escaped_text(start)
     }
 
-    /// The rest of a text, byte by byte: escapes, control characters, the last bytes of the input.
+    /// The rest of a text, byte by byte: escapes and control characters.
     #[cold]
     fn escaped_text(&mut self, start: usize) -> Result<Value, Fault> {
         let mut kind = Kind::Text;
         loop {
-            let Some(&byte) = self.input.get(self.at) else {
-                return Err(Fault::UnendedText);
-            };
+            let byte = self.peek();
             self.wide |= u64::from(byte);
             match byte {
                 b'"' => {
@@ -208,8 +257,9 @@ impl<'a> Reader<'a> {
                 }
                 b'\\' => {
                     kind = Kind::EscapedText;
-                    self.at = read_escape(self.input, self.at)?.1;
+                    self.at = read_escape(self.held, self.at)?.1;
                 }
+                _ if self.at >= self.held.len() => return Err(Fault::UnendedText),
                 b'\n' => return Err(Fault::UnendedText),
                 0..0x20 => return Err(Fault::Control),
                 _ => self.at += 1,
@@ -220,8 +270,19 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn number(&mut self) -> Result<Value, Fault> {
         let start = self.at;
-        let literal = number::parse(self.input, start)?;
-        self.at = literal.end;
+        let negative = self.peek() == b'-';
+        let literal = match number::parse_short(self.load(start + negative as usize)) {
+            Some(short) => {
+                let value = if negative { -short.value } else { short.value };
+                Literal {
+                    value,
+                    length: short.length + negative as usize,
+                    ..short
+                }
+            }
+            None => number::parse_any(self.held, start)?,
+        };
+        self.at += literal.length;
         let kind = if literal.integer {
             Kind::Integer
         } else {
@@ -230,7 +291,7 @@ impl<'a> Reader<'a> {
         Ok(Value {
             kind,
             start: start as u32,
-            end: literal.end as u32,
+            end: self.at as u32,
             number: literal.value,
         })
     }
@@ -254,7 +315,7 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, Fault> {
-        if !self.input[self.at..].starts_with(word) {
+        if !self.held[self.at..].starts_with(word) {
             return Err(Fault::Value);
         }
         self.at += word.len();
@@ -325,12 +386,10 @@ fn text_value(kind: Kind, start: usize, end: usize) -> Value {
 /// High bit of every byte that is a quote, a backslash or a control character; right up to the first of them.
 #[inline(always)]
 fn text_ends(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let quotes = quote.wrapping_sub(ONES) & !quote;
-    let backslashes = backslash.wrapping_sub(ONES) & !backslash;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | backslashes | controls) & HIGH
+    // Flipping bit 1 puts the quote, 0x22, right above the control characters.
+    let controls_and_quotes = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (controls_and_quotes | backslashes) & !word & HIGH
 }
 
 /// Append what an escaped text says; it was read without a fault before.
@@ -401,8 +460,15 @@ fn hex4(input: &[u8], at: usize) -> Result<u32, Fault> {
 mod tests {
     use super::*;
 
+    fn hold(text: &[u8]) -> Window {
+        let mut window = Window::new();
+        window.hold(text);
+        window
+    }
+
     fn read(text: &str) -> Result<Value, Fault> {
-        let mut reader = Reader::new(text.as_bytes(), 0);
+        let window = hold(text.as_bytes());
+        let mut reader = Reader::new(&window, 0);
         let value = reader.value(0)?;
         if reader.at < text.len() {
             Err(Fault::Trailing)
@@ -438,7 +504,8 @@ mod tests {
             let text = format!("\"{}\"", "x".repeat(length));
             for padding in ["", ",\"y\":1,\"zzzzzzzzzzzz\""] {
                 let padded = format!("{text}{padding}");
-                let mut reader = Reader::new(padded.as_bytes(), 0);
+                let window = hold(padded.as_bytes());
+                let mut reader = Reader::new(&window, 0);
                 let value = reader.text().unwrap();
                 assert_eq!(
                     (value.start, value.end as usize, reader.at),
@@ -457,7 +524,7 @@ mod tests {
                 text.push(control);
                 text.extend_from_slice(b"yyyyyyyyyyyy\"");
                 assert!(
-                    Reader::new(&text, 0).text().is_err(),
+                    Reader::new(&hold(&text), 0).text().is_err(),
                     "{control} after {length}"
                 );
             }
@@ -532,7 +599,8 @@ mod tests {
     #[test]
     fn other_bytes_than_ascii_are_noticed() {
         for text in ["\"é\"", "\"aaaaaaaaaaaaaé\"", "\"\\né\"", "{\"é\":1}"] {
-            let mut reader = Reader::new(text.as_bytes(), 0);
+            let window = hold(text.as_bytes());
+            let mut reader = Reader::new(&window, 0);
             reader.value(0).unwrap();
             assert!(!reader.is_ascii(), "{text}");
         }

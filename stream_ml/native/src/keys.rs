@@ -5,6 +5,7 @@
 //! use are remembered too, a bounded number of them. A guess only ever saves time: it never decides anything.
 
 use crate::hash::feature_id;
+use crate::json::Reader;
 
 /// Where the value of a key belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,34 +122,42 @@ impl Keys {
         }
     }
 
-    /// The key that most likely follows `previous`, if it is the one at `at`, and where its text ends.
+    /// The key that most likely follows `previous`.
     #[inline(always)]
-    pub fn guess(&self, previous: Key, input: &[u8], at: usize) -> Option<(Key, usize)> {
-        let key = self.entries[previous as usize].follower;
-        let entry = &self.entries[key as usize];
-        let length = entry.length as usize;
-        let here = input.get(at..)?;
-        let same = if length <= 16 {
-            let tail = here.get(length.saturating_sub(8)..)?;
-            load(here)? & entry.mask == entry.head && load(tail)? & entry.mask == entry.tail
-        } else {
-            here.starts_with(&entry.text)
-        };
-        (same && length != 0).then_some((key, at + length))
+    pub fn follower(&self, previous: Key) -> Key {
+        self.entries[previous as usize].follower
     }
 
+    /// If `key` is what stands at the reader's place: its target, and the key expected after it.
     #[inline(always)]
-    pub fn target(&self, key: Key) -> Target {
-        self.entries[key as usize].target
+    pub fn matches(&self, key: Key, reader: &mut Reader) -> Option<(Target, Key)> {
+        let entry = &self.entries[key as usize];
+        let length = entry.length as usize;
+        let same = if length <= 16 {
+            let tail = reader.load(reader.at + length.saturating_sub(8));
+            reader.load(reader.at) & entry.mask == entry.head && tail & entry.mask == entry.tail
+        } else {
+            reader.held[reader.at..].starts_with(&entry.text)
+        };
+        if !same || length == 0 {
+            return None;
+        }
+        reader.at += length;
+        Some((entry.target, entry.follower))
     }
 
     /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
-    pub fn find(&mut self, node: u16, previous: Key, name: &[u8], learn: bool) -> Option<Key> {
-        let key = self
-            .look_up(node, name)
-            .or_else(|| if learn { self.learn(node, name) } else { None })?;
+    pub fn find(
+        &mut self,
+        node: u16,
+        previous: Key,
+        name: &[u8],
+        learn: bool,
+    ) -> Option<(Key, Target)> {
+        let known = self.look_up(node, name);
+        let key = known.or_else(|| if learn { self.learn(node, name) } else { None })?;
         self.entries[previous as usize].follower = key;
-        Some(key)
+        Some((key, self.entries[key as usize].target))
     }
 
     fn look_up(&self, node: u16, name: &[u8]) -> Option<Key> {
@@ -197,6 +206,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Window;
 
     fn field(field: u16) -> Target {
         Target {
@@ -215,9 +225,11 @@ mod tests {
     }
 
     fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
-        let padded = format!("{input}                ");
-        keys.guess(previous, padded.as_bytes(), 0)
-            .map(|(key, end)| (keys.target(key), end))
+        let mut window = Window::new();
+        window.hold(input.as_bytes());
+        let mut reader = Reader::new(&window, 0);
+        let (target, _) = keys.matches(keys.follower(previous), &mut reader)?;
+        Some((target, reader.at))
     }
 
     #[test]
@@ -242,19 +254,19 @@ mod tests {
     fn the_last_follower_is_guessed() {
         let mut keys = keys(&["a", "b", "c"]);
         assert_eq!(guessed(&keys, 0, "\"c\":"), None);
-        let c = keys.find(0, 0, b"c", true).unwrap();
+        let (c, _) = keys.find(0, 0, b"c", true).unwrap();
         assert_eq!(guessed(&keys, 0, "\"c\":"), Some((field(2), 4)));
-        let a = keys.find(0, c, b"a", true).unwrap();
+        let (_, a) = keys.find(0, c, b"a", true).unwrap();
         assert_eq!(guessed(&keys, c, "\"a\":"), Some((field(0), 4)));
-        assert_eq!(keys.target(a), field(0));
+        assert_eq!(a, field(0));
     }
 
     #[test]
     fn a_name_that_needs_escapes_is_never_guessed() {
         let mut keys = keys(&["a\"b", "c\\d", "e\nf"]);
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
-        let key = keys.find(0, 0, b"a\"b", true).unwrap();
-        assert_eq!(keys.target(key), field(0));
+        let (_, target) = keys.find(0, 0, b"a\"b", true).unwrap();
+        assert_eq!(target, field(0));
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
     }
 
@@ -265,12 +277,9 @@ mod tests {
             (1, "id".to_string(), field(1)),
         ];
         let mut keys = Keys::new(2, &names);
-        let outer = keys.find(0, 0, b"id", false).unwrap();
-        let inner = keys.find(1, 1, b"id", false).unwrap();
-        assert_eq!(
-            (keys.target(outer), keys.target(inner)),
-            (field(0), field(1))
-        );
+        let (outer, outer_target) = keys.find(0, 0, b"id", false).unwrap();
+        let (_, inner_target) = keys.find(1, 1, b"id", false).unwrap();
+        assert_eq!((outer_target, inner_target), (field(0), field(1)));
         assert_eq!(guessed(&keys, outer, "\"id\":"), None);
     }
 
@@ -281,14 +290,13 @@ mod tests {
             keys.find(0, 0, format!("unused{at}").as_bytes(), true);
         }
         assert_eq!(
-            keys.find(0, 0, b"unused0", true)
-                .map(|key| keys.target(key)),
+            keys.find(0, 0, b"unused0", true).map(|(_, target)| target),
             Some(Target::default())
         );
         assert_eq!(keys.find(0, 0, b"one more", true), None);
         assert!(keys.entries.len() <= MAX_LEARNED + 2);
         assert_eq!(
-            keys.find(0, 0, b"a", true).map(|key| keys.target(key)),
+            keys.find(0, 0, b"a", true).map(|(_, target)| target),
             Some(field(0))
         );
     }

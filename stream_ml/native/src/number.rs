@@ -6,7 +6,8 @@ use std::fmt::Write;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Literal {
     pub value: f64,
-    pub end: usize,
+    /// In bytes.
+    pub length: usize,
     /// Whether it has neither point nor exponent.
     pub integer: bool,
 }
@@ -19,78 +20,59 @@ pub enum BadNumber {
     Infinite,
 }
 
-const TENS: [f64; 9] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
-const INTEGER_TENS: [u64; 9] = [
-    1,
-    10,
-    100,
-    1000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-];
+const HIGH: u64 = 0x8080_8080_8080_8080;
+const TENS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
-/// Read the number that begins at `start`; nothing is said about what follows it.
-#[inline(always)]
-pub fn parse(input: &[u8], start: usize) -> Result<Literal, BadNumber> {
-    match parse_short(input, start) {
-        Some(literal) => Ok(literal),
-        None => parse_any(input, start),
-    }
-}
-
-/// Up to seven digits on each side of the point, eight bytes at a time; `None` for all others.
+/// Read a number without sign from its first eight bytes (little-endian), what follows it included.
 ///
-/// Exact: the digits are an integer below 2^53, and one division by a power of ten rounds once.
+/// `None` where that is not enough: it is longer, has an exponent, or is none. Exact: the digits are an
+/// integer below 2^53, and one division by a power of ten rounds once.
 #[inline(always)]
-fn parse_short(input: &[u8], start: usize) -> Option<Literal> {
-    let negative = *input.get(start)? == b'-';
-    let first = start + negative as usize;
-    let (whole, digits) = short_digits(input, first)?;
-    if digits > 1 && input[first] == b'0' {
+pub fn parse_short(word: u64) -> Option<Literal> {
+    let shifted = word ^ 0x3030_3030_3030_3030;
+    // 9 + 0x76 is the last sum below 0x80.
+    let others = (((shifted & !HIGH) + 0x7676_7676_7676_7676) | shifted) & HIGH;
+    let whole = (others.trailing_zeros() & 0x38) as usize;
+    if others == 0 || whole == 0 || (whole > 8 && word as u8 == b'0') {
         return None;
     }
-    let mut end = first + digits;
-    let mut value = whole as f64;
-    let mut integer = true;
-    if *input.get(end)? == b'.' {
-        let (fraction, places) = short_digits(input, end + 1)?;
-        value = (whole * INTEGER_TENS[places] + fraction) as f64 / TENS[places];
-        integer = false;
-        end += 1 + places;
-    }
-    if input.get(end)? | 0x20 == b'e' {
+    let (joined, bits, places) = match (word >> whole) as u8 {
+        b'.' => {
+            let end = (others & (others - 1)).trailing_zeros() as usize;
+            let bits = end & 0x38;
+            if end == 64 || bits == whole + 8 {
+                return None;
+            }
+            let places = (bits - whole) / 8 - 1;
+            let below = (1 << whole) - 1;
+            ((word & below) | ((word >> 8) & !below), bits - 8, places)
+        }
+        _ => (word, whole, 0),
+    };
+    let length = bits / 8 + (places != 0) as usize;
+    if (word >> (8 * length)) as u8 | 0x20 == b'e' {
         return None;
     }
+    let value = digits_value(joined << (64 - bits)) as f64 / TENS[places & 7];
     Some(Literal {
-        value: if negative { -value } else { value },
-        end,
-        integer,
+        value,
+        length,
+        integer: places == 0,
     })
 }
 
-/// One to seven digits at `at`: their value and count; `None` if there are none, more, or the input ends.
+/// The value of eight digits, most significant first; zero bytes count as 0.
 #[inline(always)]
-fn short_digits(input: &[u8], at: usize) -> Option<(u64, usize)> {
-    let word = u64::from_le_bytes(*input.get(at..)?.first_chunk::<8>()?);
-    let shifted = word ^ 0x3030_3030_3030_3030;
-    // 0x76 + 9 is the last sum below 0x80; a carry only ever disturbs bytes after the first non-digit.
-    let others = (shifted.wrapping_add(0x7676_7676_7676_7676) | shifted) & 0x8080_8080_8080_8080;
-    let count = (others.trailing_zeros() / 8) as usize;
-    if count == 0 || count == 8 {
-        return None;
-    }
-    let digits = (word << (64 - 8 * count)) & 0x0f0f_0f0f_0f0f_0f0f;
+fn digits_value(digits: u64) -> u64 {
+    let digits = digits & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (digits.wrapping_mul(10 * 256 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_ffff_0000_ffff;
-    Some((fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32, count))
+    fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32
 }
 
-/// Any number of JSON's grammar.
+/// Read any number of JSON's grammar that begins at `start`; nothing is said about what follows it.
 #[cold]
-fn parse_any(input: &[u8], start: usize) -> Result<Literal, BadNumber> {
+pub fn parse_any(input: &[u8], start: usize) -> Result<Literal, BadNumber> {
     let mut at = start + (byte(input, start) == b'-') as usize;
     let first = at;
     at = skip_digits(input, first)?;
@@ -112,7 +94,7 @@ fn parse_any(input: &[u8], start: usize) -> Result<Literal, BadNumber> {
     if value.is_finite() {
         Ok(Literal {
             value,
-            end: at,
+            length: at - start,
             integer,
         })
     } else {
@@ -150,7 +132,14 @@ pub fn append_value(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-pub fn append_integer(value: i64, out: &mut Vec<u8>) {
+/// The canonical text alone.
+pub fn text(value: f64) -> String {
+    let mut text = Vec::new();
+    append_value(value, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn append_integer(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
@@ -180,20 +169,27 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> Result<f64, BadNumber> {
-        let padded = format!("{text},       ");
-        let long = parse(padded.as_bytes(), 0);
-        let alone = parse(text.as_bytes(), 0);
-        assert_eq!(long, alone, "{text}");
-        alone.map(|literal| {
-            assert_eq!(literal.end, text.len(), "{text}");
+        let any = parse_any(text.as_bytes(), 0);
+        for after in [",", "}", " ", "]", "\u{ff}", "x"] {
+            if let Some(short) = short(&format!("{text}{after}")) {
+                assert_eq!(Ok(short), any, "{text}{after}");
+            }
+        }
+        any.map(|literal| {
+            assert_eq!(literal.length, text.len(), "{text}");
             literal.value
         })
     }
 
-    fn canonical(text: &str) -> String {
-        let mut out = Vec::new();
-        append_value(value(text).unwrap(), &mut out);
-        String::from_utf8(out).unwrap()
+    fn short(text: &str) -> Option<Literal> {
+        let mut word = [0; 8];
+        let length = text.len().min(8);
+        word[..length].copy_from_slice(&text.as_bytes()[..length]);
+        parse_short(u64::from_le_bytes(word))
+    }
+
+    fn canonical(literal: &str) -> String {
+        text(value(literal).unwrap())
     }
 
     #[test]
@@ -222,13 +218,31 @@ mod tests {
     }
 
     #[test]
-    fn every_short_decimal_is_rounded_once() {
-        for (places, limit) in INTEGER_TENS.into_iter().enumerate().take(8).skip(1) {
-            for sample in 0..20_000u64 {
-                let digits = sample * 499 % limit;
-                let text = format!("{}.{digits:0places$}", sample % 1999);
+    fn short_decimals_are_read_from_one_word_and_rounded_once() {
+        for text in [
+            "0", "7", "1234567", "0.1", "1.45", "1234.56", "0.00001", "99999.9",
+        ] {
+            assert_eq!(
+                short(&format!("{text},")).map(|literal| literal.value),
+                text.parse().ok(),
+                "{text}"
+            );
+        }
+        for text in [
+            "12345678", "1234.567", "1e5", "1.5E3", "-1", "01", "00.1", "1.", ".1", "", "1.e5",
+            "1..2",
+        ] {
+            assert_eq!(short(&format!("{text},")), None, "{text}");
+        }
+        for sample in 0..50_000u64 {
+            let text = format!(
+                "{:.*}",
+                1 + (sample % 5) as usize,
+                (sample % 1000) as f64 / 7.0
+            );
+            if text.len() < 8 {
                 assert_eq!(
-                    value(&text).unwrap(),
+                    short(&format!("{text},")).unwrap().value,
                     text.parse::<f64>().unwrap(),
                     "{text}"
                 );
@@ -241,10 +255,8 @@ mod tests {
         for text in [
             "", "-", "01", "-01", "00", "1.", ".1", "1e", "1e+", "1.e5", "+1", "1.-5",
         ] {
-            assert_eq!(parse(text.as_bytes(), 0), Err(BadNumber::Grammar), "{text}");
-            let padded = format!("{text}          ");
             assert_eq!(
-                parse(padded.as_bytes(), 0),
+                parse_any(text.as_bytes(), 0),
                 Err(BadNumber::Grammar),
                 "{text}"
             );

@@ -76,15 +76,15 @@ pub struct SlotInfo {
     pub seed: u64,
 }
 
-/// How a slot's features are computed; the two bare ones hash straight from the input.
+/// How a slot's features are computed; the bare ones hash straight from the input.
+/// A number has one feature, with one id; others have one for each text, hashed under the slot's seed.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    BareText(u16),
-    /// With the slot's only id.
-    BareNumber(u16, u64),
-    Category(Text),
-    Number(Number, u64),
-    Set(Set),
+    BareText { field: u16, seed: u64 },
+    BareNumber { field: u16, id: u64 },
+    Category { text: Text, seed: u64 },
+    Number { number: Number, id: u64 },
+    Set { set: Set, seed: u64 },
 }
 
 /// What of an event is no feature.
@@ -275,16 +275,23 @@ fn compile_slot(slot: &SlotSource, fields: usize) -> Result<(SlotInfo, Rule), St
         ))
     };
     let rule = match (slot.kind, expression) {
-        (SlotKind::Category, Expression::Text(Text::Field(field))) => Rule::BareText(field),
+        (SlotKind::Category, Expression::Text(Text::Field(field))) => {
+            Rule::BareText { field, seed }
+        }
         // A cross is a set of one, as long as no part of it is a larger set.
-        (SlotKind::Category | SlotKind::Set, Expression::Set(set)) => Rule::Set(set),
-        (SlotKind::Category, other) => Rule::Category(other.into_category().map_err(wrong)?),
-        (SlotKind::Number, Expression::Number(Number::Field(field))) => {
-            Rule::BareNumber(field, feature_id(b"", seed))
-        }
-        (SlotKind::Number, Expression::Number(number)) => {
-            Rule::Number(number, feature_id(b"", seed))
-        }
+        (SlotKind::Category | SlotKind::Set, Expression::Set(set)) => Rule::Set { set, seed },
+        (SlotKind::Category, other) => Rule::Category {
+            text: other.into_category().map_err(wrong)?,
+            seed,
+        },
+        (SlotKind::Number, Expression::Number(Number::Field(field))) => Rule::BareNumber {
+            field,
+            id: feature_id(b"", seed),
+        },
+        (SlotKind::Number, Expression::Number(number)) => Rule::Number {
+            number,
+            id: feature_id(b"", seed),
+        },
         (SlotKind::Number | SlotKind::Set, other) => return Err(wrong(other)),
     };
     Ok((
@@ -350,7 +357,7 @@ fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), String> {
         let Some((last, parents)) = path.split_last() else {
             return Err(format!("field {field} has no path"));
         };
-        if path.len() >= MAX_PATH {
+        if path.len() > MAX_PATH {
             return Err(format!("field {field} is deeper than {MAX_PATH}"));
         }
         let mut node = 0u16;
