@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::fields::{Fields, Found, Token};
-use crate::json::{self, Fault, Kind, Reader, Value};
+use crate::json::{self, Fault, FaultKind, Kind, Reader, Value};
 use crate::keys::{Key, Keys, Target};
 use crate::plan::Plan;
 
@@ -32,24 +32,23 @@ impl Finder {
         }
     }
 
-    /// Find the fields of the object that begins at the reader's place, and step to the end of its line.
-    pub fn find(&mut self, reader: &mut Reader) -> Result<(), Fault> {
+    /// Find the fields of the object that begins at `at`; return where its line ends.
+    pub fn find(&mut self, reader: Reader, at: usize) -> Result<usize, Fault> {
         if self.event == u32::MAX {
             self.event = 0;
             self.tokens.fill(Token::NONE);
             self.met.fill(0);
         }
         self.event += 1;
-        if reader.peek() != b'{' {
-            return Err(Fault::NotAnObject);
+        if reader.byte(at) != b'{' {
+            return Err(FaultKind::NotAnObject.at(at));
         }
-        self.object(reader, 0, 1)?;
-        reader.skip_space();
-        if reader.at < reader.held.len() && reader.peek() != b'\n' {
-            Err(Fault::Trailing)
-        } else {
-            Ok(())
+        let end = self.object(reader, at, 0, 1)?;
+        let end = reader.skip_space(end);
+        if end < reader.held.len() && reader.byte(end) != b'\n' {
+            return Err(FaultKind::Trailing.at(end));
         }
+        Ok(end)
     }
 
     /// What was found, over what the reader read.
@@ -62,37 +61,33 @@ impl Finder {
         }
     }
 
-    /// An object that fields' paths lead through.
-    fn object(&mut self, reader: &mut Reader, node: u16, depth: u32) -> Result<(), Fault> {
-        reader.open(depth)?;
-        if reader.is_empty(b'}') {
-            return Ok(());
-        }
+    /// An object that fields' paths lead through; returns the place after it.
+    fn object(&mut self, reader: Reader, at: usize, node: u16, depth: u32) -> Result<usize, Fault> {
+        let (empty, mut at) = reader.open(at, b'}', depth)?;
         let mut previous = u32::from(node);
         let mut expected = self.keys.follower(previous);
-        loop {
-            reader.skip_space();
-            let target = if let Some((target, follower)) = self.keys.matches(expected, reader) {
-                (previous, expected) = (expected, follower);
-                target
+        let mut another = !empty;
+        while another {
+            at = reader.skip_space(at);
+            let target;
+            if let Some((matched, follower, end)) = self.keys.matches(expected, reader, at) {
+                (target, previous, expected, at) = (matched, expected, follower, end);
             } else {
-                let found = self.find_key(reader, node, previous)?;
-                previous = found.map_or(previous, |(key, _)| key);
+                (target, previous, at) = self.find_key(reader, at, node, previous)?;
                 expected = self.keys.follower(previous);
-                found.map(|(_, target)| target).unwrap_or_default()
-            };
-            if let Some(child) = target.node {
-                self.descend(reader, child, target.field, depth)?;
-            } else {
-                let value = reader.value(depth)?;
-                if let Some(field) = target.field {
+            }
+            at = match target {
+                Target::Field(field) => {
+                    let (value, end) = reader.value(at, depth)?;
                     self.note(field, value);
+                    end
                 }
-            }
-            if !reader.another(b'}')? {
-                return Ok(());
-            }
+                Target::Skip => reader.value(at, depth)?.1,
+                Target::Object { node, field } => self.descend(reader, at, node, field, depth)?,
+            };
+            (another, at) = reader.another(at, b'}')?;
         }
+        Ok(at)
     }
 
     #[inline(always)]
@@ -106,57 +101,64 @@ impl Finder {
         };
     }
 
-    /// Read a key that is not the expected one.
+    /// Read a key that is not the expected one: its target, the key to go on from, and where its value is.
+    #[inline(never)]
     fn find_key(
         &mut self,
-        reader: &mut Reader,
+        reader: Reader,
+        at: usize,
         node: u16,
         previous: Key,
-    ) -> Result<Option<(Key, Target)>, Fault> {
-        let key = reader.key()?;
+    ) -> Result<(Target, Key, usize), Fault> {
+        let (key, at) = reader.key(at)?;
         let name = &reader.held[key.start as usize..key.end as usize];
-        if key.kind == Kind::Text {
-            return Ok(self.keys.find(node, previous, name, true));
-        }
-        self.unescaped.clear();
-        json::unescape(name, &mut self.unescaped);
-        Ok(self.keys.find(node, previous, &self.unescaped, false))
+        let found = if key.kind == Kind::Text {
+            self.keys.find(node, previous, name, true)
+        } else {
+            self.unescaped.clear();
+            json::unescape(name, &mut self.unescaped);
+            self.keys.find(node, previous, &self.unescaped, false)
+        };
+        let (key, target) = found.unwrap_or((previous, Target::Skip));
+        Ok((target, key, at))
     }
 
-    /// A value at whose place some paths go on.
+    /// A value at whose place some paths go on; returns the place after it.
     #[inline(never)]
     fn descend(
         &mut self,
-        reader: &mut Reader,
+        reader: Reader,
+        at: usize,
         node: u16,
         field: Option<u16>,
         depth: u32,
-    ) -> Result<(), Fault> {
-        reader.skip_space();
-        let start = reader.at;
+    ) -> Result<usize, Fault> {
+        let start = reader.skip_space(at);
         if self.met[usize::from(node)] == self.event {
             self.set_below(node, 0);
         }
         self.met[usize::from(node)] = self.event;
-        let value = if reader.peek() == b'{' {
-            self.object(reader, node, depth + 1)?;
-            Value {
-                kind: Kind::Object,
-                start: start as u32,
-                end: reader.at as u32,
-                number: 0.0,
-            }
+        let (value, end) = if reader.byte(start) == b'{' {
+            let end = self.object(reader, start, node, depth + 1)?;
+            (
+                Value {
+                    kind: Kind::Object,
+                    start: start as u32,
+                    end: end as u32,
+                    number: 0.0,
+                },
+                end,
+            )
         } else {
-            let value = reader.value(depth)?;
-            if value.kind != Kind::Null {
-                self.set_below(node, self.event);
-            }
-            value
+            reader.value(start, depth)?
         };
+        if !matches!(value.kind, Kind::Object | Kind::Null) {
+            self.set_below(node, self.event);
+        }
         if let Some(field) = field {
             self.note(field, value);
         }
-        Ok(())
+        Ok(end)
     }
 
     /// All fields below an object are off their path in this event, or (event 0) not met.
@@ -188,7 +190,7 @@ mod tests {
             ("{}", false),
         ] {
             window.hold(event.as_bytes());
-            finder.find(&mut Reader::new(&window, 0)).unwrap();
+            finder.find(Reader::new(&window), 0).unwrap();
             assert_eq!(
                 finder.fields(window.held()).number(2).unwrap().is_some(),
                 there

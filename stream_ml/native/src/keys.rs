@@ -8,11 +8,25 @@ use crate::hash::feature_id;
 use crate::json::Reader;
 
 /// Where the value of a key belongs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Target {
-    pub field: Option<u16>,
-    /// The object to descend into: some fields' paths go on there.
-    pub node: Option<u16>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Skip,
+    Field(u16),
+    /// An object that some paths lead through; it may be a field as well.
+    Object {
+        node: u16,
+        field: Option<u16>,
+    },
+}
+
+impl Target {
+    pub fn field(self) -> Option<u16> {
+        match self {
+            Target::Skip => None,
+            Target::Field(field) => Some(field),
+            Target::Object { field, .. } => field,
+        }
+    }
 }
 
 /// Index of a remembered key; those below the number of nodes stand for "no key yet" in each object.
@@ -28,13 +42,13 @@ const MAX_PROBES: usize = 16;
 struct Entry {
     target: Target,
     node: u16,
-    /// Bytes of the text with quotes and colon; 0 if it cannot be guessed, as its JSON needs escapes.
-    length: u32,
     /// The first eight bytes and the last eight, under a mask where there are fewer.
     head: u64,
     tail: u64,
     mask: u64,
+    tail_at: u32,
     follower: Key,
+    /// With its quotes and colon.
     text: Box<[u8]>,
 }
 
@@ -46,23 +60,28 @@ impl Entry {
             .all(|byte| *byte >= 0x20 && !b"\"\\".contains(byte));
         let mut padded = text.clone();
         padded.resize(text.len().max(8), 0);
-        let head = load(&padded).unwrap_or(0);
-        let tail = load(&padded[padded.len() - 8..]).unwrap_or(0);
-        let mask = if text.len() < 8 {
-            (1 << (8 * text.len())) - 1
-        } else {
-            u64::MAX
+        let mask = match text.len() {
+            _ if !plain => 0, // its JSON needs escapes: no word under this mask is its head
+            short @ ..8 => (1 << (8 * short)) - 1,
+            _ => u64::MAX,
         };
-        let length = if plain { text.len() as u32 } else { 0 };
         Entry {
             target,
             node,
-            length,
-            head,
-            tail,
+            head: load(&padded),
+            tail: load(&padded[padded.len() - 8..]),
             mask,
+            tail_at: (padded.len() - 8) as u32,
             follower: node.into(),
             text: text.into(),
+        }
+    }
+
+    /// Stands for the place before the first key of an object; matches nothing.
+    fn of_no_key(node: u16) -> Entry {
+        Entry {
+            mask: 0,
+            ..Entry::new(node, b"", Target::Skip)
         }
     }
 
@@ -71,11 +90,12 @@ impl Entry {
     }
 }
 
-#[inline(always)]
-fn load(bytes: &[u8]) -> Option<u64> {
+fn load(bytes: &[u8]) -> u64 {
     bytes
-        .first_chunk::<8>()
-        .map(|chunk| u64::from_le_bytes(*chunk))
+        .iter()
+        .take(8)
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +118,7 @@ impl Keys {
             learned: 0,
         };
         for node in 0..nodes {
-            keys.entries.push(Entry::new(node, b"", Target::default()));
+            keys.entries.push(Entry::of_no_key(node));
         }
         for (node, name, target) in names {
             let place = keys.free_place(*node, name.as_bytes(), places);
@@ -128,22 +148,19 @@ impl Keys {
         self.entries[previous as usize].follower
     }
 
-    /// If `key` is what stands at the reader's place: its target, and the key expected after it.
+    /// If `key` is what stands at `at`: its target, the key expected after it, and where its value is.
     #[inline(always)]
-    pub fn matches(&self, key: Key, reader: &mut Reader) -> Option<(Target, Key)> {
+    pub fn matches(&self, key: Key, reader: Reader, at: usize) -> Option<(Target, Key, usize)> {
         let entry = &self.entries[key as usize];
-        let length = entry.length as usize;
-        let same = if length <= 16 {
-            let tail = reader.load(reader.at + length.saturating_sub(8));
-            reader.load(reader.at) & entry.mask == entry.head && tail & entry.mask == entry.tail
-        } else {
-            reader.held[reader.at..].starts_with(&entry.text)
-        };
-        if !same || length == 0 {
+        let head = reader.load(at) & entry.mask;
+        let tail = reader.load(at + entry.tail_at as usize) & entry.mask;
+        if head != entry.head || tail != entry.tail {
             return None;
         }
-        reader.at += length;
-        Some((entry.target, entry.follower))
+        if entry.text.len() > 16 && !reader.held[at..].starts_with(&entry.text) {
+            return None;
+        }
+        Some((entry.target, entry.follower, at + entry.text.len()))
     }
 
     /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
@@ -182,7 +199,7 @@ impl Keys {
             return None;
         };
         self.learned += 1;
-        self.insert(place, Entry::new(node, name, Target::default()));
+        self.insert(place, Entry::new(node, name, Target::Skip));
         Some(self.entries.len() as Key - 1)
     }
 
@@ -209,10 +226,7 @@ mod tests {
     use crate::json::Window;
 
     fn field(field: u16) -> Target {
-        Target {
-            field: Some(field),
-            node: None,
-        }
+        Target::Field(field)
     }
 
     fn keys(names: &[&str]) -> Keys {
@@ -227,9 +241,8 @@ mod tests {
     fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
         let mut window = Window::new();
         window.hold(input.as_bytes());
-        let mut reader = Reader::new(&window, 0);
-        let (target, _) = keys.matches(keys.follower(previous), &mut reader)?;
-        Some((target, reader.at))
+        let (target, _, end) = keys.matches(keys.follower(previous), Reader::new(&window), 0)?;
+        Some((target, end))
     }
 
     #[test]
@@ -248,6 +261,14 @@ mod tests {
                 assert_eq!(guessed(&keys, 0, &format!("\"?{}\":1", &name[1..])), None);
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_an_object_is_no_key() {
+        let mut keys = keys(&["a", ""]);
+        assert_eq!(guessed(&keys, 0, "\"\":1"), None);
+        let (last, _) = keys.find(0, 0, b"", true).unwrap();
+        assert_eq!(guessed(&keys, last, "\"\":1"), None);
     }
 
     #[test]
@@ -291,7 +312,7 @@ mod tests {
         }
         assert_eq!(
             keys.find(0, 0, b"unused0", true).map(|(_, target)| target),
-            Some(Target::default())
+            Some(Target::Skip)
         );
         assert_eq!(keys.find(0, 0, b"one more", true), None);
         assert!(keys.entries.len() <= MAX_LEARNED + 2);

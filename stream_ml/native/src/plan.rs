@@ -364,16 +364,27 @@ fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), String> {
         below[0].push(field);
         for parent in parents {
             let target = enter(&mut targets, &mut order, node, parent);
-            node = match target.node {
-                Some(child) => child,
-                None => *target.node.insert(new_node(&mut below)?),
+            node = match *target {
+                Target::Object { node, .. } => node,
+                Target::Field(_) | Target::Skip => new_node(&mut below)?,
+            };
+            *target = Target::Object {
+                node,
+                field: target.field(),
             };
             below[usize::from(node)].push(field);
         }
         let target = enter(&mut targets, &mut order, node, last);
-        if target.field.replace(field).is_some() {
+        if target.field().is_some() {
             return Err(format!("field {field} repeats a path"));
         }
+        *target = match *target {
+            Target::Object { node, .. } => Target::Object {
+                node,
+                field: Some(field),
+            },
+            Target::Field(_) | Target::Skip => Target::Field(field),
+        };
     }
     let names: Vec<_> = order
         .into_iter()
@@ -391,7 +402,7 @@ fn enter<'a>(
     let key = (node, name.to_string());
     targets.entry(key.clone()).or_insert_with(|| {
         order.push(key);
-        Target::default()
+        Target::Skip
     })
 }
 

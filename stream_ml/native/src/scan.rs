@@ -138,15 +138,14 @@ impl Scanner {
         let texts = self.texts.len();
         self.scratch.bytes.clear();
         self.scratch.ends.clear();
-        let mut reader = Reader::new(&self.window, start);
-        let found = self.finder.find(&mut reader);
-        let end = reader.at;
-        let outcome = match check_bytes(found, &reader, start) {
-            Ok(()) => self.evaluate(place, block),
+        let reader = Reader::new(&self.window);
+        let found = self.finder.find(reader, start);
+        let outcome = match check_bytes(found, reader, start) {
+            Ok(end) => self.evaluate(place, block).map(|()| end),
             Err(refused) => Err(refused.into()),
         };
         match outcome {
-            Ok(()) => return end,
+            Ok(end) => return end,
             Err(Stop::Unlabelled) => block.skipped += 1,
             Err(Stop::Refused(refused)) => {
                 let end = start + line(self.window.held(), start).trim_ascii_end().len();
@@ -225,21 +224,30 @@ fn line(input: &[u8], start: usize) -> &[u8] {
 /// Refuse what the first pass did not like, and bytes that are not UTF-8, which it does not look at.
 #[inline(always)]
 fn check_bytes(
-    found: Result<(), Fault>,
-    reader: &Reader,
+    found: Result<usize, Fault>,
+    reader: Reader,
     start: usize,
-) -> Result<(), Box<Refused>> {
-    if found.is_ok() && reader.is_ascii() {
-        return Ok(());
+) -> Result<usize, Box<Refused>> {
+    match found {
+        Ok(end) if reader.held[start..end].is_ascii() => Ok(end),
+        _ => check_wide_bytes(found, reader, start),
     }
+}
+
+#[inline(never)]
+fn check_wide_bytes(
+    found: Result<usize, Fault>,
+    reader: Reader,
+    start: usize,
+) -> Result<usize, Box<Refused>> {
     if let Err(error) = std::str::from_utf8(line(reader.held, start)) {
         let detail = format!("byte {}: not valid UTF-8", error.valid_up_to());
         return Err(Refused::new(Reason::InvalidUtf8, detail));
     }
-    found.map_err(|fault| {
+    found.map_err(|Fault { kind, at }| {
         Refused::new(
-            fault.reason(),
-            format!("byte {}: {}", reader.at - start, fault.message()),
+            kind.reason(),
+            format!("byte {}: {}", at as usize - start, kind.message()),
         )
     })
 }
