@@ -2,11 +2,13 @@
 
 use crate::block::{Block, Reason};
 use crate::expr::Scratch;
-use crate::fields::{Fields, Refused, Textual};
+use crate::fields::{Fields, Found, Refused};
 use crate::hash::feature_id;
+use crate::json::Kind;
 use crate::number;
-use crate::plan::{Plan, Rule};
+use crate::plan::{Bare, Plan, Rule, RuleKind};
 use crate::roles::in_range;
+use crate::text::append_field;
 
 /// Features of one event; more refuse it.
 pub const MAX_FEATURES: usize = 1 << 17;
@@ -15,14 +17,29 @@ pub const MAX_VALUE: f64 = 1e6;
 
 /// Where features go.
 pub struct Output<'a> {
-    pub block: &'a mut Block,
+    block: &'a mut Block,
+    /// Features that the block held before the event.
+    first: usize,
     /// Whether to fill `Block::slots`.
-    pub slots: bool,
+    slots: bool,
     /// Values as people read them, where asked for.
-    pub texts: Option<&'a mut Vec<String>>,
+    texts: Option<&'a mut Vec<String>>,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    pub fn new(
+        block: &'a mut Block,
+        slots: bool,
+        texts: Option<&'a mut Vec<String>>,
+    ) -> Output<'a> {
+        Output {
+            first: block.ids.len(),
+            block,
+            slots,
+            texts,
+        }
+    }
+
     /// Append the features of an event.
     pub fn event(
         &mut self,
@@ -30,47 +47,93 @@ impl Output<'_> {
         fields: Fields,
         scratch: &mut Scratch,
     ) -> Result<(), Box<Refused>> {
-        let first = self.block.ids.len();
-        for (slot, rule) in (0..).zip(&plan.rules) {
-            self.slot(rule, slot, fields, scratch)?;
-            if self.block.ids.len() - first > MAX_FEATURES {
-                let detail = format!("an event of more than {MAX_FEATURES} features");
-                return Err(Refused::new(Reason::TooLarge, detail));
+        for Rule { slot, kind } in &plan.rules {
+            match kind {
+                RuleKind::Bare(run) if self.slots => {
+                    for (slot, bare) in (*slot..).zip(run) {
+                        self.named_bare(bare, slot, fields, scratch)?;
+                    }
+                }
+                RuleKind::Bare(run) => self.bare(run, fields, scratch)?,
+                other => self.evaluated(other, *slot, fields, scratch)?,
             }
         }
         Ok(())
     }
 
+    /// Slots whose expression is a field alone: at most one feature each.
     #[inline(always)]
-    fn slot(
+    fn bare(
         &mut self,
-        rule: &Rule,
+        run: &[Bare],
+        fields: Fields,
+        scratch: &mut Scratch,
+    ) -> Result<(), Box<Refused>> {
+        let first = self.block.ids.len();
+        self.block.ids.resize(first + run.len(), 0);
+        self.block.values.resize(first + run.len(), 0.0);
+        let (ids, values) = (
+            &mut self.block.ids[first..],
+            &mut self.block.values[first..],
+        );
+        let count = fill(run, fields, scratch, ids, values)?;
+        self.block.ids.truncate(first + count);
+        self.block.values.truncate(first + count);
+        Ok(())
+    }
+
+    fn named_bare(
+        &mut self,
+        bare: &Bare,
+        slot: u16,
+        fields: Fields,
+        scratch: &mut Scratch,
+    ) -> Result<(), Box<Refused>> {
+        match *bare {
+            Bare {
+                field,
+                number: true,
+                seed,
+            } => {
+                if let Some(value) = fields.number(field)? {
+                    self.number(value, seed, slot)?;
+                }
+            }
+            Bare {
+                field,
+                number: false,
+                seed,
+            } => {
+                if append_field(field, fields, &mut scratch.bytes)? {
+                    self.category(&scratch.bytes, seed, slot);
+                    scratch.bytes.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluated(
+        &mut self,
+        rule: &RuleKind,
         slot: u16,
         fields: Fields,
         scratch: &mut Scratch,
     ) -> Result<(), Box<Refused>> {
         match rule {
-            Rule::BareText { field, seed } => match fields.text(*field, &mut scratch.bytes)? {
-                None => {}
-                Some(Textual::InPlace(text)) => self.category(text, *seed, slot),
-                Some(Textual::Appended) => self.appended_category(scratch, *seed, slot),
-            },
-            Rule::BareNumber { field, id } => {
-                if let Some(value) = fields.number(*field)? {
-                    self.number(value, *id, slot)?;
-                }
-            }
-            Rule::Number { number, id } => {
+            RuleKind::Bare(_) => {}
+            RuleKind::Number { number, id } => {
                 if let Some(value) = number.evaluate(fields, scratch)? {
                     self.number(value, *id, slot)?;
                 }
             }
-            Rule::Category { text, seed } => {
+            RuleKind::Category { text, seed } => {
                 if text.append(fields, scratch)? {
-                    self.appended_category(scratch, *seed, slot);
+                    self.category(&scratch.bytes, *seed, slot);
+                    scratch.bytes.clear();
                 }
             }
-            Rule::Set { set, seed } => {
+            RuleKind::Set { set, seed } => {
                 if set.append(fields, scratch)? {
                     let mut begin = 0;
                     for end in scratch.ends.drain(..) {
@@ -79,10 +142,19 @@ impl Output<'_> {
                         begin = end;
                     }
                     scratch.bytes.clear();
+                    self.check_count()?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn check_count(&self) -> Result<(), Box<Refused>> {
+        if self.block.ids.len() - self.first <= MAX_FEATURES {
+            return Ok(());
+        }
+        let detail = format!("an event of more than {MAX_FEATURES} features");
+        Err(Refused::new(Reason::TooLarge, detail))
     }
 
     #[inline(always)]
@@ -92,18 +164,8 @@ impl Output<'_> {
         });
     }
 
-    fn appended_category(&mut self, scratch: &mut Scratch, seed: u64, slot: u16) {
-        self.category(&scratch.bytes, seed, slot);
-        scratch.bytes.clear();
-    }
-
-    #[inline(always)]
     fn number(&mut self, value: f64, id: u64, slot: u16) -> Result<(), Box<Refused>> {
-        let x = in_range(
-            value.abs() <= MAX_VALUE,
-            value,
-            "a numeric feature from -1e6 to 1e6",
-        )?;
+        let x = bounded(value)?;
         if x != 0.0 {
             self.feature(id, x, slot, || number::text(value));
         }
@@ -121,4 +183,60 @@ impl Output<'_> {
             }
         }
     }
+}
+
+#[inline(always)]
+fn bounded(value: f64) -> Result<f32, Box<Refused>> {
+    in_range(
+        value.abs() <= MAX_VALUE,
+        value,
+        "a numeric feature from -1e6 to 1e6",
+    )
+}
+
+/// Write the features of bare slots, straight from the input; return how many there are.
+fn fill(
+    run: &[Bare],
+    fields: Fields,
+    scratch: &mut Scratch,
+    ids: &mut [u64],
+    values: &mut [f32],
+) -> Result<usize, Box<Refused>> {
+    let mut count = 0;
+    for bare in run {
+        let token = &fields.tokens[usize::from(bare.field)];
+        if token.event != fields.event {
+            continue;
+        }
+        let (id, x) = match (bare.number, token.found) {
+            (false, Found::Value(Kind::Text)) => (feature_id(fields.raw(token), bare.seed), 1.0),
+            (true, Found::Value(Kind::Integer | Kind::Decimal)) => {
+                (bare.seed, bounded(token.number)?)
+            }
+            _ => other_bare(bare, fields, scratch)?,
+        };
+        ids[count] = id;
+        values[count] = x;
+        count += (x != 0.0) as usize;
+    }
+    Ok(count)
+}
+
+/// What is seldom in a bare slot: null, a number as a category, escapes, a wrong type. No feature is x = 0.
+#[inline(never)]
+fn other_bare(
+    bare: &Bare,
+    fields: Fields,
+    scratch: &mut Scratch,
+) -> Result<(u64, f32), Box<Refused>> {
+    if bare.number {
+        return Ok((
+            bare.seed,
+            fields.number(bare.field)?.map_or(Ok(0.0), bounded)?,
+        ));
+    }
+    let there = append_field(bare.field, fields, &mut scratch.bytes)?;
+    let id = feature_id(&scratch.bytes, bare.seed);
+    scratch.bytes.clear();
+    Ok((id, f32::from(there)))
 }

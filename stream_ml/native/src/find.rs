@@ -11,6 +11,7 @@ use crate::plan::Plan;
 pub struct Finder {
     plan: Arc<Plan>,
     keys: Keys,
+    /// One more than there are fields: the last is for values that nobody asks for.
     tokens: Vec<Token>,
     /// Number of the event at hand, so that nothing has to be cleared between events.
     event: u32,
@@ -24,7 +25,7 @@ impl Finder {
     pub fn new(plan: Arc<Plan>) -> Finder {
         Finder {
             keys: plan.keys.clone(),
-            tokens: vec![Token::NONE; plan.field_names.len()],
+            tokens: vec![Token::NONE; plan.field_names.len() + 1],
             event: 0,
             met: vec![0; plan.fields_below.len()],
             unescaped: Vec::new(),
@@ -63,31 +64,37 @@ impl Finder {
 
     /// An object that fields' paths lead through; returns the place after it.
     fn object(&mut self, reader: Reader, at: usize, node: u16, depth: u32) -> Result<usize, Fault> {
-        let (empty, mut at) = reader.open(at, b'}', depth)?;
+        let (empty, first) = reader.open(at, b'}', depth)?;
+        if empty {
+            return Ok(first);
+        }
+        let mut at = first - 1;
         let mut previous = u32::from(node);
         let mut expected = self.keys.follower(previous);
-        let mut another = !empty;
-        while another {
-            at = reader.skip_space(at);
+        loop {
+            // Here `at` is the place before a key: of the brace, the comma, or white space.
             let target;
             if let Some((matched, follower, end)) = self.keys.matches(expected, reader, at) {
                 (target, previous, expected, at) = (matched, expected, follower, end);
             } else {
-                (target, previous, at) = self.find_key(reader, at, node, previous)?;
+                (target, previous, at) = self.other_key(reader, at, node, previous)?;
                 expected = self.keys.follower(previous);
             }
-            at = match target {
-                Target::Field(field) => {
-                    let (value, end) = reader.value(at, depth)?;
-                    self.note(field, value);
-                    end
+            if target.node != 0 {
+                at = self.descend(reader, at, target, depth)?;
+            } else {
+                let (value, end) = reader.value(at, depth)?;
+                self.note(target.field, value);
+                at = end;
+            }
+            if reader.byte(at) != b',' {
+                let (another, next) = reader.another(at, b'}')?;
+                if !another {
+                    return Ok(next);
                 }
-                Target::Skip => reader.value(at, depth)?.1,
-                Target::Object { node, field } => self.descend(reader, at, node, field, depth)?,
-            };
-            (another, at) = reader.another(at, b'}')?;
+                at = next - 1;
+            }
         }
-        Ok(at)
     }
 
     #[inline(always)]
@@ -101,15 +108,21 @@ impl Finder {
         };
     }
 
-    /// Read a key that is not the expected one: its target, the key to go on from, and where its value is.
+    /// A key that is not the expected one, or has white space before it: its target, the key to go on from,
+    /// and where its value is.
     #[inline(never)]
-    fn find_key(
+    fn other_key(
         &mut self,
         reader: Reader,
         at: usize,
         node: u16,
         previous: Key,
     ) -> Result<(Target, Key, usize), Fault> {
+        let expected = self.keys.follower(previous);
+        let at = reader.skip_space(at + 1);
+        if let Some((target, _, end)) = self.keys.matches(expected, reader, at - 1) {
+            return Ok((target, expected, end));
+        }
         let (key, at) = reader.key(at)?;
         let name = &reader.held[key.start as usize..key.end as usize];
         let found = if key.kind == Kind::Text {
@@ -119,7 +132,7 @@ impl Finder {
             json::unescape(name, &mut self.unescaped);
             self.keys.find(node, previous, &self.unescaped, false)
         };
-        let (key, target) = found.unwrap_or((previous, Target::Skip));
+        let (key, target) = found.unwrap_or((previous, self.keys.unused()));
         Ok((target, key, at))
     }
 
@@ -129,8 +142,7 @@ impl Finder {
         &mut self,
         reader: Reader,
         at: usize,
-        node: u16,
-        field: Option<u16>,
+        Target { node, field }: Target,
         depth: u32,
     ) -> Result<usize, Fault> {
         let start = reader.skip_space(at);
@@ -155,9 +167,7 @@ impl Finder {
         if !matches!(value.kind, Kind::Object | Kind::Null) {
             self.set_below(node, self.event);
         }
-        if let Some(field) = field {
-            self.note(field, value);
-        }
+        self.note(field, value);
         Ok(end)
     }
 

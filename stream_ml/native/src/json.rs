@@ -32,7 +32,7 @@ impl Window {
     /// Hold `input`, which is no longer than `MAX_BYTES`.
     pub fn hold(&mut self, input: &[u8]) {
         self.bytes[..input.len()].copy_from_slice(input);
-        self.bytes[input.len()..input.len() + 8].fill(0);
+        self.bytes[input.len()..input.len() + 8].copy_from_slice(&[0; 8]);
         self.length = input.len();
     }
 
@@ -216,7 +216,6 @@ impl<'a> Reader<'a> {
     /// `depth` is that of the object or array around the value.
     #[inline(always)]
     pub fn value(self, at: usize, depth: u32) -> Result<(Value, usize), Fault> {
-        let at = self.skip_space(at);
         match self.byte(at) {
             b'"' => self.text(at),
             b'-' | b'0'..=b'9' => self.number(at),
@@ -304,7 +303,11 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(never)]
-    fn other(self, start: usize, depth: u32) -> Result<(Value, usize), Fault> {
+    fn other(self, at: usize, depth: u32) -> Result<(Value, usize), Fault> {
+        let start = self.skip_space(at);
+        if start > at {
+            return self.value(start, depth);
+        }
         let (kind, end) = match self.byte(start) {
             b'{' => (Kind::Object, self.object(start, depth + 1)?),
             b'[' => (Kind::Array, self.array(start, depth + 1)?),

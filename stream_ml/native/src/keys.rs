@@ -9,24 +9,11 @@ use crate::json::Reader;
 
 /// Where the value of a key belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    Skip,
-    Field(u16),
-    /// An object that some paths lead through; it may be a field as well.
-    Object {
-        node: u16,
-        field: Option<u16>,
-    },
-}
-
-impl Target {
-    pub fn field(self) -> Option<u16> {
-        match self {
-            Target::Skip => None,
-            Target::Field(field) => Some(field),
-            Target::Object { field, .. } => field,
-        }
-    }
+pub struct Target {
+    /// The field; for a value that nobody asks for, one beyond the last.
+    pub field: u16,
+    /// The object to descend into, as some paths go on there; 0, the event itself, if none does.
+    pub node: u16,
 }
 
 /// Index of a remembered key; those below the number of nodes stand for "no key yet" in each object.
@@ -40,53 +27,64 @@ const MAX_PROBES: usize = 16;
 
 #[derive(Clone, Debug)]
 struct Entry {
+    /// The first eight bytes of the text, under a mask that leaves out the first of all and what is not there.
+    head: u64,
+    mask: u64,
+    /// The last eight bytes, if there are more than eight.
+    tail: u64,
+    length: u32,
+    follower: Key,
     target: Target,
     node: u16,
-    /// The first eight bytes and the last eight, under a mask where there are fewer.
-    head: u64,
-    tail: u64,
-    mask: u64,
-    tail_at: u32,
-    follower: Key,
-    /// With its quotes and colon.
+    /// Quotes and colon included; first of all any byte, for the comma or brace before the key.
     text: Box<[u8]>,
 }
 
 impl Entry {
     fn new(node: u16, name: &[u8], target: Target) -> Entry {
-        let text = [b"\"", name, b"\":"].concat();
-        let plain = name
-            .iter()
-            .all(|byte| *byte >= 0x20 && !b"\"\\".contains(byte));
-        let mut padded = text.clone();
-        padded.resize(text.len().max(8), 0);
-        let mask = match text.len() {
-            _ if !plain => 0, // its JSON needs escapes: no word under this mask is its head
-            short @ ..8 => (1 << (8 * short)) - 1,
-            _ => u64::MAX,
+        let text = [b",\"", name, b"\":"].concat();
+        let (head, mask) = match text.len() {
+            _ if name
+                .iter()
+                .any(|byte| *byte < 0x20 || b"\"\\".contains(byte)) =>
+            {
+                Entry::UNLIKE_ANY
+            }
+            short @ ..8 => (load(&text), (1 << (8 * short)) - 1),
+            _ => (load(&text), u64::MAX),
         };
         Entry {
+            head: head & !0xff,
+            mask: mask & !0xff,
+            tail: load(&text[text.len().saturating_sub(8)..]),
+            length: text.len() as u32,
+            follower: node.into(),
             target,
             node,
-            head: load(&padded),
-            tail: load(&padded[padded.len() - 8..]),
-            mask,
-            tail_at: (padded.len() - 8) as u32,
-            follower: node.into(),
             text: text.into(),
         }
     }
 
-    /// Stands for the place before the first key of an object; matches nothing.
-    fn of_no_key(node: u16) -> Entry {
+    /// Head and mask of what matches nothing: a key whose JSON needs escapes, the place before the first key.
+    const UNLIKE_ANY: (u64, u64) = (u64::MAX, 0);
+
+    fn of_no_key(node: u16, unused: Target) -> Entry {
+        let (head, mask) = Entry::UNLIKE_ANY;
         Entry {
-            mask: 0,
-            ..Entry::new(node, b"", Target::Skip)
+            head,
+            mask,
+            ..Entry::new(node, b"", unused)
         }
     }
 
+    /// Whether what lies between the first and the last eight bytes is there.
+    #[inline(always)]
+    fn has_middle(&self, reader: Reader, at: usize) -> bool {
+        self.length <= 16 || reader.held[at + 1..].starts_with(&self.text[1..])
+    }
+
     fn name(&self) -> &[u8] {
-        &self.text[1..self.text.len() - 2]
+        &self.text[2..self.text.len() - 2]
     }
 }
 
@@ -105,20 +103,22 @@ pub struct Keys {
     places: Vec<u32>,
     nodes: u32,
     learned: usize,
+    unused: Target,
 }
 
 impl Keys {
-    /// Know `names`: of each the object it is in, its name, and its target.
-    pub fn new(nodes: u16, names: &[(u16, String, Target)]) -> Keys {
+    /// Know `names`: of each the object it is in, its name, and its target; `unused` is that of all others.
+    pub fn new(nodes: u16, names: &[(u16, String, Target)], unused: Target) -> Keys {
         let places = (2 * (names.len() + MAX_LEARNED)).next_power_of_two();
         let mut keys = Keys {
             entries: Vec::new(),
             places: vec![0; places],
             nodes: nodes.into(),
             learned: 0,
+            unused,
         };
         for node in 0..nodes {
-            keys.entries.push(Entry::of_no_key(node));
+            keys.entries.push(Entry::of_no_key(node, unused));
         }
         for (node, name, target) in names {
             let place = keys.free_place(*node, name.as_bytes(), places);
@@ -148,19 +148,23 @@ impl Keys {
         self.entries[previous as usize].follower
     }
 
-    /// If `key` is what stands at `at`: its target, the key expected after it, and where its value is.
+    /// If `key` is what stands right after `at`: its target, the key expected after it, and where its value is.
     #[inline(always)]
     pub fn matches(&self, key: Key, reader: Reader, at: usize) -> Option<(Target, Key, usize)> {
         let entry = &self.entries[key as usize];
-        let head = reader.load(at) & entry.mask;
-        let tail = reader.load(at + entry.tail_at as usize) & entry.mask;
-        if head != entry.head || tail != entry.tail {
+        let end = at + entry.length as usize;
+        if reader.load(at) & entry.mask != entry.head {
             return None;
         }
-        if entry.text.len() > 16 && !reader.held[at..].starts_with(&entry.text) {
+        if entry.length > 8 && (reader.load(end - 8) != entry.tail || !entry.has_middle(reader, at))
+        {
             return None;
         }
-        Some((entry.target, entry.follower, at + entry.text.len()))
+        Some((entry.target, entry.follower, end))
+    }
+
+    pub fn unused(&self) -> Target {
+        self.unused
     }
 
     /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
@@ -199,7 +203,7 @@ impl Keys {
             return None;
         };
         self.learned += 1;
-        self.insert(place, Entry::new(node, name, Target::Skip));
+        self.insert(place, Entry::new(node, name, self.unused));
         Some(self.entries.len() as Key - 1)
     }
 
@@ -226,8 +230,10 @@ mod tests {
     use crate::json::Window;
 
     fn field(field: u16) -> Target {
-        Target::Field(field)
+        Target { field, node: 0 }
     }
+
+    const UNUSED: Target = Target { field: 99, node: 0 };
 
     fn keys(names: &[&str]) -> Keys {
         let names: Vec<_> = names
@@ -235,14 +241,14 @@ mod tests {
             .zip(0..)
             .map(|(name, at)| (0, name.to_string(), field(at)))
             .collect();
-        Keys::new(1, &names)
+        Keys::new(1, &names, UNUSED)
     }
 
     fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
         let mut window = Window::new();
-        window.hold(input.as_bytes());
+        window.hold(format!("{{{input}").as_bytes());
         let (target, _, end) = keys.matches(keys.follower(previous), Reader::new(&window), 0)?;
-        Some((target, end))
+        Some((target, end - 1))
     }
 
     #[test]
@@ -297,7 +303,7 @@ mod tests {
             (0, "id".to_string(), field(0)),
             (1, "id".to_string(), field(1)),
         ];
-        let mut keys = Keys::new(2, &names);
+        let mut keys = Keys::new(2, &names, UNUSED);
         let (outer, outer_target) = keys.find(0, 0, b"id", false).unwrap();
         let (_, inner_target) = keys.find(1, 1, b"id", false).unwrap();
         assert_eq!((outer_target, inner_target), (field(0), field(1)));
@@ -312,7 +318,7 @@ mod tests {
         }
         assert_eq!(
             keys.find(0, 0, b"unused0", true).map(|(_, target)| target),
-            Some(Target::Skip)
+            Some(UNUSED)
         );
         assert_eq!(keys.find(0, 0, b"one more", true), None);
         assert!(keys.entries.len() <= MAX_LEARNED + 2);

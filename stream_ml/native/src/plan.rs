@@ -76,15 +76,40 @@ pub struct SlotInfo {
     pub seed: u64,
 }
 
-/// How a slot's features are computed; the bare ones hash straight from the input.
+/// How the features of a slot, or of several in a row, are computed.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The first one.
+    pub slot: u16,
+    pub kind: RuleKind,
+}
+
 /// A number has one feature, with one id; others have one for each text, hashed under the slot's seed.
 #[derive(Clone, Debug)]
-pub enum Rule {
-    BareText { field: u16, seed: u64 },
-    BareNumber { field: u16, id: u64 },
-    Category { text: Text, seed: u64 },
-    Number { number: Number, id: u64 },
-    Set { set: Set, seed: u64 },
+pub enum RuleKind {
+    /// Consecutive slots whose expression is a field alone.
+    Bare(Vec<Bare>),
+    Category {
+        text: Text,
+        seed: u64,
+    },
+    Number {
+        number: Number,
+        id: u64,
+    },
+    Set {
+        set: Set,
+        seed: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Bare {
+    pub field: u16,
+    /// Whether it is a number slot.
+    pub number: bool,
+    /// Of the texts; of a number slot the id.
+    pub seed: u64,
 }
 
 /// What of an event is no feature.
@@ -175,10 +200,10 @@ impl Plan {
         let (keys, fields_below) = paths(&source.fields)?;
         let mut slots = Vec::new();
         let mut rules = Vec::new();
-        for slot in &source.slots {
-            let (info, rule) = compile_slot(slot, source.fields.len())?;
+        for (slot, described) in (0..).zip(&source.slots) {
+            let (info, kind) = compile_slot(described, source.fields.len())?;
             slots.push(info);
-            rules.push(rule);
+            add_rule(&mut rules, slot, kind);
         }
         Ok(Plan {
             source: bytes.to_vec(),
@@ -261,7 +286,31 @@ fn check_learner(learner: &LearnerOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn compile_slot(slot: &SlotSource, fields: usize) -> Result<(SlotInfo, Rule), String> {
+impl RuleKind {
+    fn bare(field: u16, number: bool, seed: u64) -> RuleKind {
+        RuleKind::Bare(vec![Bare {
+            field,
+            number,
+            seed,
+        }])
+    }
+}
+
+/// Append the rule of `slot`, or join it to a run of bare slots.
+fn add_rule(rules: &mut Vec<Rule>, slot: u16, kind: RuleKind) {
+    match (rules.last_mut(), kind) {
+        (
+            Some(Rule {
+                kind: RuleKind::Bare(run),
+                ..
+            }),
+            RuleKind::Bare(bare),
+        ) => run.extend(bare),
+        (_, kind) => rules.push(Rule { slot, kind }),
+    }
+}
+
+fn compile_slot(slot: &SlotSource, fields: usize) -> Result<(SlotInfo, RuleKind), String> {
     let named = |message: String| format!("slot {:?}: {message}", slot.name);
     let hex = slot.seed.len() == 16 && slot.seed.bytes().all(|digit| digit.is_ascii_hexdigit());
     let seed = u64::from_str_radix(&slot.seed, 16).ok().filter(|_| hex);
@@ -276,19 +325,18 @@ fn compile_slot(slot: &SlotSource, fields: usize) -> Result<(SlotInfo, Rule), St
     };
     let rule = match (slot.kind, expression) {
         (SlotKind::Category, Expression::Text(Text::Field(field))) => {
-            Rule::BareText { field, seed }
+            RuleKind::bare(field, false, seed)
         }
         // A cross is a set of one, as long as no part of it is a larger set.
-        (SlotKind::Category | SlotKind::Set, Expression::Set(set)) => Rule::Set { set, seed },
-        (SlotKind::Category, other) => Rule::Category {
+        (SlotKind::Category | SlotKind::Set, Expression::Set(set)) => RuleKind::Set { set, seed },
+        (SlotKind::Category, other) => RuleKind::Category {
             text: other.into_category().map_err(wrong)?,
             seed,
         },
-        (SlotKind::Number, Expression::Number(Number::Field(field))) => Rule::BareNumber {
-            field,
-            id: feature_id(b"", seed),
-        },
-        (SlotKind::Number, Expression::Number(number)) => Rule::Number {
+        (SlotKind::Number, Expression::Number(Number::Field(field))) => {
+            RuleKind::bare(field, true, feature_id(b"", seed))
+        }
+        (SlotKind::Number, Expression::Number(number)) => RuleKind::Number {
             number,
             id: feature_id(b"", seed),
         },
@@ -350,60 +398,39 @@ fn compile_roles(source: &Source) -> Result<Roles, String> {
 
 /// The keys that lead to the fields, and the fields below each object on the way.
 fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), String> {
+    let unused = Target {
+        field: fields.len() as u16,
+        node: 0,
+    };
     let mut below = vec![Vec::new()];
-    let mut order: Vec<(u16, String)> = Vec::new();
-    let mut targets: BTreeMap<(u16, String), Target> = BTreeMap::new();
+    let mut names: Vec<(u16, String, Target)> = Vec::new();
+    let mut places: BTreeMap<(u16, &str), usize> = BTreeMap::new();
     for (field, path) in (0..).zip(fields) {
-        let Some((last, parents)) = path.split_last() else {
-            return Err(format!("field {field} has no path"));
-        };
-        if path.len() > MAX_PATH {
-            return Err(format!("field {field} is deeper than {MAX_PATH}"));
+        if path.is_empty() || path.len() > MAX_PATH {
+            return Err(format!("field {field}: a path has 1 to {MAX_PATH} keys"));
         }
-        let mut node = 0u16;
-        below[0].push(field);
-        for parent in parents {
-            let target = enter(&mut targets, &mut order, node, parent);
-            node = match *target {
-                Target::Object { node, .. } => node,
-                Target::Field(_) | Target::Skip => new_node(&mut below)?,
-            };
-            *target = Target::Object {
-                node,
-                field: target.field(),
-            };
+        let mut node = 0;
+        for (step, name) in path.iter().enumerate() {
             below[usize::from(node)].push(field);
+            let place = *places.entry((node, name)).or_insert_with(|| {
+                names.push((node, name.clone(), unused));
+                names.len() - 1
+            });
+            let target = &mut names[place].2;
+            if step + 1 == path.len() {
+                if target.field != unused.field {
+                    return Err(format!("field {field} repeats a path"));
+                }
+                target.field = field;
+            } else {
+                if target.node == 0 {
+                    target.node = new_node(&mut below)?;
+                }
+                node = target.node;
+            }
         }
-        let target = enter(&mut targets, &mut order, node, last);
-        if target.field().is_some() {
-            return Err(format!("field {field} repeats a path"));
-        }
-        *target = match *target {
-            Target::Object { node, .. } => Target::Object {
-                node,
-                field: Some(field),
-            },
-            Target::Field(_) | Target::Skip => Target::Field(field),
-        };
     }
-    let names: Vec<_> = order
-        .into_iter()
-        .map(|key| (key.0, key.1.clone(), targets[&key]))
-        .collect();
-    Ok((Keys::new(below.len() as u16, &names), below))
-}
-
-fn enter<'a>(
-    targets: &'a mut BTreeMap<(u16, String), Target>,
-    order: &mut Vec<(u16, String)>,
-    node: u16,
-    name: &str,
-) -> &'a mut Target {
-    let key = (node, name.to_string());
-    targets.entry(key.clone()).or_insert_with(|| {
-        order.push(key);
-        Target::Skip
-    })
+    Ok((Keys::new(below.len() as u16, &names, unused), below))
 }
 
 fn new_node(below: &mut Vec<Vec<u16>>) -> Result<u16, String> {

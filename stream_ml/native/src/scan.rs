@@ -191,12 +191,7 @@ impl Scanner {
             )?;
         }
         let texts = (*mode == Mode::Explain).then_some(texts);
-        Output {
-            block,
-            slots: *name_slots,
-            texts,
-        }
-        .event(plan, fields, scratch)?;
+        Output::new(block, *name_slots, texts).event(plan, fields, scratch)?;
         example.end = block.ids.len() as u32;
         block.examples.push(example);
         Ok(())

@@ -76,7 +76,8 @@ impl Text {
     }
 }
 
-fn append_field(field: u16, fields: Fields, out: &mut Vec<u8>) -> Result<bool, Box<Refused>> {
+/// Append the canonical text of a field; false if it is missing.
+pub fn append_field(field: u16, fields: Fields, out: &mut Vec<u8>) -> Result<bool, Box<Refused>> {
     match fields.text(field, out)? {
         None => return Ok(false),
         Some(Textual::InPlace(text)) => out.extend_from_slice(text),
