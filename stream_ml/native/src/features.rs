@@ -69,16 +69,22 @@ impl<'a> Output<'a> {
         fields: Fields,
         scratch: &mut Scratch,
     ) -> Result<(), Box<Refused>> {
-        let first = self.block.ids.len();
-        self.block.ids.resize(first + run.len(), 0);
-        self.block.values.resize(first + run.len(), 0.0);
-        let (ids, values) = (
-            &mut self.block.ids[first..],
-            &mut self.block.values[first..],
-        );
-        let count = fill(run, fields, scratch, ids, values)?;
-        self.block.ids.truncate(first + count);
-        self.block.values.truncate(first + count);
+        let Block { ids, values, .. } = &mut *self.block;
+        let first = ids.len();
+        ids.resize(first + run.len(), 0);
+        values.resize(first + run.len(), 0.0);
+        let absent = fill(
+            run,
+            fields,
+            scratch,
+            &mut ids[first..],
+            &mut values[first..],
+        )?;
+        if absent != 0 {
+            let present = compact(&mut ids[first..], &mut values[first..]);
+            ids.truncate(first + present);
+            values.truncate(first + present);
+        }
         Ok(())
     }
 
@@ -194,7 +200,7 @@ fn bounded(value: f64) -> Result<f32, Box<Refused>> {
     )
 }
 
-/// Write the features of bare slots, straight from the input; return how many there are.
+/// Write one feature for each bare slot, x = 0 where it has none; return how many have none.
 fn fill(
     run: &[Bare],
     fields: Fields,
@@ -202,24 +208,36 @@ fn fill(
     ids: &mut [u64],
     values: &mut [f32],
 ) -> Result<usize, Box<Refused>> {
-    let mut count = 0;
-    for bare in run {
+    let mut absent = 0;
+    for ((bare, id), x) in run.iter().zip(ids).zip(values) {
         let token = &fields.tokens[usize::from(bare.field)];
-        if token.event != fields.event {
-            continue;
-        }
-        let (id, x) = match (bare.number, token.found) {
-            (false, Found::Value(Kind::Text)) => (feature_id(fields.raw(token), bare.seed), 1.0),
-            (true, Found::Value(Kind::Integer | Kind::Decimal)) => {
-                (bare.seed, bounded(token.number)?)
+        match token.found {
+            _ if token.event != fields.event => {}
+            Found::Value(Kind::Text) if !bare.number => {
+                *id = feature_id(fields.raw(token), bare.seed);
+                *x = 1.0;
             }
-            _ => other_bare(bare, fields, scratch)?,
-        };
-        ids[count] = id;
-        values[count] = x;
-        count += (x != 0.0) as usize;
+            Found::Value(Kind::Integer | Kind::Decimal) if bare.number => {
+                *id = bare.seed;
+                *x = bounded(token.number)?;
+            }
+            _ => (*id, *x) = other_bare(bare, fields, scratch)?,
+        }
+        absent += usize::from(*x == 0.0);
     }
-    Ok(count)
+    Ok(absent)
+}
+
+/// Move the features with x ≠ 0 to the front; return how many there are.
+fn compact(ids: &mut [u64], values: &mut [f32]) -> usize {
+    let mut present = 0;
+    for at in 0..ids.len() {
+        if values[at] != 0.0 {
+            (ids[present], values[present]) = (ids[at], values[at]);
+            present += 1;
+        }
+    }
+    present
 }
 
 /// What is seldom in a bare slot: null, a number as a category, escapes, a wrong type. No feature is x = 0.

@@ -68,25 +68,32 @@ impl Finder {
         if empty {
             return Ok(first);
         }
-        let mut at = first - 1;
         let mut previous = u32::from(node);
-        let mut expected = self.keys.follower(previous);
+        let mut expected = self.keys.entry(previous).follower;
+        let mut at = first - 1;
         loop {
             // Here `at` is the place before a key: of the brace, the comma, or white space.
+            let entry = self.keys.entry(expected);
             let target;
-            if let Some((matched, follower, end)) = self.keys.matches(expected, reader, at) {
-                (target, previous, expected, at) = (matched, expected, follower, end);
+            if let Some(end) = entry.matches(reader, at) {
+                (previous, expected, target, at) = (expected, entry.follower, entry.target, end);
             } else {
-                (target, previous, at) = self.other_key(reader, at, node, previous)?;
-                expected = self.keys.follower(previous);
+                (previous, target, at) = self.other_key(reader, at, node, previous)?;
+                expected = self.keys.entry(previous).follower;
             }
-            if target.node != 0 {
-                at = self.descend(reader, at, target, depth)?;
-            } else {
-                let (value, end) = reader.value(at, depth)?;
-                self.note(target.field, value);
-                at = end;
-            }
+            at = match reader.byte(at) {
+                b'"' if target.node == 0 => {
+                    let (value, end) = reader.text(at)?;
+                    self.note(target.field, value);
+                    end
+                }
+                b'-' | b'0'..=b'9' if target.node == 0 => {
+                    let (value, end) = reader.number(at)?;
+                    self.note(target.field, value);
+                    end
+                }
+                _ => self.other_value(reader, at, target, depth)?,
+            };
             if reader.byte(at) != b',' {
                 let (another, next) = reader.another(at, b'}')?;
                 if !another {
@@ -108,8 +115,8 @@ impl Finder {
         };
     }
 
-    /// A key that is not the expected one, or has white space before it: its target, the key to go on from,
-    /// and where its value is.
+    /// A key that is not the expected one, the first one, or has white space before it: the key to go on
+    /// from, its target, and where its value is.
     #[inline(never)]
     fn other_key(
         &mut self,
@@ -117,58 +124,77 @@ impl Finder {
         at: usize,
         node: u16,
         previous: Key,
-    ) -> Result<(Target, Key, usize), Fault> {
-        let expected = self.keys.follower(previous);
+    ) -> Result<(Key, Target, usize), Fault> {
+        let expected = self.keys.entry(previous).follower;
         let at = reader.skip_space(at + 1);
-        if let Some((target, _, end)) = self.keys.matches(expected, reader, at - 1) {
-            return Ok((target, expected, end));
+        let entry = self.keys.entry(expected);
+        if let Some(end) = entry.matches_after(reader, at - 1) {
+            return Ok((expected, entry.target, end));
         }
-        let (key, at) = reader.key(at)?;
-        let name = &reader.held[key.start as usize..key.end as usize];
-        let found = if key.kind == Kind::Text {
+        let (text, at) = reader.key(at)?;
+        let name = &reader.held[text.start as usize..text.end as usize];
+        let found = if text.kind == Kind::Text {
             self.keys.find(node, previous, name, true)
         } else {
             self.unescaped.clear();
             json::unescape(name, &mut self.unescaped);
             self.keys.find(node, previous, &self.unescaped, false)
         };
-        let (key, target) = found.unwrap_or((previous, self.keys.unused()));
-        Ok((target, key, at))
+        Ok(match found {
+            Some(key) => (key, self.keys.entry(key).target, at),
+            None => (previous, self.keys.unused(), at),
+        })
     }
 
-    /// A value at whose place some paths go on; returns the place after it.
+    /// A value after white space, one that is neither text nor number, or one at whose place paths go on.
     #[inline(never)]
-    fn descend(
+    fn other_value(
         &mut self,
         reader: Reader,
         at: usize,
-        Target { node, field }: Target,
+        target: Target,
         depth: u32,
     ) -> Result<usize, Fault> {
-        let start = reader.skip_space(at);
+        let at = reader.skip_space(at);
+        let (value, end) = if target.node == 0 {
+            reader.value(at, depth)?
+        } else {
+            self.node_value(reader, at, target.node, depth)?
+        };
+        self.note(target.field, value);
+        Ok(end)
+    }
+
+    /// A value at whose place paths go on.
+    fn node_value(
+        &mut self,
+        reader: Reader,
+        at: usize,
+        node: u16,
+        depth: u32,
+    ) -> Result<(Value, usize), Fault> {
+        // Of a repeated key only the last object counts.
         if self.met[usize::from(node)] == self.event {
             self.set_below(node, 0);
         }
         self.met[usize::from(node)] = self.event;
-        let (value, end) = if reader.byte(start) == b'{' {
-            let end = self.object(reader, start, node, depth + 1)?;
-            (
+        if reader.byte(at) == b'{' {
+            let end = self.object(reader, at, node, depth + 1)?;
+            return Ok((
                 Value {
                     kind: Kind::Object,
-                    start: start as u32,
+                    start: at as u32,
                     end: end as u32,
                     number: 0.0,
                 },
                 end,
-            )
-        } else {
-            reader.value(start, depth)?
-        };
-        if !matches!(value.kind, Kind::Object | Kind::Null) {
+            ));
+        }
+        let (value, end) = reader.value(at, depth)?;
+        if value.kind != Kind::Null {
             self.set_below(node, self.event);
         }
-        self.note(field, value);
-        Ok(end)
+        Ok((value, end))
     }
 
     /// All fields below an object are off their path in this event, or (event 0) not met.

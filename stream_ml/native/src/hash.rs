@@ -5,6 +5,16 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed, xxh3_128};
 /// The id of `text` in the slot of this seed; 0 is kept free for empty places in the table.
 #[inline(always)]
 pub fn feature_id(text: &[u8], seed: u64) -> u64 {
+    // Longer texts have much more code, which would crowd out what stands around the call.
+    if text.len() <= 16 {
+        not_zero(xxh3_64_with_seed(text, seed))
+    } else {
+        long_feature_id(text, seed)
+    }
+}
+
+#[inline(never)]
+fn long_feature_id(text: &[u8], seed: u64) -> u64 {
     not_zero(xxh3_64_with_seed(text, seed))
 }
 

@@ -263,8 +263,9 @@ impl<'a> Reader<'a> {
             .map_err(|kind| kind.at(at))
     }
 
+    /// The number that begins at `start`.
     #[inline(always)]
-    fn number(self, start: usize) -> Result<(Value, usize), Fault> {
+    pub fn number(self, start: usize) -> Result<(Value, usize), Fault> {
         let negative = self.byte(start) == b'-';
         let (literal, end) = match number::parse_short(self.load(start + negative as usize)) {
             Some(short) => {

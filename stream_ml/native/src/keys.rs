@@ -25,39 +25,42 @@ const MAX_LEARNED_BYTES: usize = 64;
 /// Places tried for one key; more are only needed where somebody chose the keys to collide.
 const MAX_PROBES: usize = 16;
 
+/// A remembered key; one cache line.
 #[derive(Clone, Debug)]
-struct Entry {
-    /// The first eight bytes of the text, under a mask that leaves out the first of all and what is not there.
+#[repr(align(64))]
+pub struct Entry {
+    /// The first eight bytes of the text, under a mask where there are fewer.
     head: u64,
     mask: u64,
     /// The last eight bytes, if there are more than eight.
     tail: u64,
     length: u32,
-    follower: Key,
-    target: Target,
+    /// The key that came next when this one was met last.
+    pub follower: Key,
+    pub target: Target,
     node: u16,
-    /// Quotes and colon included; first of all any byte, for the comma or brace before the key.
+    /// Comma before it, quotes and colon included.
     text: Box<[u8]>,
 }
 
 impl Entry {
     fn new(node: u16, name: &[u8], target: Target) -> Entry {
         let text = [b",\"", name, b"\":"].concat();
+        let needs_escapes = name
+            .iter()
+            .any(|byte| *byte < 0x20 || b"\"\\".contains(byte));
         let (head, mask) = match text.len() {
-            _ if name
-                .iter()
-                .any(|byte| *byte < 0x20 || b"\"\\".contains(byte)) =>
-            {
-                Entry::UNLIKE_ANY
-            }
+            _ if needs_escapes => Entry::UNLIKE_ANY,
             short @ ..8 => (load(&text), (1 << (8 * short)) - 1),
             _ => (load(&text), u64::MAX),
         };
+        let tail = load(&text[text.len().saturating_sub(8)..]);
+        let length = text.len() as u32;
         Entry {
-            head: head & !0xff,
-            mask: mask & !0xff,
-            tail: load(&text[text.len().saturating_sub(8)..]),
-            length: text.len() as u32,
+            head,
+            mask,
+            tail,
+            length,
             follower: node.into(),
             target,
             node,
@@ -77,10 +80,34 @@ impl Entry {
         }
     }
 
-    /// Whether what lies between the first and the last eight bytes is there.
+    /// Where the value is, if this key stands at `at`, with its comma before it.
     #[inline(always)]
+    pub fn matches(&self, reader: Reader, at: usize) -> Option<usize> {
+        self.matches_with(reader.load(at), reader, at)
+    }
+
+    /// The same with any byte in the comma's place.
+    pub fn matches_after(&self, reader: Reader, at: usize) -> Option<usize> {
+        self.matches_with(reader.load(at) & !0xff | u64::from(b','), reader, at)
+    }
+
+    #[inline(always)]
+    fn matches_with(&self, word: u64, reader: Reader, at: usize) -> Option<usize> {
+        let end = at + self.length as usize;
+        let same =
+            word & self.mask == self.head && (self.length <= 8 || self.has_rest(reader, at, end));
+        same.then_some(end)
+    }
+
+    /// Whether what lies behind the first eight bytes is there.
+    #[inline(always)]
+    fn has_rest(&self, reader: Reader, at: usize, end: usize) -> bool {
+        reader.load(end - 8) == self.tail && (self.length <= 16 || self.has_middle(reader, at))
+    }
+
+    #[inline(never)]
     fn has_middle(&self, reader: Reader, at: usize) -> bool {
-        self.length <= 16 || reader.held[at + 1..].starts_with(&self.text[1..])
+        reader.held[at + 1..].starts_with(&self.text[1..])
     }
 
     fn name(&self) -> &[u8] {
@@ -142,43 +169,22 @@ impl Keys {
         }
     }
 
-    /// The key that most likely follows `previous`.
     #[inline(always)]
-    pub fn follower(&self, previous: Key) -> Key {
-        self.entries[previous as usize].follower
+    pub fn entry(&self, key: Key) -> &Entry {
+        &self.entries[key as usize]
     }
 
-    /// If `key` is what stands right after `at`: its target, the key expected after it, and where its value is.
-    #[inline(always)]
-    pub fn matches(&self, key: Key, reader: Reader, at: usize) -> Option<(Target, Key, usize)> {
-        let entry = &self.entries[key as usize];
-        let end = at + entry.length as usize;
-        if reader.load(at) & entry.mask != entry.head {
-            return None;
-        }
-        if entry.length > 8 && (reader.load(end - 8) != entry.tail || !entry.has_middle(reader, at))
-        {
-            return None;
-        }
-        Some((entry.target, entry.follower, end))
-    }
-
+    /// The target of keys that the model does not use.
     pub fn unused(&self) -> Target {
         self.unused
     }
 
     /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
-    pub fn find(
-        &mut self,
-        node: u16,
-        previous: Key,
-        name: &[u8],
-        learn: bool,
-    ) -> Option<(Key, Target)> {
+    pub fn find(&mut self, node: u16, previous: Key, name: &[u8], learn: bool) -> Option<Key> {
         let known = self.look_up(node, name);
         let key = known.or_else(|| if learn { self.learn(node, name) } else { None })?;
         self.entries[previous as usize].follower = key;
-        Some((key, self.entries[key as usize].target))
+        Some(key)
     }
 
     fn look_up(&self, node: u16, name: &[u8]) -> Option<Key> {
@@ -247,8 +253,10 @@ mod tests {
     fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
         let mut window = Window::new();
         window.hold(format!("{{{input}").as_bytes());
-        let (target, _, end) = keys.matches(keys.follower(previous), Reader::new(&window), 0)?;
-        Some((target, end - 1))
+        let entry = keys.entry(keys.entry(previous).follower);
+        let reader = Reader::new(&window);
+        assert_eq!(entry.matches(reader, 0), None);
+        Some((entry.target, entry.matches_after(reader, 0)? - 1))
     }
 
     #[test]
@@ -273,7 +281,7 @@ mod tests {
     fn the_end_of_an_object_is_no_key() {
         let mut keys = keys(&["a", ""]);
         assert_eq!(guessed(&keys, 0, "\"\":1"), None);
-        let (last, _) = keys.find(0, 0, b"", true).unwrap();
+        let last = keys.find(0, 0, b"", true).unwrap();
         assert_eq!(guessed(&keys, last, "\"\":1"), None);
     }
 
@@ -281,19 +289,19 @@ mod tests {
     fn the_last_follower_is_guessed() {
         let mut keys = keys(&["a", "b", "c"]);
         assert_eq!(guessed(&keys, 0, "\"c\":"), None);
-        let (c, _) = keys.find(0, 0, b"c", true).unwrap();
+        let c = keys.find(0, 0, b"c", true).unwrap();
         assert_eq!(guessed(&keys, 0, "\"c\":"), Some((field(2), 4)));
-        let (_, a) = keys.find(0, c, b"a", true).unwrap();
+        let a = keys.find(0, c, b"a", true).unwrap();
         assert_eq!(guessed(&keys, c, "\"a\":"), Some((field(0), 4)));
-        assert_eq!(a, field(0));
+        assert_eq!(keys.entry(a).target, field(0));
     }
 
     #[test]
     fn a_name_that_needs_escapes_is_never_guessed() {
         let mut keys = keys(&["a\"b", "c\\d", "e\nf"]);
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
-        let (_, target) = keys.find(0, 0, b"a\"b", true).unwrap();
-        assert_eq!(target, field(0));
+        let key = keys.find(0, 0, b"a\"b", true).unwrap();
+        assert_eq!(keys.entry(key).target, field(0));
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
     }
 
@@ -304,9 +312,12 @@ mod tests {
             (1, "id".to_string(), field(1)),
         ];
         let mut keys = Keys::new(2, &names, UNUSED);
-        let (outer, outer_target) = keys.find(0, 0, b"id", false).unwrap();
-        let (_, inner_target) = keys.find(1, 1, b"id", false).unwrap();
-        assert_eq!((outer_target, inner_target), (field(0), field(1)));
+        let outer = keys.find(0, 0, b"id", false).unwrap();
+        let inner = keys.find(1, 1, b"id", false).unwrap();
+        assert_eq!(
+            (keys.entry(outer).target, keys.entry(inner).target),
+            (field(0), field(1))
+        );
         assert_eq!(guessed(&keys, outer, "\"id\":"), None);
     }
 
@@ -317,13 +328,14 @@ mod tests {
             keys.find(0, 0, format!("unused{at}").as_bytes(), true);
         }
         assert_eq!(
-            keys.find(0, 0, b"unused0", true).map(|(_, target)| target),
+            keys.look_up(0, b"unused0")
+                .map(|key| keys.entry(key).target),
             Some(UNUSED)
         );
         assert_eq!(keys.find(0, 0, b"one more", true), None);
         assert!(keys.entries.len() <= MAX_LEARNED + 2);
         assert_eq!(
-            keys.find(0, 0, b"a", true).map(|(_, target)| target),
+            keys.look_up(0, b"a").map(|key| keys.entry(key).target),
             Some(field(0))
         );
     }
