@@ -7,6 +7,7 @@ use crate::hash::feature_id;
 use crate::json::Kind;
 use crate::number;
 use crate::plan::{Bare, Plan, Rule, RuleKind};
+use crate::quick;
 use crate::roles::in_range;
 use crate::text::append_field;
 
@@ -44,9 +45,11 @@ impl<'a> Output<'a> {
     pub fn event(
         &mut self,
         plan: &Plan,
+        quick: Option<&quick::Features>,
         fields: Fields,
         scratch: &mut Scratch,
     ) -> Result<(), Box<Refused>> {
+        let mut bare_slots = 0;
         for Rule { slot, kind } in &plan.rules {
             match kind {
                 RuleKind::Bare(run) if self.slots => {
@@ -54,7 +57,13 @@ impl<'a> Output<'a> {
                         self.named_bare(bare, slot, fields, scratch)?;
                     }
                 }
-                RuleKind::Bare(run) => self.bare(run, fields, scratch)?,
+                RuleKind::Bare(run) => {
+                    match quick {
+                        Some(quick) => self.copy(quick, bare_slots, run.len()),
+                        None => self.bare(run, fields, scratch)?,
+                    }
+                    bare_slots += run.len();
+                }
                 other => self.evaluated(other, *slot, fields, scratch)?,
             }
         }
@@ -86,6 +95,20 @@ impl<'a> Output<'a> {
             values.truncate(first + present);
         }
         Ok(())
+    }
+
+    /// The features that the first pass left.
+    #[inline(always)]
+    fn copy(&mut self, quick: &quick::Features, first: usize, count: usize) {
+        let Block { ids, values, .. } = &mut *self.block;
+        let before = ids.len();
+        ids.extend_from_slice(&quick.ids[first..first + count]);
+        values.extend_from_slice(&quick.values[first..first + count]);
+        if quick.absent > 0 {
+            let present = compact(&mut ids[before..], &mut values[before..]);
+            ids.truncate(before + present);
+            values.truncate(before + present);
+        }
     }
 
     fn named_bare(

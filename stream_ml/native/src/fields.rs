@@ -1,7 +1,7 @@
 //! The fields of one event, as the scanner found them, and what their values mean to a leaf.
 
 use crate::block::Reason;
-use crate::json::{self, Kind};
+use crate::json::{self, Kind, Value};
 use crate::{number, time};
 
 /// A value that refuses the event.
@@ -46,6 +46,23 @@ pub struct Token {
 }
 
 impl Token {
+    #[inline(always)]
+    pub fn new(value: Value, event: u32) -> Token {
+        let Value {
+            kind,
+            start,
+            end,
+            number,
+        } = value;
+        Token {
+            number,
+            event,
+            start,
+            end,
+            found: Found::Value(kind),
+        }
+    }
+
     /// Of no event.
     pub const NONE: Token = Token {
         number: 0.0,

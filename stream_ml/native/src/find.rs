@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::fields::{Fields, Found, Token};
+use crate::fields::{Fields, Token};
 use crate::json::{self, Fault, FaultKind, Kind, Reader, Value};
 use crate::keys::{Key, Keys, Target};
 use crate::plan::Plan;
+use crate::quick::{Features, Quick};
 
 /// Fields of one event after the other.
 pub struct Finder {
@@ -19,6 +20,11 @@ pub struct Finder {
     met: Vec<u32>,
     /// An escaped key.
     unescaped: Vec<u8>,
+    /// Members of the event, repeated ones too.
+    members: usize,
+    /// Unless tokens are wanted of every field.
+    quick: Option<Quick>,
+    was_quick: bool,
 }
 
 impl Finder {
@@ -29,6 +35,9 @@ impl Finder {
             event: 0,
             met: vec![0; plan.fields_below.len()],
             unescaped: Vec::new(),
+            members: 0,
+            quick: Some(Quick::new(&plan)),
+            was_quick: false,
             plan,
         }
     }
@@ -41,6 +50,18 @@ impl Finder {
             self.met.fill(0);
         }
         self.event += 1;
+        let attempt = self.quick.as_mut();
+        let end = attempt.and_then(|quick| quick.attempt(reader, at, &mut self.tokens, self.event));
+        self.was_quick = end.is_some();
+        if let Some(end) = end {
+            return Ok(end);
+        }
+        self.find_any(reader, at)
+    }
+
+    /// The general way.
+    #[inline(never)]
+    fn find_any(&mut self, reader: Reader, at: usize) -> Result<usize, Fault> {
         if reader.byte(at) != b'{' {
             return Err(FaultKind::NotAnObject.at(at));
         }
@@ -49,7 +70,23 @@ impl Finder {
         if end < reader.held.len() && reader.byte(end) != b'\n' {
             return Err(FaultKind::Trailing.at(end));
         }
+        if let Some(quick) = &mut self.quick {
+            quick.learn(&self.keys, self.members);
+        }
         Ok(end)
+    }
+
+    /// Note every field's token from now on: names and texts of features are made of them.
+    pub fn forgo_quick_way(&mut self) {
+        self.quick = None;
+    }
+
+    /// Features of the bare slots, if the event was read in the quick way.
+    pub fn quick_features(&self) -> Option<&Features> {
+        self.quick
+            .as_ref()
+            .filter(|_| self.was_quick)
+            .map(Quick::features)
     }
 
     /// What was found, over what the reader read.
@@ -66,12 +103,15 @@ impl Finder {
     fn object(&mut self, reader: Reader, at: usize, node: u16, depth: u32) -> Result<usize, Fault> {
         let (empty, first) = reader.open(at, b'}', depth)?;
         if empty {
+            self.members = 0;
             return Ok(first);
         }
         let mut previous = u32::from(node);
         let mut expected = self.keys.entry(previous).follower;
         let mut at = first - 1;
+        let mut members = 0;
         loop {
+            members += 1;
             // Here `at` is the place before a key: of the brace, the comma, or white space.
             let entry = self.keys.entry(expected);
             let target;
@@ -97,6 +137,7 @@ impl Finder {
             if reader.byte(at) != b',' {
                 let (another, next) = reader.another(at, b'}')?;
                 if !another {
+                    self.members = members; // in the end those of the outermost object
                     return Ok(next);
                 }
                 at = next - 1;
@@ -106,13 +147,7 @@ impl Finder {
 
     #[inline(always)]
     fn note(&mut self, field: u16, value: Value) {
-        self.tokens[usize::from(field)] = Token {
-            number: value.number,
-            event: self.event,
-            start: value.start,
-            end: value.end,
-            found: Found::Value(value.kind),
-        };
+        self.tokens[usize::from(field)] = Token::new(value, self.event);
     }
 
     /// A key that is not the expected one, the first one, or has white space before it: the key to go on

@@ -80,6 +80,19 @@ impl Entry {
         }
     }
 
+    /// The same key with the brace of its object before it.
+    pub fn first_of_object(&self) -> Entry {
+        let head = if self.mask == 0 {
+            self.head
+        } else {
+            self.head & !0xff | u64::from(b'{')
+        };
+        Entry {
+            head,
+            ..self.clone()
+        }
+    }
+
     /// Where the value is, if this key stands at `at`, with its comma before it.
     #[inline(always)]
     pub fn matches(&self, reader: Reader, at: usize) -> Option<usize> {

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod replica;
 pub mod reply;
 pub mod rows;
+mod quick;
 mod roles;
 pub mod scan;
 pub mod score;

@@ -133,6 +133,8 @@ pub struct Plan {
     slots: Vec<SlotInfo>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) roles: Roles,
+    /// Of each field, whether an expression reads it, other than a slot that is the field alone.
+    pub(crate) read_fields: Vec<bool>,
     /// Paths of the fields, with points.
     pub(crate) field_names: Vec<String>,
     pub(crate) keys: Keys,
@@ -205,6 +207,7 @@ impl Plan {
             slots.push(info);
             add_rule(&mut rules, slot, kind);
         }
+        let read_fields = read_fields(&source, &rules);
         Ok(Plan {
             source: bytes.to_vec(),
             fingerprint: fingerprint(bytes),
@@ -221,6 +224,7 @@ impl Plan {
             learner: source.learner,
             slots,
             rules,
+            read_fields,
             keys,
             fields_below,
         })
@@ -394,6 +398,46 @@ fn compile_roles(source: &Source) -> Result<Roles, String> {
             .map(|expr| number("served", expr))
             .transpose()?,
     })
+}
+
+/// Mark the fields that roles and evaluated slots read.
+fn read_fields(source: &Source, rules: &[Rule]) -> Vec<bool> {
+    let mut read = vec![false; source.fields.len()];
+    let roles = [
+        &source.event_id,
+        &source.timestamp,
+        &source.importance,
+        &source.served,
+    ];
+    roles
+        .into_iter()
+        .flatten()
+        .chain([&source.label])
+        .for_each(|expr| mark_leaves(expr, &mut read));
+    for rule in rules
+        .iter()
+        .filter(|rule| !matches!(rule.kind, RuleKind::Bare(_)))
+    {
+        mark_leaves(&source.slots[usize::from(rule.slot)].expr, &mut read);
+    }
+    read
+}
+
+fn mark_leaves(expr: &Value, read: &mut [bool]) {
+    match expr.as_array().map(Vec::as_slice) {
+        Some([Value::String(op), Value::Number(field)])
+            if ["text", "number", "bool", "time"].contains(&op.as_str()) =>
+        {
+            if let Some(place) = field
+                .as_u64()
+                .and_then(|field| read.get_mut(field as usize))
+            {
+                *place = true;
+            }
+        }
+        Some(parts) => parts.iter().for_each(|part| mark_leaves(part, read)),
+        None => {}
+    }
 }
 
 /// The keys that lead to the fields, and the fields below each object on the way.

@@ -50,20 +50,26 @@ struct Place {
 
 impl Scanner {
     pub fn new(plan: Arc<Plan>, mode: Mode) -> Scanner {
-        Scanner {
+        let scanner = Scanner {
             mode,
-            name_slots: mode == Mode::Explain,
+            name_slots: false,
             window: Window::new(),
             finder: Finder::new(Arc::clone(&plan)),
             scratch: Scratch::default(),
             texts: Vec::new(),
             plan,
+        };
+        if mode == Mode::Explain {
+            scanner.name_slots()
+        } else {
+            scanner
         }
     }
 
     /// Fill `Block::slots` too (contributions by name).
     pub fn name_slots(mut self) -> Scanner {
         self.name_slots = true;
+        self.finder.forgo_quick_way();
         self
     }
 
@@ -191,7 +197,12 @@ impl Scanner {
             )?;
         }
         let texts = (*mode == Mode::Explain).then_some(texts);
-        Output::new(block, *name_slots, texts).event(plan, fields, scratch)?;
+        Output::new(block, *name_slots, texts).event(
+            plan,
+            finder.quick_features(),
+            fields,
+            scratch,
+        )?;
         example.end = block.ids.len() as u32;
         block.examples.push(example);
         Ok(())
