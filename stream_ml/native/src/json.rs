@@ -361,7 +361,7 @@ impl<'a> Reader<'a> {
 
 /// High bit of every byte that is a quote, a backslash or a control character; right up to the first of them.
 #[inline(always)]
-fn text_ends(word: u64) -> u64 {
+pub fn text_ends(word: u64) -> u64 {
     // Flipping bit 1 puts the quote, 0x22, right above the control characters.
     let controls_and_quotes = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
     let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);

@@ -7,7 +7,7 @@
 use crate::features::MAX_VALUE;
 use crate::fields::Token;
 use crate::hash::feature_id;
-use crate::json::{Kind, Reader, Value};
+use crate::json::{Kind, Reader, Value, text_ends};
 use crate::keys::{Entry, Key, Keys};
 use crate::plan::{Bare, Plan, RuleKind};
 
@@ -42,11 +42,27 @@ struct Use {
     token: bool,
 }
 
+/// One member of the event: its key, and what the hot path wants to know of its use.
 struct Step {
-    key: Key,
     entry: Entry,
+    key: Key,
     field: usize,
-    used: Use,
+    kind: StepKind,
+    /// Whether the value has other uses than the one feature.
+    more: bool,
+    place: usize,
+    seed: u64,
+    /// Length of the last text, if that was 1 to 8, and a mask of so many bytes.
+    text_length: usize,
+    text_mask: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StepKind {
+    Text,
+    Number,
+    /// Its value is no feature by itself.
+    Other,
 }
 
 impl Quick {
@@ -101,14 +117,7 @@ impl Quick {
             self.wait = self.wait.saturating_sub(1);
             return None;
         }
-        let end = run(
-            &self.steps,
-            &mut self.features,
-            reader,
-            start,
-            tokens,
-            event,
-        );
+        let end = self.run(reader, start, tokens, event);
         self.pause = if end.is_some() {
             0
         } else {
@@ -141,114 +150,171 @@ impl Quick {
             } else {
                 entry.clone()
             };
-            let field = usize::from(entry.target.field);
-            self.steps.push(Step {
-                key,
-                entry,
-                field,
-                used: self.uses[field].clone(),
-            });
+            let used = &self.uses[usize::from(entry.target.field)];
+            self.steps.push(Step::new(key, entry, used));
         }
     }
 }
 
-fn run(
-    steps: &[Step],
-    features: &mut Features,
-    reader: Reader,
-    start: usize,
-    tokens: &mut [Token],
-    event: u32,
-) -> Option<usize> {
-    features.absent = 0;
-    let mut at = start;
-    for step in steps {
-        let start = step.entry.matches(reader, at)?;
-        at = match reader.byte(start) {
-            b'"' => {
-                let (value, end) = reader.text(start).ok()?;
-                step.take(reader, value, features, tokens, event)?;
-                end
-            }
-            b'-' | b'0'..=b'9' => {
-                let (value, end) = reader.number(start).ok()?;
-                step.take(reader, value, features, tokens, event)?;
-                end
-            }
-            _ => step.take_other(reader, start, features, tokens, event)?,
-        };
-    }
-    let line_ends = at + 1 == reader.held.len() || reader.byte(at + 1) == b'\n';
-    (reader.byte(at) == b'}' && line_ends).then_some(at + 1)
-}
-
-impl Step {
+impl Quick {
     #[inline(always)]
-    fn take(
-        &self,
-        reader: Reader,
-        value: Value,
-        features: &mut Features,
-        tokens: &mut [Token],
-        event: u32,
-    ) -> Option<()> {
-        if let Some((bare, place)) = &self.used.bare {
-            features.put(bare, *place, reader, value)?;
-            if !self.used.more.is_empty() {
-                self.put_more(reader, value, features)?;
-            }
-        }
-        if self.used.token {
-            tokens[self.field] = Token::new(value, event);
-        }
-        Some(())
-    }
-
-    #[inline(never)]
-    fn put_more(&self, reader: Reader, value: Value, features: &mut Features) -> Option<()> {
-        self.used
-            .more
-            .iter()
-            .try_for_each(|(bare, place)| features.put(bare, *place, reader, value))
-    }
-
-    #[inline(never)]
-    fn take_other(
-        &self,
+    fn run(
+        &mut self,
         reader: Reader,
         start: usize,
-        features: &mut Features,
         tokens: &mut [Token],
         event: u32,
     ) -> Option<usize> {
-        let (value, end) = reader.value(start, 1).ok()?;
-        self.take(reader, value, features, tokens, event)?;
-        Some(end)
+        let Quick {
+            steps,
+            uses,
+            features,
+            ..
+        } = self;
+        features.absent = 0;
+        let mut at = start;
+        for step in steps {
+            let start = step.entry.matches(reader, at)?;
+            let value;
+            (value, at) = match (reader.byte(start), step.kind) {
+                (b'"', StepKind::Text) => {
+                    let (value, end) = step.text(reader, start)?;
+                    let text = &reader.held[value.start as usize..value.end as usize];
+                    features.set(step.place, feature_id(text, step.seed), 1.0);
+                    if !step.more {
+                        at = end;
+                        continue;
+                    }
+                    (value, end)
+                }
+                (b'-' | b'0'..=b'9', StepKind::Number) => {
+                    let (value, end) = reader.number(start).ok()?;
+                    if value.number.abs() > MAX_VALUE {
+                        return None;
+                    }
+                    features.set(step.place, step.seed, value.number as f32);
+                    if !step.more {
+                        at = end;
+                        continue;
+                    }
+                    (value, end)
+                }
+                _ => reader.value(start, 1).ok()?,
+            };
+            uses[step.field].take(reader, value, features)?;
+            tokens[step.field] = Token::new(value, event);
+        }
+        let line_ends = at + 1 == reader.held.len() || reader.byte(at + 1) == b'\n';
+        (reader.byte(at) == b'}' && line_ends).then_some(at + 1)
+    }
+}
+
+impl Step {
+    fn new(key: Key, entry: Entry, used: &Use) -> Step {
+        let field = usize::from(entry.target.field);
+        let (kind, place, seed) = match used.bare {
+            Some((
+                Bare {
+                    number: true, seed, ..
+                },
+                place,
+            )) => (StepKind::Number, place, seed),
+            Some((
+                Bare {
+                    number: false,
+                    seed,
+                    ..
+                },
+                place,
+            )) => (StepKind::Text, place, seed),
+            None => (StepKind::Other, 0, 0),
+        };
+        let more = used.token || !used.more.is_empty();
+        Step {
+            entry,
+            key,
+            field,
+            kind,
+            more,
+            place,
+            seed,
+            text_length: 0,
+            text_mask: 0,
+        }
+    }
+
+    /// A text without escapes. Many fields have texts of one short length: then one look is enough.
+    #[inline(always)]
+    fn text(&mut self, reader: Reader, quote: usize) -> Option<(Value, usize)> {
+        let start = quote + 1;
+        let end = start + self.text_length;
+        let plain = text_ends(reader.load(start)) & self.text_mask == 0;
+        if plain && reader.byte(end) == b'"' && self.text_mask != 0 {
+            return Some((
+                Value {
+                    kind: Kind::Text,
+                    start: start as u32,
+                    end: end as u32,
+                    number: 0.0,
+                },
+                end + 1,
+            ));
+        }
+        self.any_text(reader, quote)
+    }
+
+    #[inline(never)]
+    fn any_text(&mut self, reader: Reader, quote: usize) -> Option<(Value, usize)> {
+        let (value, end) = reader.text(quote).ok()?;
+        if value.kind != Kind::Text {
+            return None;
+        }
+        (self.text_length, self.text_mask) = match value.end - value.start {
+            length @ 1..=8 => (length as usize, u64::MAX >> (64 - 8 * length)),
+            _ => (0, 0),
+        };
+        Some((value, end))
+    }
+}
+
+impl Use {
+    /// Write the features of all bare slots.
+    #[inline(never)]
+    fn take(&self, reader: Reader, value: Value, features: &mut Features) -> Option<()> {
+        self.bare
+            .iter()
+            .chain(&self.more)
+            .try_for_each(|(bare, place)| features.put(bare, *place, reader, value))
     }
 }
 
 impl Features {
-    /// The feature of a bare slot; `None` for values that are not plain.
     #[inline(always)]
-    fn put(&mut self, bare: &Bare, place: usize, reader: Reader, value: Value) -> Option<()> {
-        let raw = || &reader.held[value.start as usize..value.end as usize];
-        let (id, x) = match value.kind {
-            Kind::Text | Kind::True | Kind::False if !bare.number => {
-                (feature_id(raw(), bare.seed), 1.0)
-            }
-            // Zero may be written "-0".
-            Kind::Integer if !bare.number && value.number != 0.0 => {
-                (feature_id(raw(), bare.seed), 1.0)
-            }
-            Kind::Integer | Kind::Decimal if bare.number && value.number.abs() <= MAX_VALUE => {
-                (bare.seed, value.number as f32)
-            }
-            Kind::Null => (0, 0.0),
-            _ => return None,
-        };
+    fn set(&mut self, place: usize, id: u64, x: f32) {
         self.ids[place] = id;
         self.values[place] = x;
         self.absent += usize::from(x == 0.0);
+    }
+
+    /// The feature of a bare slot; `None` for values that are not plain.
+    fn put(&mut self, bare: &Bare, place: usize, reader: Reader, value: Value) -> Option<()> {
+        let text = || {
+            feature_id(
+                &reader.held[value.start as usize..value.end as usize],
+                bare.seed,
+            )
+        };
+        let (id, x) = match value.kind {
+            Kind::Null => (0, 0.0),
+            Kind::Text | Kind::True | Kind::False if !bare.number => (text(), 1.0),
+            // Zero may be written "-0".
+            Kind::Integer if !bare.number && value.number != 0.0 => (text(), 1.0),
+            Kind::Integer | Kind::Decimal if bare.number && value.number.abs() <= MAX_VALUE => {
+                (bare.seed, value.number as f32)
+            }
+            _ => return None,
+        };
+        self.set(place, id, x);
         Some(())
     }
 }
