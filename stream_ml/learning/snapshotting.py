@@ -173,7 +173,8 @@ class Snapshots:
 
     def close(self) -> None:
         """Leave nothing half-written behind."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        # While none is being taken, only the removal of old ones may still be waiting.
+        self._threads.shutdown(wait=True, cancel_futures=not self.idle)
         if self._writer is not None:
             self._writer.abandon()
 
