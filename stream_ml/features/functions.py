@@ -1,8 +1,4 @@
-"""
-The functions of the feature language: one table for the type check, the errors and the documentation.
-
-Run as a module it prints the table of ``docs/features.md``.
-"""
+"""The functions of the feature language: one table for the type check, the errors and the documentation."""
 
 from __future__ import annotations
 
@@ -324,24 +320,3 @@ FUNCTIONS: Mapping[str, Function] = {
         ),
     )
 }
-
-
-def functions_table() -> str:
-    """Return the functions as the Markdown table of ``docs/features.md``."""
-    lines = ["| function | meaning | example | event | feature |", "|---|---|---|---|---|"]
-    for function in FUNCTIONS.values():
-        head = f"`{function.signature}` | {function.doc.replace('|', chr(92) + '|')}"
-        for example in function.examples:
-            lines.append(f"| {head} | `{example.expression}` | `{example.event}` | {_shown(example)} |")
-            head = "|"
-    return "\n".join(lines)
-
-
-def _shown(example: Example) -> str:
-    if example.number is not None:
-        return f"x = {example.number:g}"
-    return ", ".join(f"`{text}`" for text in example.texts) or "none"
-
-
-if __name__ == "__main__":
-    print(functions_table())

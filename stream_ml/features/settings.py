@@ -146,13 +146,3 @@ LEARNER = (
 )
 # What a mean label can be; the ends would be an infinite log-odds.
 BASE_RATES = {"logistic": (0.0, 1.0), "poisson": (0.0, float("inf"))}
-
-
-def settings_table() -> str:
-    """Return the settings as the Markdown table of ``docs/features.md``."""
-    lines = ["| key of `[learner]` | default | allowed | meaning |", "|---|---|---|---|"]
-    for setting in LEARNER:
-        default = "none" if setting.default is None else f"{setting.default}"
-        reason = f" ({setting.why})" if setting.why else ""
-        lines.append(f"| `{setting.name}` | `{default}` | {setting.bounds}{reason} | {setting.meaning} |")
-    return "\n".join(lines)
