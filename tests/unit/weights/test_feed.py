@@ -168,6 +168,17 @@ def test_an_image_closes_any_gap_and_a_late_one_does_not_take_the_rows_back() ->
     assert reader.position == 9
 
 
+def test_a_warm_variants_first_delta_adds_to_the_rows_of_its_seed() -> None:
+    warm = Assembler("w", "0" * 32)
+    warm.restart(0)
+    first = chunks(delta(0, 1, variant="w", fingerprint="0" * 32))[0]
+    outcome = warm.offer(first, ONE_WRITER)
+    assert outcome.action is Action.APPLY
+    assert outcome.delta is not None
+    assert not outcome.delta.interval.image
+    assert assembler(0).offer(first, ONE_WRITER).action is Action.DROP
+
+
 def test_a_lower_incarnation_is_dropped_and_a_higher_one_needs_an_image() -> None:
     reader = assembler()
     reader.restart(3, incarnation=2)
