@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from stream_ml.errors import ConfigError, RecoverableError
+from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog
-from stream_ml.streams.log import Bounds, Topic
+from stream_ml.streams.log import Bounds, LogUnavailable, Topic
 from stream_ml.streams.paced import PacedSender
 from tests.servers.processes import Process
 
@@ -107,6 +107,20 @@ def test_a_follower_that_stands_still_is_told_of(embedded_broker: EmbeddedBroker
         send_on()
     sender.close()
     assert log.bounds("events", 0) == Bounds(0, sender.records)
+
+
+def test_creating_a_topic_twice_is_refused_where_it_runs(embedded_broker: EmbeddedBroker) -> None:
+    embedded_broker.create_topic("events", 1)
+    with pytest.raises(CannotContinue, match="events"):
+        embedded_broker.create_topic("events", 1)
+
+
+def test_nobody_answers_after_it_is_closed() -> None:
+    with EmbeddedBroker() as broker:
+        log = KafkaLog({"bootstrap.servers": broker.bootstrap}, request_seconds=0.5)
+        assert log.topic("events") is None
+    with pytest.raises(LogUnavailable):
+        log.topic("events")
 
 
 def test_closing_twice_is_closing_once() -> None:

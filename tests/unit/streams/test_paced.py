@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.runtime.clock import ManualClock
@@ -13,7 +17,7 @@ class ForgetfulLog(MemoryLog):
     """Says that it keeps no more than ten records of 900 bytes."""
 
     @property
-    def retained_bytes(self) -> int | None:
+    def retained_bytes(self) -> int:
         return 10 * 1000
 
 
@@ -129,3 +133,52 @@ def test_a_refused_record_ends_the_sender() -> None:
     log.ensure_topic("events", 1)
     with pytest.raises(Undeliverable, match="too large"), PacedSender(log, "events") as sender:
         sender.send(bytes(11))
+
+
+@given(
+    sends=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3_000)), max_size=80),
+    follows=st.lists(st.integers(1, 5), min_size=1, max_size=80),
+)
+def test_no_partition_ever_holds_more_unread_bytes_than_the_log_keeps(
+    sends: list[tuple[int, int]], follows: list[int]
+) -> None:
+    log = PartitionedLog()
+    log.ensure_topic("events", 2)
+    steps = iter(follows * 200)
+
+    def follow(seconds: float) -> None:
+        """Read a few records of each partition, as far as there are any."""
+        count = next(steps)
+        read = log.committed("learner", "events")
+        log.commit(
+            "learner",
+            "events",
+            {at: min(log.bounds("events", at).next, read.get(at, 0) + count) for at in (0, 1)},
+        )
+
+    sender = PacedSender(log, "events", follow_group="learner", now=lambda: 0.0, sleep=follow)
+    sizes: dict[int, list[int]] = {0: [], 1: []}
+    for partition, size in sends:
+        log.target = partition
+        sender.send(bytes(size))
+        sizes[partition].append(size)
+        read = log.committed("learner", "events")
+        unread = {at: sum(sizes[at][read.get(at, 0) :]) for at in (0, 1)}
+        assert max(unread.values()) <= log.retained_bytes
+    assert sender.acknowledged.total() == len(sends)
+
+
+class PartitionedLog(ForgetfulLog):
+    """The test says which partition a record without a key goes to."""
+
+    target = 0
+
+    def _append(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes],
+    ) -> tuple[int, int]:
+        return super()._append(topic, self.target, key, value, headers)
