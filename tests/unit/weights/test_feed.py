@@ -171,12 +171,12 @@ def test_an_image_closes_any_gap_and_a_late_one_does_not_take_the_rows_back() ->
 def test_a_warm_variants_first_delta_adds_to_the_rows_of_its_seed() -> None:
     warm = Assembler("w", "0" * 32)
     warm.restart(0)
-    first = chunks(delta(0, 1, variant="w", fingerprint="0" * 32))[0]
-    outcome = warm.offer(first, ONE_WRITER)
+    first = delta(0, 1, variant="w", fingerprint="0" * 32)
+    outcome = [warm.offer(chunk, ONE_WRITER) for chunk in chunks(first)][-1]
     assert outcome.action is Action.APPLY
-    assert outcome.delta is not None
-    assert not outcome.delta.interval.image
-    assert assembler(0).offer(first, ONE_WRITER).action is Action.DROP
+    assert outcome.delta == first
+    assert not first.interval.image
+    assert offer_all(assembler(0), first) is Action.DROP
 
 
 def test_a_lower_incarnation_is_dropped_and_a_higher_one_needs_an_image() -> None:
