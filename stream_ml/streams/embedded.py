@@ -22,6 +22,7 @@ import orjson
 
 from stream_ml.errors import CannotContinue
 from stream_ml.streams.kafka import EMBEDDED_TOPIC_REQUESTS, KafkaLog
+from stream_ml.streams.kafka_errors import logger
 
 _REQUEST_POLL_SECONDS = 0.2
 _PRODUCER = 0  # rd_kafka_type_t
@@ -106,7 +107,10 @@ class EmbeddedBroker:
             while not self._closing.is_set():
                 for fetch in reader.poll(max_records=1, timeout_seconds=_REQUEST_POLL_SECONDS):
                     request = orjson.loads(fetch.values[0] or b"")
-                    log.ensure_topic(request["name"], request["partitions"])
+                    try:
+                        log.ensure_topic(request["name"], request["partitions"])
+                    except CannotContinue as error:  # whoever asked finds no topic, the next one is heard
+                        logger.warning("%s", error)
 
     def _new_client(self) -> int:
         """The mock cluster belongs to a client; this one does nothing else."""

@@ -46,6 +46,13 @@ def test_a_topic_that_exists_is_the_same_from_everywhere(embedded_broker: Embedd
     assert made.partitions == 1
 
 
+def test_an_impossible_request_is_told_and_the_next_one_is_heard(embedded_broker: EmbeddedBroker) -> None:
+    there = KafkaLog({"bootstrap.servers": embedded_broker.bootstrap}, request_seconds=0.5)
+    with pytest.raises(LogUnavailable, match="no broker knows it"):
+        there.ensure_topic("events", -1)
+    assert there.ensure_topic("events", 2).partitions == 2
+
+
 def test_it_says_how_little_it_keeps_and_kafka_does_not(embedded_broker: EmbeddedBroker) -> None:
     assert embedded_broker.log().retained_bytes == joined(embedded_broker).retained_bytes == 5 * 1024 * 1024
 
