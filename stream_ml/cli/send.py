@@ -22,6 +22,9 @@ from stream_ml.streams.log import Log
 from stream_ml.streams.paced import PacedSender
 from stream_ml.streams.packing import PackedRecord, pack
 
+POSITIVE = click.FloatRange(min=0, min_open=True)
+AT_LEAST_ONE = click.IntRange(min=1)
+
 
 @click.command()
 @click.argument("file")
@@ -29,10 +32,12 @@ from stream_ml.streams.packing import PackedRecord, pack
 @click.option("--topic", help="Where to send; without it, the topic that `stream-ml up` learns from.")
 @click.option("--key", metavar="FIELD", help="Field that keys a record: its repeats meet in one partition.")
 @click.option("--record-by", metavar="FIELD", help="Consecutive events with one value of it share a record.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second, at most.")
-@click.option("--max-records", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--rate", metavar="N", type=POSITIVE, help="Events a second, at most.")
+@click.option("--max-records", metavar="N", type=AT_LEAST_ONE, help="Stop after so many records.")
 @click.option("--follow-group", metavar="GROUP", help="Stay close ahead of this group's committed offsets.")
-@click.option("--create", "partitions", type=click.IntRange(min=1), help="Partitions of a topic to create.")
+@click.option(
+    "--create", "partitions", metavar="N", type=AT_LEAST_ONE, help="Partitions, if there is no topic."
+)
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
 @click.option("--kafka-file", type=click.Path(path_type=Path), help="Client settings: name=value a line.")
 @click.option("--directory", default=DIRECTORY, type=click.Path(path_type=Path), help="Of `stream-ml up`.")
