@@ -46,22 +46,37 @@ class Fuzzy:
         self.line: Snapshot | None = None
 
 
-def recovered(world: World) -> tuple[JournalState, Image | None, int, bool]:
-    """Return a journal state to read on from, the image it belongs to, its step, and if nobody writes."""
+class Recovered(NamedTuple):
+    """
+    What a life begins with.
+
+    Attributes:
+        state: of the journal, to read on from.
+        image: None is an empty table.
+        nobody_writes: by the end of the journal.
+    """
+
+    state: JournalState
+    image: Image | None
+    nobody_writes: bool
+
+
+def recovered(world: World) -> Recovered:
+    """Return the newest announced snapshot that verifies, or the beginning."""
     state = opened(world)
     known = list(reversed(state.variants[VARIANT].snapshots))
     free = state.variants[VARIANT].writer is None
     if not world.rules.what_is_not_announced_does_not_exist:
         stored = sorted(world.store.values(), key=lambda stored: -stored.image.step)
         if stored and (not known or stored[0].image.step > known[0].step):
-            return state, stored[0].image, stored[0].image.step, free
+            return Recovered(state, stored[0].image, free)
     for announced in known:
         image = world.load(announced.name, announced.checksum)
         if image is not None:
-            return journal_state(world.rules, world.lines_of[announced.name]), image, image.step, free
+            return Recovered(journal_state(world.rules, world.lines_of[announced.name]), image, free)
     if world.journal_first or any(world.events_first):
         raise Broken("no snapshot verifies, and what came before was trimmed")
-    return journal_state(world.rules), None, 0, free
+    return Recovered(journal_state(world.rules), None, free)
 
 
 def opened(world: World) -> JournalState:
@@ -105,10 +120,11 @@ class Learner:
         self.lives += 1
         self.who = f"{self.name}{self.lives}"
         self.socket = self.world.connect()
-        self.state, image, self.base, self.nobody_writes = recovered(self.world)
+        self.state, image, self.nobody_writes = recovered(self.world)
         self.batches = Batches() if image is None else Batches.of(image)
-        self.validated = self.batches.step
+        self.base = self.validated = self.batches.step
         self.log: list[Learned] = []
+        self.sent_lines: dict[int, Step] = {}
         self.sent_step = self.cut_from = self.validated
         self.held: tuple[int, list[Chunk]] | None = None
         self.fuzzy: Fuzzy | None = None
@@ -173,7 +189,7 @@ class Learner:
     def take_step(self, line: Step, verdict: Verdict) -> None:
         again = verdict is REPEAT and not self.world.rules.an_identical_repeat_is_ignored
         if not verdict.valid and not again:
-            mine = line.epoch == self.epoch and line.step == self.validated + 1 and self.in_flight(line)
+            mine = line.epoch == self.epoch and line == self.sent_lines.get(self.validated + 1)
             if mine and verdict is not REPEAT:
                 raise Broken(f"{self.who}: my line is void without a higher claim: {verdict.reason}")
         elif self.epoch is not None and line.step <= self.batches.step and not again:
@@ -181,9 +197,6 @@ class Learner:
             self.let_leave()
         elif line.step > self.batches.step or again:
             self.replay(line)
-
-    def in_flight(self, line: Step) -> bool:
-        return line == getattr(self, "first_in_flight", {}).get(line.step)
 
     def take_claim(self, offset: int, line: Claim) -> None:
         self.silence, self.beaten = 0, -1
@@ -258,7 +271,6 @@ class Learner:
     def begin_writing(self, epoch: int) -> None:
         rules = self.world.rules
         self.epoch, self.validated = epoch, self.batches.step
-        self.first_in_flight: dict[int, Step] = {}
         first = self.base if rules.the_first_delta_begins_at_the_snapshot else self.validated
         self.cut_from = min(first, self.validated)
         self.sent_step = self.base if rules.a_new_writer_sends_the_outputs_again else self.validated
@@ -285,7 +297,7 @@ class Learner:
     def learn_ranges(self, *ranges: tuple[int, int, int]) -> None:
         assert self.epoch is not None
         line = step_line(self.world, self.epoch, self.batches.step + 1, ranges)
-        self.first_in_flight[line.step] = line
+        self.sent_lines[line.step] = line
         self.socket.journal.append(Sent(line, line.step))
         self.learn(line)
         self.let_leave()

@@ -94,11 +94,11 @@ class Schedule:
         for partition in range(FEED_PARTITIONS):
             self.predictor.read_feed(partition, 5)
         if self.world.lose_the_tail():
-            for process in (*self.learners, self.predictor):
-                process.truncated |= process.state.next_offset > len(self.world.journal)
+            end = len(self.world.journal)
+            self.predictor.truncated |= self.predictor.state.next_offset > end
             for learner in self.learners:
                 # An acknowledged line of its own that is not at its offset tells a writer.
-                learner.truncated |= learner.epoch is not None
+                learner.truncated |= learner.state.next_offset > end or learner.epoch is not None
 
     def decide(self) -> None:
         """An operator decides on what was true when they last looked."""
