@@ -11,6 +11,7 @@
 //! growth is a sequence of small steps, and ids move to the right only (but for those that fill up a hole).
 
 use std::hint::select_unpredictable;
+use std::io::{Error, ErrorKind::InvalidInput};
 
 use memmap2::{MmapMut, MmapOptions};
 
@@ -31,6 +32,9 @@ const LOAD: (usize, usize) = (4, 5);
 const STEPS_PER_INSERT: usize = 8;
 /// Buckets behind the last home, into which the last ones overflow at the row limit.
 const OVERFLOW_BUCKETS: usize = 4096;
+
+/// So that every position fits 32 bits.
+const MAX_LEN: usize = (1 << 30) + 1;
 
 /// Place of an id's value, in words of 8 bytes from the start. Valid until the next `reserve`, `insert` of another batch, or `remove`.
 pub type Position = u32;
@@ -66,9 +70,14 @@ struct Moving {
 impl IdMap {
     /// Reserve address space for `max_len` ids; memory is used as ids come. `expected` of them fit without growth.
     pub fn new(max_len: usize, expected: usize) -> std::io::Result<IdMap> {
-        let max_len = max_len.clamp(1, 1 << 30);
+        if max_len > MAX_LEN {
+            return Err(Error::new(
+                InvalidInput,
+                format!("{max_len} ids; {MAX_LEN} at most"),
+            ));
+        }
         let max_buckets = buckets_for(max_len).max(FIRST_BUCKETS);
-        let buckets = buckets_for(expected).clamp(FIRST_BUCKETS, max_buckets) as u64;
+        let buckets = buckets_for(expected.min(max_len)).clamp(FIRST_BUCKETS, max_buckets) as u64;
         let bytes = (max_buckets + OVERFLOW_BUCKETS) * BUCKET_BYTES;
         let memory = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
         #[cfg(target_os = "linux")]

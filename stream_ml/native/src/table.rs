@@ -22,10 +22,17 @@ pub struct Table {
 }
 
 impl Table {
-    /// Raises what the system says when it has no address space.
+    /// An error is what the system says when it has no address space; where it counts reserved space as used, the table
+    /// holds fewer rows.
     pub fn new(max_rows: usize, expected_rows: usize) -> std::io::Result<Table> {
+        let mut map = IdMap::new(max_rows, expected_rows);
+        let mut rows = max_rows / 2;
+        while map.is_err() && rows >= MIN_LIST.max(expected_rows) {
+            map = IdMap::new(rows, expected_rows);
+            rows /= 2;
+        }
         Ok(Table {
-            map: IdMap::new(max_rows, expected_rows)?,
+            map: map?,
             changed: Vec::new(),
             unlisted: false,
             removed: Vec::new(),

@@ -55,6 +55,8 @@ pub struct Trainer {
 
 impl Trainer {
     pub fn new(course: Course, expected_rows: usize) -> std::io::Result<Trainer> {
+        // A window that cannot be had is refused now, not at the first event.
+        Windows::new(course.duplicate_window).of(0)?;
         Ok(Trainer {
             table: Table::new(MAX_ROWS, expected_rows)?,
             scorer: Scorer::new(&course.options),
@@ -224,7 +226,7 @@ impl Trainer {
         self.table
             .aim(&block.ids[features.clone()], &mut self.homes[features]);
         if let Some(window) = window {
-            window.prefetch(block.examples[at].event_id);
+            window.prefetch(block.examples[at].event_id, PREFETCH_EXAMPLES);
         }
     }
 

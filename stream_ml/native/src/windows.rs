@@ -77,27 +77,36 @@ impl Windows {
 
 impl Window {
     fn new(size: usize) -> std::io::Result<Window> {
+        let mut ids = VecDeque::new();
+        // At once, so that no copy of a large one ever stalls; memory is used as events come.
+        ids.try_reserve_exact(size.saturating_add(1))
+            .map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let last = IdMap::new(size + 1, 0)?;
         Ok(Window {
             size,
-            ids: VecDeque::new(),
+            ids,
             next: 0,
             last,
         })
     }
 
+    /// Fetch what `accept` will need for an event `ahead` of the next one.
     #[inline]
-    pub fn prefetch(&self, id: u64) {
+    pub fn prefetch(&self, id: u64, ahead: usize) {
         self.last.prefetch(&[id]);
+        if let Some(&oldest) = self.ids.get(ahead).filter(|_| self.ids.len() == self.size) {
+            self.last.prefetch(&[oldest]);
+        }
     }
 
     /// Take an event in; true if it is a duplicate of one in the window. Id 0 is no id and never a duplicate.
     #[inline]
     pub fn accept(&mut self, id: u64) -> bool {
-        let duplicate = id != 0 && self.last.get(id).is_some();
+        let known = self.last.len();
         if id != 0 {
             self.last.put(id, self.next);
         }
+        let duplicate = id != 0 && self.last.len() == known;
         self.ids.push_back(id);
         self.next += 1;
         if self.ids.len() > self.size {

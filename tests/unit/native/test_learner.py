@@ -302,3 +302,8 @@ def test_rows_that_no_learner_wrote_are_refused(row: bytes) -> None:
 def test_as_many_timestamps_as_values() -> None:
     with pytest.raises(ValueError, match="2 values, 1 timestamps"):
         learner_of().learn([(0, [b"{}", b"{}"], [0])])
+
+
+def test_a_window_for_which_there_is_no_memory_is_refused_at_once() -> None:
+    with pytest.raises(MemoryError, match="no memory for a learner"):
+        learner_of(MODEL.replace("duplicate_window = 100", "duplicate_window = 1_000_000_000_000"))

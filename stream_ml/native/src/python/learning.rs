@@ -293,5 +293,5 @@ fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
 }
 
 fn no_memory(error: std::io::Error) -> PyErr {
-    PyMemoryError::new_err(format!("no address space for the table: {error}"))
+    PyMemoryError::new_err(format!("no memory for a learner: {error}"))
 }
