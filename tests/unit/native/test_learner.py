@@ -305,5 +305,8 @@ def test_as_many_timestamps_as_values() -> None:
 
 
 def test_a_window_for_which_there_is_no_memory_is_refused_at_once() -> None:
+    plan = compile_model(MODEL).plan_bytes
+    huge = plan.replace(b'"duplicate_window":100', b'"duplicate_window":1000000000000')
+    assert huge != plan
     with pytest.raises(MemoryError, match="no memory for a learner"):
-        learner_of(MODEL.replace("duplicate_window = 100", "duplicate_window = 1_000_000_000_000"))
+        Learner(Plan(huge))
