@@ -76,6 +76,7 @@ def test_what_is_done_with_a_field_decides_how_it_is_read(text: str, type_: Type
         ('field("a")', "a"),
         ("field('odd \"name\"')", 'field("odd \\"name\\"")'),
         ("field('class')", 'field("class")'),
+        ("field('\ufb01ne', 'fine')", 'field("\ufb01ne", "fine")'),
         ("a\n  == 'x'", 'a == "x"'),
         ("-(-1) * x", "(--1) * x"),
         ("x in ['b', 'a']", 'x in ("b", "a")'),
@@ -95,6 +96,7 @@ def test_one_canonical_text_whatever_the_spacing_quotes_and_brackets(written: st
     ("text", "place", "message", "hint"),
     [
         ("buket(price, 1)", "buket", "unknown function 'buket'", "did you mean 'bucket'?"),
+        ("  \n 'é' in lowr(x)", "lowr(x)", "after in stands a list", ""),
         ("1 + lowr(x)", "lowr", "unknown function", "did you mean 'lower'?"),
         ("é > 0 and qqq(x)", "qqq", "unknown function", "one of: abs, bool"),
         ("lower(1 + x)", "1 + x", "this is a number where a text is asked for", ""),

@@ -131,6 +131,16 @@ def test_fields_that_only_together_explain_the_label_are_crossed(proposal: Propo
     assert "cross(shop, late)" in crosses or "cross(late, shop)" in crosses
 
 
+def test_a_number_that_is_a_name_is_learned_value_by_value_too() -> None:
+    chance = random.Random(5)
+    sample = (
+        {"y": int(agent % 7 < 3), "agent": agent} for agent in (chance.randrange(200) for _ in range(EVENTS))
+    )
+    found = expressions(propose("m", now=NOW, events=sample))
+    assert found["agent"].startswith("bucket(agent, ")
+    assert found["agent_value"] == "agent"
+
+
 def test_the_proposed_file_compiles_to_what_was_proposed(proposal: Proposal) -> None:
     compiled = compile_model(proposal_text(proposal, "events.jsonl"))
     assert [slot.name for slot in compiled.slots] == [feature.slot for feature in proposal.features]
