@@ -44,7 +44,7 @@ def of_slot(kind: str, value: Value) -> list[tuple[bytes, float]]:
     if kind == "number":
         if abs(value) > LARGEST_X:
             raise RefusedError("out_of_range")
-        return [] if value == 0 else [(b"", value)]
+        return [] if np.float32(value) == 0 else [(b"", value)]
     return [(element, 1.0) for element in elements(value)]
 
 
