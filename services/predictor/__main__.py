@@ -22,6 +22,8 @@ from stream_ml.weights.snapshots import SnapshotStore
 
 log = logging.getLogger("predictor")
 
+_NICENESS = 5
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; return the exit code."""
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(chosen: PredictorSettings, stop: Stop) -> None:
     """Build the parts, follow the models until *stop*, then drain."""
     front = _front(chosen)
+    # On a shared core scores come first: the threads started from here on, Kafka's too, give way.
+    os.nice(_NICENESS)
     source = KafkaLog(
         {key: str(value) for key, value in chosen.kafka.items()},
         unavailable_after_seconds=chosen.broker_timeout_seconds,

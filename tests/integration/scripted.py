@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from stream_ml import _native
@@ -14,8 +15,8 @@ from stream_ml.runtime.clock import ManualClock
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.follower import Follower
 from stream_ml.serving.results import Score, Scores
-from stream_ml.streams.log import Log
-from stream_ml.streams.memory import MemoryLog
+from stream_ml.streams.log import Fetch, Log
+from stream_ml.streams.memory import MemoryLog, MemoryReader
 from stream_ml.weights.artefact import ArtefactReader, Manifest, Parts
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk, feed_topic
 from stream_ml.weights.journal import JournalReader, JournalWriter, journal_topic
@@ -36,7 +37,7 @@ class ScriptedWriter:
         self.learner = _native.Learner(self.plan)
         self.store = GatedStore(str(folder / "snapshots"))
         self.folder, self.text, self.variant = folder, text, variant
-        self.log: Log = log or MemoryLog()
+        self.log: Log = log or InterruptedLog()
         self.log.ensure_topic(journal_topic(NAME), 1)
         self.log.ensure_topic(feed_topic(NAME), FEED_PARTITIONS)
         self.journal = JournalReader(self.log, journal_topic(NAME))
@@ -81,22 +82,35 @@ class ScriptedWriter:
         batch = events(count, first)
         self.learner.learn([(0, batch, [-1] * count)])
 
+    def interval(self) -> Interval:
+        return Interval(
+            variant=self.variant,
+            fingerprint=self.plan.fingerprint,
+            epoch=self.epoch,
+            from_step=self.cut_at,
+            to_step=self.step,
+            learned_at=time.time(),
+        )
+
     def delta(
         self, *, learned_at: float | None = None, fingerprint: str | None = None
     ) -> list[tuple[int, bytes]]:
         """Cut what changed since the last cut; return the records of the feed."""
-        cut = self.learner.cut()
-        interval = Interval(
-            variant=self.variant,
-            fingerprint=fingerprint or self.plan.fingerprint,
-            epoch=self.epoch,
-            from_step=self.cut_at,
-            to_step=self.step,
-            learned_at=time.time() if learned_at is None else learned_at,
-        )
+        cut, interval = self.learner.cut(), self.interval()
+        interval = replace(interval, fingerprint=fingerprint or interval.fingerprint)
+        interval = replace(interval, learned_at=interval.learned_at if learned_at is None else learned_at)
         self.cut_at = self.step
         whole = Delta(interval, cut.score_state, cut.rows, cut.removed)
         chunks = cut_into_chunks(whole, FEED_PARTITIONS, 2_000)
+        return [(partition, encode_chunk(chunk)) for partition, chunk in chunks]
+
+    def delta_of_all(self, from_step: int) -> list[tuple[int, bytes]]:
+        """Return the records of a delta of ``(from_step, now]`` that carries every row: more than it must."""
+        self.learner.begin_image()
+        rows = b"".join(iter(lambda: self.learner.take_image(1000), b""))
+        rows += self.learner.seal_image().rows
+        interval = replace(self.interval(), from_step=from_step)
+        chunks = cut_into_chunks(Delta(interval, self.learner.cut().score_state, rows, b""), FEED_PARTITIONS)
         return [(partition, encode_chunk(chunk)) for partition, chunk in chunks]
 
     def send(self, records: Sequence[tuple[int, bytes]]) -> None:
@@ -182,16 +196,46 @@ class ScriptedWriter:
         return float(replica.score([event])[0]["prediction"])
 
 
+class InterruptedLog(MemoryLog):
+    """A log in which a test can act at the moment when a topic is polled, before anything is returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._actions: dict[str, list[Callable[[], None]]] = {}
+
+    def at_polls(self, topic: str, *actions: Callable[[], None]) -> None:
+        """Do these at the next polls of *topic*, one at each."""
+        self._actions[topic] = list(actions)
+
+    def reader(
+        self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
+    ) -> MemoryReader:
+        return _InterruptedReader(self, topic, starts, keys=keys, headers=headers)
+
+    def polled(self, topic: str) -> None:
+        if actions := self._actions.get(topic):
+            actions.pop(0)()
+
+
+class _InterruptedReader(MemoryReader):
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
+        assert isinstance(self._log, InterruptedLog)
+        self._log.polled(self._topic)
+        return super().poll(max_records, timeout_seconds)
+
+
 class GatedStore(SnapshotStore):
-    """A store that opens no snapshot while its gate is shut."""
+    """A store that opens no snapshot while its gate is shut; `opened` are the names asked for."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.gate = threading.Event()
         self.gate.set()
+        self.opened: list[str] = []
 
     @contextmanager
     def open(self, name: SnapshotName | str) -> Iterator[ArtefactReader]:
+        self.opened.append(str(name))
         assert self.gate.wait(20), "nobody opened the gate"
         with super().open(name) as snapshot:
             yield snapshot
@@ -201,6 +245,7 @@ class Predictor:
     """A front and its follower, moved by hand, and a client."""
 
     def __init__(self, writer: ScriptedWriter) -> None:
+        self.writer = writer
         self.front = _native.Front("127.0.0.1", 0)
         self.clock = ManualClock(time.time())
         self.follower = Follower(NAME, writer.log, writer.store, self.front, clock=self.clock)
@@ -219,6 +264,21 @@ class Predictor:
 
     def start(self) -> None:
         self.turn_until(lambda: self.follower.ready)
+
+    def load(self, *before_the_end: Callable[[], None]) -> None:
+        """
+        Let the snapshot that is waiting at the gate be loaded, and turn once.
+
+        Args:
+            before_the_end: done in that turn after the journal was read, at the polls of the feed.
+        """
+        candidate = self.follower._candidate
+        assert candidate is not None
+        self.writer.store.gate.set()
+        candidate.loading.result(20)
+        assert isinstance(self.writer.log, InterruptedLog)
+        self.writer.log.at_polls(feed_topic(NAME), *before_the_end)
+        self.turn()
 
     def answer(self, event: bytes) -> Scores:
         return self.client.score([event])

@@ -32,6 +32,15 @@ def predictor(writer: ScriptedWriter) -> Iterator[Predictor]:
     predictor.close()
 
 
+@pytest.fixture
+def other(writer: ScriptedWriter, tmp_path: Path) -> ScriptedWriter:
+    """A second variant of the model, begun and not decided on."""
+    other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
+    other.store = writer.store
+    other.begin()
+    return other
+
+
 def count(metric: object, *labels: str) -> float:
     return float(metric.labels(NAME, *labels)._value.get())  # type: ignore[attr-defined]
 
@@ -160,7 +169,7 @@ def test_after_a_lost_delta_the_last_good_serves_stale_until_a_newer_snapshot_is
     writer: ScriptedWriter, predictor: Predictor
 ) -> None:
     predictor.start()
-    resyncs, loads = count(metrics.PREDICTOR_RESYNCS), count(metrics.PREDICTOR_SWAPS)
+    resyncs, opened = count(metrics.PREDICTOR_RESYNCS), len(writer.store.opened)
     writer.learn()
     writer.delta()  # lost
     writer.learn()
@@ -169,22 +178,42 @@ def test_after_a_lost_delta_the_last_good_serves_stale_until_a_newer_snapshot_is
     answer = predictor.answer(EVENT)
     assert (answer.step, answer.stale) == (1, True)
     assert count(metrics.PREDICTOR_RESYNCS) == resyncs + 1
-    assert count(metrics.PREDICTOR_SWAPS) == loads, "the same snapshot is not loaded again"
+    assert len(writer.store.opened) == opened, "the same snapshot is not loaded again"
     writer.snapshot()
     predictor.turn_until(lambda: predictor.answer(EVENT).step == 3)
     answer = predictor.answer(EVENT)
     assert (answer.stale, answer.scores[0].prediction) == (False, writer.prediction(EVENT))
 
 
+def test_a_later_delta_that_spans_the_loss_heals_it(writer: ScriptedWriter, predictor: Predictor) -> None:
+    predictor.start()
+    writer.learn()
+    writer.delta()  # lost
+    writer.learn()
+    writer.publish()
+    predictor.turn(2)
+    assert predictor.answer(EVENT).stale
+    # As a writer that took over sends: from the step of the snapshot that it began with.
+    writer.send(writer.delta_of_all(from_step=1))
+    predictor.turn(2)
+    answer = predictor.answer(EVENT)
+    assert (answer.step, answer.stale) == (3, False)
+    assert answer.scores[0].prediction == writer.prediction(EVENT)
+
+
 def test_a_feed_that_does_not_reach_back_waits_for_the_next_snapshot(
     writer: ScriptedWriter, predictor: Predictor
 ) -> None:
-    for _ in range(2):
-        writer.learn()
-        writer.publish()
+    writer.learn()
+    writer.publish()
+    newest = writer.snapshot()
+    writer.learn()
+    writer.publish()
     writer.trim_feed()
     predictor.turn(30)
     assert not predictor.follower.ready
+    assert set(writer.store.opened) <= {str(newest)}, "an older one reaches back even less"
+    assert len(writer.store.opened) <= 1
     writer.snapshot()
     predictor.start()
     assert predictor.answer(EVENT).step == 3
@@ -205,11 +234,9 @@ def test_a_predictor_that_fell_behind_the_retention_of_the_feed_loads_a_newer_sn
 
 
 def test_another_variant_serves_once_it_has_caught_up_and_the_old_one_until_then(
-    writer: ScriptedWriter, predictor: Predictor, tmp_path: Path
+    writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
 ) -> None:
     predictor.start()
-    other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
-    other.begin()
     other.decide()
     writer.learn()
     writer.publish()
@@ -228,22 +255,75 @@ def test_another_variant_serves_once_it_has_caught_up_and_the_old_one_until_then
     assert answer.scores[0].prediction == other.prediction(EVENT)
 
 
-def test_a_decision_taken_back_while_its_variant_is_loading_changes_nothing(
-    writer: ScriptedWriter, predictor: Predictor, tmp_path: Path
+def test_a_variant_whose_snapshot_is_loaded_waits_for_all_of_the_feed(
+    writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
 ) -> None:
     predictor.start()
-    other = ScriptedWriter(tmp_path, "v2", writer.log, MODEL.replace("alpha = 0.3", "alpha = 0.9"))
-    other.begin()
     other.snapshot()
-    swaps = count(metrics.PREDICTOR_SWAPS)
+    for _ in range(100):
+        other.learn(10)
+        other.publish()
+    assert sum(other.feed_ends().values()) >= 200, "more than two polls take"
+    writer.store.gate.clear()
+    other.decide()
+    predictor.turn()
+    predictor.load()
+    assert predictor.answer(EVENT).variant == "v1"
+    predictor.turn_until(lambda: predictor.answer(EVENT).variant == "v2")
+    assert predictor.answer(EVENT).step == 100
+
+
+def test_a_decision_taken_back_while_its_variant_is_loading_changes_nothing(
+    writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
+) -> None:
+    predictor.start()
+    other.snapshot()
     writer.store.gate.clear()
     other.decide()
     predictor.turn()
     writer.decide()
-    writer.store.gate.set()
-    predictor.turn(20)
+    predictor.load()
+    predictor.turn(3)
     assert predictor.answer(EVENT).variant == "v1"
-    assert count(metrics.PREDICTOR_SWAPS) == swaps
+    writer.learn()
+    writer.delta()  # lost
+    writer.learn()
+    writer.publish()
+    writer.snapshot()
+    predictor.turn_until(lambda: predictor.answer(EVENT).step == 3)
+    assert predictor.answer(EVENT).variant == "v1", "and what was loading is in nobody's way"
+
+
+def test_a_decision_taken_back_at_the_last_moment_is_still_heeded(
+    writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
+) -> None:
+    predictor.start()
+    other.snapshot()
+    writer.store.gate.clear()
+    other.decide()
+    predictor.turn()
+    predictor.load(nothing, writer.decide)  # the old variant's poll, then the new one's
+    assert predictor.answer(EVENT).variant == "v1"
+
+
+def test_a_claim_at_the_last_moment_keeps_a_zombies_rows_from_being_served(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    zombie = ScriptedWriter(writer.folder, log=writer.log)
+    zombie.epoch, zombie.step, zombie.cut_at = writer.epoch, 2, 1
+    zombie.learn_unsaid(5_000, 300)
+    writer.send(zombie.delta())
+    writer.store.gate.clear()
+    predictor.turn(2)
+    predictor.load(writer.claim)
+    assert not predictor.follower.ready
+    predictor.start()
+    assert predictor.answer(EVENT).step == 1
+    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
+
+
+def nothing() -> None:
+    """Let a poll pass."""
 
 
 def test_rows_of_a_writer_that_was_none_any_more_are_thrown_away(
@@ -259,14 +339,15 @@ def test_rows_of_a_writer_that_was_none_any_more_are_thrown_away(
     assert predictor.answer(EVENT).step == 2
     writer.store.gate.clear()
     writer.claim()
-    predictor.turn(2)
-    assert predictor.answer(EVENT).stale
+    for _ in range(2):
+        writer.learn()
+        writer.publish()
+    predictor.turn(3)
+    answer = predictor.answer(EVENT)
+    assert (answer.step, answer.stale) == (2, True), "true deltas do not mend false rows"
     writer.store.gate.set()
-    predictor.turn_until(lambda: predictor.answer(EVENT).step == 1)
-    assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
-    writer.learn()
-    writer.publish()
-    predictor.turn(2)
+    predictor.turn_until(lambda: not predictor.answer(EVENT).stale)
+    assert predictor.answer(EVENT).step == 3
     assert predictor.score(EVENT).prediction == writer.prediction(EVENT)
 
 
