@@ -101,7 +101,9 @@ class Reader(Protocol):
         Returns as soon as anything is there; an empty list after *timeout_seconds*.
 
         Raises:
-            LogTruncated: a place asked for does not exist (any more).
+            LogTruncated: a place asked for does not exist (any more). Records that came with the error are
+                handed out before it; it is raised again until ``seek`` names another place.
+            LogUnavailable: no broker has answered for long.
         """
 
     def seek(self, partition: int, offset: int) -> None:
@@ -184,12 +186,17 @@ class Log(Protocol):
         """Return the topic, or None if there is none (never creates it)."""
 
     def bounds(self, topic: str, partition: int) -> Bounds:
-        """Return what the partition holds now."""
+        """Return what the partition holds now; ConfigError if there is no such partition."""
 
     def reader(
         self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
     ) -> Reader:
-        """Return a reader that begins at *starts* (partition → offset), with no consumer group."""
+        """
+        Return a reader that begins at *starts* (partition → offset), with no consumer group.
+
+        Raises:
+            ConfigError: there is no such topic.
+        """
 
     def writer(self) -> Writer:
         """Return a new writer."""

@@ -87,6 +87,9 @@ class MemoryLog:
     def reader(
         self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
     ) -> MemoryReader:
+        with self._appended:
+            for partition in starts:
+                self._partition(topic, partition)
         return MemoryReader(self, topic, starts, keys=keys, headers=headers)
 
     def writer(self) -> MemoryWriter:

@@ -296,6 +296,8 @@ def test_an_unknown_topic_is_none_and_asking_does_not_create_it(rig: Rig, topic_
     assert rig.log.topic(topic_name) is None
     with pytest.raises(ConfigError, match=topic_name):
         rig.log.bounds(topic_name, 0)
+    with pytest.raises(ConfigError, match=topic_name):
+        rig.log.reader(topic_name, {0: 0})
     assert rig.log.topic(topic_name) is None
 
 

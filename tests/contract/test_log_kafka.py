@@ -88,11 +88,6 @@ def test_a_deleted_topic_is_told(kafka: KafkaServer, topic_name: str) -> None:
         read_on()
 
 
-def test_a_reader_of_no_topic_is_refused(kafka: KafkaServer, topic_name: str) -> None:
-    with pytest.raises(ConfigError, match=topic_name):
-        open_log(kafka).reader(topic_name, {0: 0})
-
-
 def test_absent_brokers_are_told_after_the_deadline() -> None:
     log = KafkaLog({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, request_seconds=0.5)
     with pytest.raises(LogUnavailable, match="refused"):
