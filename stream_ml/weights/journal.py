@@ -8,7 +8,15 @@ from typing import NamedTuple, Self
 
 from stream_ml.errors import CannotContinue, InvalidRecord
 from stream_ml.streams.log import Log
-from stream_ml.weights.lines import Announced, Line, Snapshot, decode_line, encode_line, journal_and_offset
+from stream_ml.weights.lines import (
+    Announced,
+    Line,
+    Snapshot,
+    decode_line,
+    encode_line,
+    journal_and_offset,
+    line_checksum,
+)
 from stream_ml.weights.state import JournalState, Validity, Verdict
 
 _POLL_RECORDS = 5000
@@ -188,18 +196,22 @@ def _snapshots_backwards(log: Log, topic: str) -> Iterator[Snapshot]:
         for offset, line in reversed(found):
             assert isinstance(line, Snapshot)
             as_of = journal_and_offset(line.as_of)[1]
-            if bounds.first <= as_of <= offset and _stands(log, topic, offset, line):
+            if bounds.first <= as_of <= offset and _stands(log, topic, bounds.first, offset, line):
                 yield line
         end, window = start, window * _WINDOW_GROWTH
 
 
-def _stands(log: Log, topic: str, offset: int, snapshot: Snapshot) -> bool:
+def _stands(log: Log, topic: str, first: int, offset: int, snapshot: Snapshot) -> bool:
     """
-    Return whether *snapshot* counts if what it states is true.
+    Return whether *snapshot*, the line at *offset*, counts and what it states is about this journal.
 
-    One of a writer that was superseded, or that had read lines which the journal then lost, does not.
+    One of a writer that was superseded does not, nor one whose writer had read what the broker then lost.
     """
-    state = JournalState.as_of(snapshot)
-    for at, line in _lines(log, topic, state.next_offset, offset):
-        state.apply(at, line)
+    state, stated = JournalState.as_of(snapshot), snapshot.in_force.last_line
+    before = state.next_offset - 1
+    for at, line in _lines(log, topic, max(before, first), offset):
+        if at > before:
+            state.apply(at, line)
+        elif stated and line_checksum(line) != stated:
+            return False
     return state.apply(offset, snapshot).validity is not Validity.VOID

@@ -158,10 +158,17 @@ class VariantInForce(_Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce(_Strict):
-    """Everything that the journal says up to a place."""
+    """
+    Everything that the journal says up to a place.
+
+    Attributes:
+        last_line: `line_checksum` of the line before that place. A broker that lost acknowledged lines has
+            another one there, and then nothing of this is true. 0 where unknown.
+    """
 
     variants: tuple[VariantInForce, ...]
     decisions: tuple[Decided, ...]
+    last_line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +299,11 @@ def encode_line(line: Line) -> bytes:
     body = orjson.dumps(line, default=list, option=orjson.OPT_NON_STR_KEYS)
     rest = b'"format":%d,%b' % (FORMAT, body[1:])
     return b'%b%016x",%b' % (_HEAD, xxhash.xxh3_64_intdigest(rest), rest)
+
+
+def line_checksum(line: Line | None) -> int:
+    """Return what a line is recognised by; 0 for a damaged one."""
+    return 0 if line is None else xxhash.xxh3_64_intdigest(encode_line(line))
 
 
 def decode_line(data: bytes | None) -> Line:

@@ -27,6 +27,7 @@ from stream_ml.weights.lines import (
     Variant,
     VariantInForce,
     journal_and_offset,
+    line_checksum,
     place_of,
 )
 
@@ -142,6 +143,8 @@ class JournalState:
         self.next_offset = 0
         self.variants: dict[str, VariantState] = {}
         self.decisions: dict[str, Decided] = {}
+        self._last_line: Line | None = None
+        self._last_line_stated = 0
 
     @classmethod
     def as_of(cls, snapshot: Snapshot) -> Self:
@@ -150,6 +153,7 @@ class JournalState:
         state.journal, state.next_offset = journal_and_offset(snapshot.as_of)
         state.variants = {said.variant: VariantState.stated(said) for said in snapshot.in_force.variants}
         state.decisions = {decided.decision.thing: decided for decided in snapshot.in_force.decisions}
+        state._last_line_stated = snapshot.in_force.last_line
         return state
 
     @property
@@ -175,7 +179,8 @@ class JournalState:
         Take both at one moment, when no later step than the sealing one has been read: as an image begins.
         """
         variants = tuple(state.statement(name) for name, state in self.variants.items())
-        return InForce(variants=variants, decisions=tuple(self.decisions.values()))
+        last_line = line_checksum(self._last_line) if self._last_line else self._last_line_stated
+        return InForce(variants=variants, decisions=tuple(self.decisions.values()), last_line=last_line)
 
     def apply(self, offset: int, line: Line | None) -> Verdict:
         """
@@ -188,6 +193,7 @@ class JournalState:
         assert offset >= self.next_offset, "the journal is applied in its order"
         first = self.next_offset == 0 and not self.variants
         self.next_offset = offset + 1
+        self._last_line, self._last_line_stated = line, 0
         match line:
             case Step():
                 return self._step(line)

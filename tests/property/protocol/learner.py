@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream_ml.weights.feed import Chunk, Interval
-from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step
+from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, line_checksum
 from stream_ml.weights.state import REPEAT, JournalState, Validity, Verdict
 from tests.property.protocol.batches import KEYS, PARTITIONS, Batches, Image, Output
 from tests.property.protocol.broken import journal_state
@@ -92,6 +92,8 @@ def at_newest_snapshot(world: World) -> JournalState:
     for offset in range(len(world.journal) - 1, world.journal_first - 1, -1):
         line = world.journal[offset]
         if isinstance(line, Snapshot) and world.journal_first <= line.as_of <= offset:
+            if line_checksum(world.journal[line.as_of - 1]) != line.in_force.last_line:
+                continue
             state = journal_state(world.rules, line)
             for at in range(line.as_of, offset):
                 state.apply(at, world.journal[at])

@@ -111,6 +111,18 @@ def test_a_snapshot_line_that_its_own_statement_makes_void_is_not_followed() -> 
     assert [known.step for known in follower.state.variants["v"].snapshots] == [1]
 
 
+def test_a_snapshot_line_about_lines_that_the_broker_lost_is_not_followed() -> None:
+    lost = JournalReader(written(3), TOPIC)
+    lost.read_to_end()
+    log = written(1, snapshots_after=(1,))
+    writer = JournalWriter(log, TOPIC)
+    writer.append(step(2, 2, (0, 1, 5)))
+    writer.append(snapshot(lost.state, epoch=2, number=3))
+    follower = JournalReader.open(log, TOPIC)
+    assert [entry.verdict.valid for entry in follower.read_to_end()] == [True, True, False]
+    assert follower.state.variants["v"].events == {0: 5}
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_replay_holds_every_step_after_its_snapshot(which: int) -> None:
     reader = JournalReader.open(written(9, snapshots_after=(2, 6)), TOPIC)
