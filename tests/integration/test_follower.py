@@ -8,7 +8,7 @@ from stream_ml.serving.results import NoModelYet
 from stream_ml.weights.journal import journal_topic
 from stream_ml.weights.lines import Claim
 from tests.clicks import MODEL, event
-from tests.integration.scripted import NAME, Predictor, ScriptedWriter
+from tests.scripted import NAME, Predictor, ScriptedWriter
 
 EVENT = event(3)
 

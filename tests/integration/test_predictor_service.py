@@ -15,7 +15,7 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import NoModelYet, PredictorUnavailable
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.clicks import event
-from tests.integration.scripted import NAME, ScriptedWriter
+from tests.scripted import NAME, ScriptedWriter
 from tests.servers.processes import Process, answers, free_port, wait_until
 
 EVENT = event(3)

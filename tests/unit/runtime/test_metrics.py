@@ -33,3 +33,30 @@ def test_a_manual_clock_goes_on_only_when_told() -> None:
     clock = ManualClock(now=10.0)
     clock.advance(2.5)
     assert (clock.now(), clock.monotonic()) == pytest.approx((12.5, 12.5))
+
+
+def test_the_fronts_counters_are_shown_once_it_is_followed() -> None:
+    assert b"stream_ml_predictor_call_seconds_count" not in generate_latest(metrics.REGISTRY)
+    stats = {
+        "calls": {"answered": 3, "overloaded": 1},
+        "closed": {"idle": 2},
+        "events_scored": 30,
+        "events_refused": 4,
+        "connections_open": 5,
+        "connections_accepted": 7,
+        "latency_bounds_seconds": [0.001, 0.01],
+        "latency_buckets": [2, 1, 1],
+        "latency_sum_seconds": 0.5,
+    }
+    metrics.PREDICTOR_FRONT.follow(lambda: stats)
+    shown = generate_latest(metrics.REGISTRY).decode()
+    for sample in (
+        'stream_ml_predictor_calls_total{outcome="overloaded"} 1.0',
+        'stream_ml_predictor_events_total{outcome="refused"} 4.0',
+        'stream_ml_predictor_connections_closed_total{reason="idle"} 2.0',
+        "stream_ml_predictor_connections 5.0",
+        'stream_ml_predictor_call_seconds_bucket{le="0.01"} 3.0',
+        'stream_ml_predictor_call_seconds_bucket{le="+Inf"} 4.0',
+        "stream_ml_predictor_call_seconds_sum 0.5",
+    ):
+        assert sample in shown

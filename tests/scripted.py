@@ -124,7 +124,7 @@ class ScriptedWriter:
     def feed_ends(self) -> dict[int, int]:
         return {at: self.log.bounds(feed_topic(NAME), at).next for at in range(FEED_PARTITIONS)}
 
-    def snapshot(self, *, fingerprint: str | None = None) -> SnapshotName:
+    def snapshot(self, *, fingerprint: str | None = None, plan: bytes | None = None) -> SnapshotName:
         """Take a snapshot of now, all of which must be published, and announce it."""
         self.learner.begin_image()
         with self.store.writer(NAME, self.variant) as writer:
@@ -145,8 +145,8 @@ class ScriptedWriter:
                 learned_at=time.time(),
                 created_at=time.time(),
             )
-            plan = self.model.plan_bytes
-            parts = Parts(seal.removed, seal.state, seal.score_state, self.text.encode(), plan)
+            text, plan = self.text.encode(), plan or self.model.plan_bytes
+            parts = Parts(seal.removed, seal.state, seal.score_state, text, plan)
             name = writer.finish(manifest, seal.rows, parts)
         self.announce(name, manifest)
         return name
