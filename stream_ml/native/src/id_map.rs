@@ -55,9 +55,9 @@ pub struct IdMap {
     /// `len` when growth was last paid for.
     paid: usize,
     moving: Vec<Moving>,
-    /// Buckets left of it are watched: what moves there from its right is reported in `moved_left`.
+    /// Buckets left of it are watched: what moves across it is reported in `crossings`.
     pub(crate) watch: usize,
-    pub(crate) moved_left: Vec<u64>,
+    pub(crate) crossings: Vec<Crossing>,
 }
 
 /// An id taken out of its bucket.
@@ -67,7 +67,26 @@ struct Moving {
     bucket: usize,
 }
 
+/// An id that moved to the other side of `watch`.
+pub(crate) struct Crossing {
+    pub id: u64,
+    pub value: u64,
+    /// It is left of it now.
+    pub left: bool,
+}
+
 impl IdMap {
+    /// Like `new`; where the system counts reserved address space as used, the limit is lower, `least` at least.
+    pub fn new_within(max_len: usize, expected: usize, least: usize) -> std::io::Result<IdMap> {
+        let mut map = IdMap::new(max_len, expected);
+        let mut len = max_len / 2;
+        while map.is_err() && len >= least.max(expected) {
+            map = IdMap::new(len, expected);
+            len /= 2;
+        }
+        map
+    }
+
     /// Reserve address space for `max_len` ids; memory is used as ids come. `expected` of them fit without growth.
     pub fn new(max_len: usize, expected: usize) -> std::io::Result<IdMap> {
         if max_len > MAX_LEN {
@@ -97,7 +116,7 @@ impl IdMap {
             paid: 0,
             moving: Vec::new(),
             watch: 0,
-            moved_left: Vec::new(),
+            crossings: Vec::new(),
         })
     }
 
@@ -405,8 +424,9 @@ impl IdMap {
             buckets[at][slot] = id;
             buckets[at][SLOTS + slot] = value;
             self.end = self.end.max(at + 1);
-            if at < self.watch && from >= self.watch {
-                self.moved_left.push(id);
+            let left = at < self.watch;
+            if left != (from < self.watch) {
+                self.crossings.push(Crossing { id, value, left });
             }
         }
         self.moving = moving;
