@@ -160,20 +160,23 @@ impl Finder {
         node: u16,
         previous: Key,
     ) -> Result<(Key, Target, usize), Fault> {
-        let expected = self.keys.entry(previous).follower;
-        let at = reader.skip_space(at + 1);
-        let entry = self.keys.entry(expected);
-        if let Some(end) = entry.matches_after(reader, at - 1) {
-            return Ok((expected, entry.target, end));
+        let before = reader.byte(at);
+        let start = reader.skip_space(at + 1);
+        if start > at + 1 || before != b',' {
+            let expected = self.keys.entry(previous).follower;
+            let entry = self.keys.entry(expected);
+            if let Some(end) = entry.matches_after(reader, start - 1) {
+                return Ok((expected, entry.target, end));
+            }
         }
-        let (text, at) = reader.key(at)?;
-        let name = &reader.held[text.start as usize..text.end as usize];
+        let (text, at) = reader.key(start)?;
+        let (start, end) = (text.start as usize, text.end as usize);
         let found = if text.kind == Kind::Text {
-            self.keys.find(node, previous, name, true)
+            self.keys.find(node, previous, reader, start, end)
         } else {
             self.unescaped.clear();
-            json::unescape(name, &mut self.unescaped);
-            self.keys.find(node, previous, &self.unescaped, false)
+            json::unescape(&reader.held[start..end], &mut self.unescaped);
+            self.keys.find_unescaped(node, previous, &self.unescaped)
         };
         Ok(match found {
             Some(key) => (key, self.keys.entry(key).target, at),

@@ -100,6 +100,7 @@ impl Entry {
     }
 
     /// The same with any byte in the comma's place.
+    #[inline(always)]
     pub fn matches_after(&self, reader: Reader, at: usize) -> Option<usize> {
         self.matches_with(reader.load(at) & !0xff | u64::from(b','), reader, at)
     }
@@ -121,6 +122,15 @@ impl Entry {
     #[inline(never)]
     fn has_middle(&self, reader: Reader, at: usize) -> bool {
         reader.held[at + 1..].starts_with(&self.text[1..])
+    }
+
+    /// Whether its name is `start..end` of what the reader holds.
+    #[inline(always)]
+    fn is_at(&self, reader: Reader, start: usize, end: usize) -> bool {
+        // Mostly the colon follows at once, and words can be compared.
+        self.length as usize == end - start + 4
+            && (self.matches_after(reader, start - 2).is_some()
+                || self.name() == &reader.held[start..end])
     }
 
     fn name(&self) -> &[u8] {
@@ -161,11 +171,10 @@ impl Keys {
             keys.entries.push(Entry::of_no_key(node, unused));
         }
         for (node, name, target) in names {
-            let place = keys.free_place(*node, name.as_bytes(), places);
-            keys.insert(
-                place.unwrap_or(0),
-                Entry::new(*node, name.as_bytes(), *target),
-            );
+            let Err(free) = keys.probe(hash_of(name.as_bytes()), |_| false) else {
+                continue;
+            };
+            keys.insert(free, Entry::new(*node, name.as_bytes(), *target));
         }
         keys.expect_the_given_order();
         keys
@@ -192,54 +201,103 @@ impl Keys {
         self.unused
     }
 
-    /// Look `name` up; from now on it follows `previous`. `None` if the model has no use for it and it is new.
-    pub fn find(&mut self, node: u16, previous: Key, name: &[u8], learn: bool) -> Option<Key> {
-        let known = self.look_up(node, name);
-        let key = known.or_else(|| if learn { self.learn(node, name) } else { None })?;
+    /// Look up the key whose name is `start..end` of what the reader holds; from now on it follows `previous`.
+    ///
+    /// `None` if the model has no use for it and it is new.
+    #[inline(always)]
+    pub fn find(
+        &mut self,
+        node: u16,
+        previous: Key,
+        reader: Reader,
+        start: usize,
+        end: usize,
+    ) -> Option<Key> {
+        let hash = hash_at(reader, start, end);
+        let found = self.probe(hash, |entry| {
+            entry.node == node && entry.is_at(reader, start, end)
+        });
+        let key = match found {
+            Ok(key) => key,
+            Err(_) => self.learn(node, hash, &reader.held[start..end])?,
+        };
         self.entries[previous as usize].follower = key;
         Some(key)
     }
 
-    fn look_up(&self, node: u16, name: &[u8]) -> Option<Key> {
-        let mut place = self.home(node, name);
+    /// The same for a name that had escapes; it is not remembered.
+    pub fn find_unescaped(&mut self, node: u16, previous: Key, name: &[u8]) -> Option<Key> {
+        let key = self
+            .probe(hash_of(name), |entry| {
+                entry.node == node && entry.name() == name
+            })
+            .ok()?;
+        self.entries[previous as usize].follower = key;
+        Some(key)
+    }
+
+    /// The first key from the hash's home on that is meant; else the free place there.
+    #[inline(always)]
+    fn probe(&self, hash: u64, is_meant: impl Fn(&Entry) -> bool) -> Result<Key, usize> {
+        let mask = self.places.len() - 1;
+        let mut place = hash as usize & mask;
         loop {
-            let key = self.places[place].checked_sub(1)?;
-            let entry = &self.entries[key as usize];
-            if entry.node == node && entry.name() == name {
-                return Some(key);
+            let Some(key) = self.places[place].checked_sub(1) else {
+                return Err(place);
+            };
+            if is_meant(&self.entries[key as usize]) {
+                return Ok(key);
             }
-            place = (place + 1) & (self.places.len() - 1);
+            place = (place + 1) & mask;
         }
     }
 
-    /// Remember a key that the model does not use; texts that would need escapes or UTF-8 checks are not worth it.
-    fn learn(&mut self, node: u16, name: &[u8]) -> Option<Key> {
+    /// Remember a key that the model does not use; texts that would need UTF-8 checks are not worth it.
+    #[inline(never)]
+    fn learn(&mut self, node: u16, hash: u64, name: &[u8]) -> Option<Key> {
+        let mask = self.places.len() - 1;
+        let home = hash as usize & mask;
+        let near = (0..MAX_PROBES)
+            .map(|step| (home + step) & mask)
+            .find(|place| self.places[*place] == 0);
         let worth =
             self.learned < MAX_LEARNED && name.len() <= MAX_LEARNED_BYTES && name.is_ascii();
-        let place = if worth {
-            self.free_place(node, name, MAX_PROBES)?
-        } else {
-            return None;
-        };
+        let place = near.filter(|_| worth)?;
         self.learned += 1;
-        self.insert(place, Entry::new(node, name, self.unused));
-        Some(self.entries.len() as Key - 1)
+        Some(self.insert(place, Entry::new(node, name, self.unused)))
     }
 
-    fn insert(&mut self, place: usize, entry: Entry) {
+    fn insert(&mut self, place: usize, entry: Entry) -> Key {
         self.entries.push(entry);
         self.places[place] = self.entries.len() as u32;
+        self.entries.len() as Key - 1
     }
+}
 
-    fn free_place(&self, node: u16, name: &[u8], probes: usize) -> Option<usize> {
-        let home = self.home(node, name);
-        (0..probes)
-            .map(|step| (home + step) & (self.places.len() - 1))
-            .find(|place| self.places[*place] == 0)
+/// Of names up to 16 bytes, made of the first and the last eight; cheap, as those who choose keys to collide gain
+/// nothing: few of theirs are remembered.
+#[inline(always)]
+fn hash_words(first: u64, last: u64, length: usize) -> u64 {
+    let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 32
+}
+
+#[inline(always)]
+fn hash_at(reader: Reader, start: usize, end: usize) -> u64 {
+    match end - start {
+        0 => hash_words(0, 0, 0),
+        short @ 1..=8 => hash_words(reader.load(start) & u64::MAX >> (64 - 8 * short), 0, short),
+        middle @ 9..=16 => hash_words(reader.load(start), reader.load(end - 8), middle),
+        _ => feature_id(&reader.held[start..end], 0),
     }
+}
 
-    fn home(&self, node: u16, name: &[u8]) -> usize {
-        feature_id(name, node.into()) as usize & (self.places.len() - 1)
+/// The same of a name that stands elsewhere.
+fn hash_of(name: &[u8]) -> u64 {
+    match name.len() {
+        short @ ..=8 => hash_words(load(name), 0, short),
+        middle @ 9..=16 => hash_words(load(name), load(&name[middle - 8..]), middle),
+        _ => feature_id(name, 0),
     }
 }
 
@@ -261,6 +319,12 @@ mod tests {
             .map(|(name, at)| (0, name.to_string(), field(at)))
             .collect();
         Keys::new(1, &names, UNUSED)
+    }
+
+    fn find(keys: &mut Keys, node: u16, previous: Key, name: &str) -> Option<Key> {
+        let mut window = Window::new();
+        window.hold(format!("{{\"{name}\":1}}").as_bytes());
+        keys.find(node, previous, Reader::new(&window), 2, 2 + name.len())
     }
 
     fn guessed(keys: &Keys, previous: Key, input: &str) -> Option<(Target, usize)> {
@@ -294,7 +358,7 @@ mod tests {
     fn the_end_of_an_object_is_no_key() {
         let mut keys = keys(&["a", ""]);
         assert_eq!(guessed(&keys, 0, "\"\":1"), None);
-        let last = keys.find(0, 0, b"", true).unwrap();
+        let last = find(&mut keys, 0, 0, "").unwrap();
         assert_eq!(guessed(&keys, last, "\"\":1"), None);
     }
 
@@ -302,9 +366,9 @@ mod tests {
     fn the_last_follower_is_guessed() {
         let mut keys = keys(&["a", "b", "c"]);
         assert_eq!(guessed(&keys, 0, "\"c\":"), None);
-        let c = keys.find(0, 0, b"c", true).unwrap();
+        let c = find(&mut keys, 0, 0, "c").unwrap();
         assert_eq!(guessed(&keys, 0, "\"c\":"), Some((field(2), 4)));
-        let a = keys.find(0, c, b"a", true).unwrap();
+        let a = find(&mut keys, 0, c, "a").unwrap();
         assert_eq!(guessed(&keys, c, "\"a\":"), Some((field(0), 4)));
         assert_eq!(keys.entry(a).target, field(0));
     }
@@ -313,7 +377,7 @@ mod tests {
     fn a_name_that_needs_escapes_is_never_guessed() {
         let mut keys = keys(&["a\"b", "c\\d", "e\nf"]);
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
-        let key = keys.find(0, 0, b"a\"b", true).unwrap();
+        let key = keys.find_unescaped(0, 0, b"a\"b").unwrap();
         assert_eq!(keys.entry(key).target, field(0));
         assert_eq!(guessed(&keys, 0, "\"a\"b\":1"), None);
     }
@@ -325,8 +389,8 @@ mod tests {
             (1, "id".to_string(), field(1)),
         ];
         let mut keys = Keys::new(2, &names, UNUSED);
-        let outer = keys.find(0, 0, b"id", false).unwrap();
-        let inner = keys.find(1, 1, b"id", false).unwrap();
+        let outer = find(&mut keys, 0, 0, "id").unwrap();
+        let inner = find(&mut keys, 1, 1, "id").unwrap();
         assert_eq!(
             (keys.entry(outer).target, keys.entry(inner).target),
             (field(0), field(1))
@@ -335,20 +399,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            let name = &"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqr"[..length];
+            let mut keys = keys(&[name, "other"]);
+            let found = find(&mut keys, 0, 0, name).unwrap();
+            assert_eq!(keys.find_unescaped(0, 0, name.as_bytes()), Some(found));
+            assert_eq!(keys.entry(found).target, field(0));
+        }
+    }
+
+    #[test]
     fn a_bounded_number_of_unused_keys_is_remembered() {
         let mut keys = keys(&["a"]);
         for at in 0..10_000 {
-            keys.find(0, 0, format!("unused{at}").as_bytes(), true);
+            find(&mut keys, 0, 0, &format!("unused{at}"));
         }
         assert_eq!(
-            keys.look_up(0, b"unused0")
-                .map(|key| keys.entry(key).target),
+            find(&mut keys, 0, 0, "unused0").map(|key| keys.entry(key).target),
             Some(UNUSED)
         );
-        assert_eq!(keys.find(0, 0, b"one more", true), None);
+        assert_eq!(find(&mut keys, 0, 0, "one more"), None);
         assert!(keys.entries.len() <= MAX_LEARNED + 2);
         assert_eq!(
-            keys.look_up(0, b"a").map(|key| keys.entry(key).target),
+            find(&mut keys, 0, 0, "a").map(|key| keys.entry(key).target),
             Some(field(0))
         );
     }
@@ -357,9 +431,9 @@ mod tests {
     fn long_and_wide_names_are_not_remembered_but_found() {
         let long = "x".repeat(100);
         let mut keys = keys(&[&long, "é"]);
-        assert!(keys.find(0, 0, long.as_bytes(), true).is_some());
-        assert!(keys.find(0, 0, "é".as_bytes(), true).is_some());
-        assert!(keys.find(0, 0, "y".repeat(100).as_bytes(), true).is_none());
-        assert!(keys.find(0, 0, "ü".as_bytes(), true).is_none());
+        assert!(find(&mut keys, 0, 0, &long).is_some());
+        assert!(find(&mut keys, 0, 0, "é").is_some());
+        assert!(find(&mut keys, 0, 0, &"y".repeat(100)).is_none());
+        assert!(find(&mut keys, 0, 0, "ü").is_none());
     }
 }
