@@ -17,7 +17,7 @@ from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Fetch
 from stream_ml.weights.feed import Action, Assembler, decode_chunk
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.lines import Step
+from stream_ml.weights.lines import Claim, Step
 from stream_ml.weights.snapshots import SnapshotStore, load
 from tests.clicks import MODEL, event, identity
 from tests.servers.kafka import KafkaServer
@@ -55,7 +55,7 @@ class Lives:
         (directory / "model.toml").write_text(MODEL)
         self._writer = self.log.writer()
         self.produced = 0
-        self._count = 0
+        self._processes: list[Process] = []
 
     def produce(self, count: int) -> None:
         for number in range(self.produced, self.produced + count):
@@ -64,17 +64,17 @@ class Lives:
 
     def killed_at(self, point: Point, times: int) -> None:
         """One life that ends when *point* was reached so many times; events come all the while."""
-        life = self._life("tests.system.doomed_learner", f"{point.name}:{times}")
-        self._produce_until(lambda: not life.running, 60)
+        life = self.start("tests.system.doomed_learner", f"{point.name}:{times}")
+        self.produce_until(lambda: not life.running, 60)
         assert life.wait(0) == -9, f"{point} was not reached\n{life.tail()}"
 
     def killed_after(self, seconds: float) -> None:
         """One life that ends some seconds after its start, wherever it is; events come all the while."""
-        life = self._life("services.learner")
-        self._produce_until(lambda: False, seconds)
+        life = self.start()
+        self.produce_until(lambda: False, seconds)
         life.kill()
 
-    def _produce_until(self, ended: Callable[[], bool], seconds: float) -> None:
+    def produce_until(self, ended: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not ended():
             self.produce(EVENTS_PER_TICK)
@@ -83,26 +83,42 @@ class Lives:
     def last(self) -> dict[str, Any]:
         """A life that learns everything and is asked to stop; return what it says of its state."""
         self.produce(EVENTS_PER_TICK)  # or the life before has committed all there is
-        self._writer.flush(30)
-        life = self._life("services.learner")
+        return self.ended(self.start())
+
+    def ended(self, life: Process) -> dict[str, Any]:
+        """Let *life* learn everything, ask it to stop, and return what it says of its state."""
+        self.flush()
         life.wait_until(self._all_learned, 60)
         assert life.terminate() == 0, life.tail()
         lines = [json.loads(line) for line in life.output().splitlines() if line.startswith("{")]
         return next(line for line in lines if line["message"] == "released")
 
+    def flush(self) -> None:
+        """Wait until the broker has everything produced."""
+        self._writer.flush(60)
+
     def close(self) -> None:
+        for process in self._processes:
+            process.kill()
         self._writer.close()
         self.log.close()
 
-    def _life(self, module: str, *arguments: str) -> Process:
-        self._count += 1
-        log = self.directory / f"life-{self._count}.log"
+    def start(self, module: str = "services.learner", *arguments: str) -> Process:
+        """Begin a life."""
+        log = self.directory / f"life-{len(self._processes)}.log"
         command = ["-m", module, *arguments, "--settings", str(self.settings)]
-        return Process.python(command, log).start()
+        self._processes.append(Process.python(command, log).start())
+        return self._processes[-1]
 
     def _all_learned(self) -> bool:
+        """Whether the journal has step lines for everything there is."""
+        if self.log.topic("clicks.journal") is None:
+            return False
         ends = {p: self.log.bounds("events", p).next for p in range(self.partitions)}
-        return self.log.committed(GROUP, "events") == ends
+        with JournalReader.open(self.log, "clicks.journal") as journal:
+            journal.read_to_end()
+            serving = journal.state.serving
+            return serving is not None and journal.state.variants[serving].events == ends
 
     # -- what must be true ------------------------------------------------------------------------------
 
@@ -129,6 +145,11 @@ class Lives:
                     for part in line.ranges:
                         found[part.partition].append((part.first, part.next))
         return found
+
+    def writers(self) -> int:
+        """Return how many claims the journal holds."""
+        with JournalReader(self.log, "clicks.journal") as journal:
+            return sum(isinstance(entry.line, Claim) for entry in journal.read_to_end())
 
     def keys(self, topic: str) -> list[bytes]:
         return [key for fetch in self._whole(topic) for key in fetch.keys or [] if key]

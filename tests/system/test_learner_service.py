@@ -1,0 +1,90 @@
+"""The learner as a process: what ends it, with which exit code, and what it survives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from stream_ml.learning.points import Point
+from stream_ml.runtime import lifecycle
+from tests.clicks import MODEL
+from tests.servers.kafka import KafkaServer
+from tests.system.lives import Lives
+
+
+@pytest.fixture
+def lives(own_kafka: KafkaServer, tmp_path: Path) -> Iterator[Lives]:
+    lives = Lives(own_kafka, tmp_path, partitions=1)
+    yield lives
+    lives.close()
+
+
+def test_wrong_settings_end_it_before_anything_is_started(lives: Lives) -> None:
+    lives.settings.write_text("snapshot_intervall_seconds = 1\n" + lives.settings.read_text())
+    life = lives.start()
+    assert life.wait() == lifecycle.CONFIG
+    assert "did you mean 'snapshot_interval_seconds'" in life.output()
+
+
+def test_a_topic_that_is_not_there_is_named(lives: Lives) -> None:
+    lives.settings.write_text(lives.settings.read_text().replace('"events"', '"evnets"'))
+    life = lives.start()
+    assert life.wait() == lifecycle.CONFIG
+    assert "there is no topic evnets" in life.output()
+
+
+def test_a_changed_model_file_is_refused(lives: Lives) -> None:
+    lives.last()
+    (lives.directory / "model.toml").write_text(MODEL.replace("alpha = 0.3", "alpha = 0.4"))
+    life = lives.start()
+    assert life.wait() == lifecycle.CONFIG
+    assert "a variant keeps one model file for life" in life.output()
+
+
+def test_of_two_learners_the_later_claims_and_the_earlier_ends_itself(lives: Lives) -> None:
+    lives.settings.write_text(
+        lives.settings.read_text().replace("[kafka]", "heartbeat_interval_seconds = 5\n[kafka]")
+    )
+    first = lives.start()
+    lives.produce_until(lambda: '"caught up"' in first.output(), 30)
+    # Silent for longer than a standby waits.
+    first.freeze()
+    second = lives.start()
+    lives.produce_until(lambda: lives.writers() == 2, 30)
+    first.thaw()
+    assert first.wait() == lifecycle.UNAVAILABLE, first.tail()
+    assert "our memory is void, we stop" in first.output()
+    last = lives.ended(second)
+    assert lives.replayed()["rows_hash"] == last["rows_hash"]
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_nothing(lives: Lives, own_kafka: KafkaServer) -> None:
+    life = lives.start()
+    lives.produce_until(lambda: '"caught up"' in life.output(), 30)
+    lives.produce_until(lambda: False, 1)
+    own_kafka.kill()
+    own_kafka.start()
+    lives.produce_until(lambda: False, 1)
+    last = lives.ended(life)
+    assert last["state_hash"] == lives.learned_at_once().digest()["state_hash"]
+    assert lives.replayed()["learned"] > 0
+
+
+def test_a_topic_made_anew_is_a_stop_and_the_loss_may_be_accepted(
+    lives: Lives, own_kafka: KafkaServer
+) -> None:
+    lives.killed_at(Point.LEARNED, 3)
+    lives.flush()
+    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap})
+    admin.delete_topics(["events"])["events"].result()
+    lives.log.ensure_topic("events", 1)
+    stopped = lives.start()
+    assert stopped.wait() == lifecycle.CANNOT_CONTINUE
+    assert "--accept-loss" in stopped.output()
+    accepting = lives.start("services.learner", "--accept-loss")
+    lives.produce(100)
+    lives.ended(accepting)
+    assert lives.replayed()["variant"] == "v2"
