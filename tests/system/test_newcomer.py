@@ -20,13 +20,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BOOKINGS = CHECKOUT.parent / "shared" / "data" / "hotel_bookings" / "hotel_bookings.csv.zip"
 ROWS = 3_000
 UP = "stream-ml up model.toml"
-# Known only after the label: a newcomer who leaves them in gets a model that is too good to be true.
+# Known only after the label.
 LEAKS = {"reservation_status", "reservation_status_date", "assigned_room_type", "booking_changes"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with `bookings.csv`: hotel bookings, every 30th of both hotels, so that both labels are there."""
+    """A folder with `bookings.csv`: every 30th hotel booking, so that both labels are there."""
     with zipfile.ZipFile(BOOKINGS) as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open(archive.namelist()[0]), encoding="utf-8")))
     names = [name for name in rows[0] if name not in LEAKS]
@@ -68,7 +68,8 @@ for attempt in $(seq 200); do
   curl -s $(python -c "
 from pathlib import Path
 from stream_ml.cli.running import Running
-print(Running.find(Path('.stream-ml')).learner_http)")/metrics | grep -q '^stream_ml_learner_learned_total.* %d' && break
+print(Running.find(Path('.stream-ml')).learner_http)")/metrics \\
+    | grep -q '^stream_ml_learner_learned_total.* %d' && break
   sleep 0.1
 done
 """

@@ -7,8 +7,8 @@ from stream_ml.cli.running import Running
 from stream_ml.errors import ConfigError
 
 HERE = Running(
-    model="m", bootstrap="127.0.0.1:1", embedded=True, topic="events", group="m.learner", predictor="127.0.0.1:2",
-    learner_http="127.0.0.1:3", predictor_http="127.0.0.1:4", snapshot_store="/s",
+    model="m", bootstrap="127.0.0.1:1", embedded=True, topic="events", group="m.learner",
+    predictor="127.0.0.1:2", learner_http="127.0.0.1:3", predictor_http="127.0.0.1:4", snapshot_store="/s",
 )  # fmt: skip
 
 

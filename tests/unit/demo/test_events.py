@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import islice, pairwise
 
 import orjson
 import pytest
@@ -15,7 +15,7 @@ def some() -> list[Basket]:
 
 
 def test_events_are_in_order_of_time(some):
-    assert all(earlier.bought_at <= later.bought_at for earlier, later in zip(some, some[1:], strict=False))
+    assert all(earlier.bought_at <= later.bought_at for earlier, later in pairwise(some))
 
 
 def test_a_record_is_one_whole_basket(some):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
@@ -14,11 +15,11 @@ def drawn(moment: Moment) -> str:
 
 
 def moment(**changes) -> Moment:
-    empty = dict(
+    empty = Moment(
         pushed=0, events=1000, events_per_second=0.0, log_losses=[], aucs=[], calibrations=[],
         freshness_p99_ms=NAN, latency_p50_ms=NAN, latency_p99_ms=NAN, scores=0,
     )  # fmt: skip
-    return Moment(**{**empty, **changes})
+    return replace(empty, **changes)
 
 
 def test_a_demo_that_has_just_begun_can_be_drawn():
