@@ -12,6 +12,7 @@ from stream_ml.learning.points import Point
 from stream_ml.runtime import lifecycle
 from tests.clicks import MODEL
 from tests.servers.kafka import KafkaServer
+from tests.servers.processes import wait_until
 from tests.system.lives import Lives
 
 
@@ -80,6 +81,7 @@ def test_a_topic_made_anew_is_a_stop_and_the_loss_may_be_accepted(
     lives.flush()
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap})
     admin.delete_topics(["events"])["events"].result()
+    wait_until(lambda: lives.log.topic("events") is None)
     lives.log.ensure_topic("events", 1)
     stopped = lives.start()
     assert stopped.wait() == lifecycle.CANNOT_CONTINUE
