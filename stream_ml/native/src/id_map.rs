@@ -370,6 +370,18 @@ impl IdMap {
         }
     }
 
+    /// Room for `count` ids in all, at once: for ids that come in the order of their homes, which would otherwise pile up
+    /// at the left end of a table that is too small for them.
+    pub fn presize(&mut self, count: usize) {
+        let wanted = buckets_for(count).min(self.max_buckets) as u64;
+        if wanted > self.new {
+            self.steps(usize::MAX);
+            (self.new, self.frontier) = (wanted, self.old);
+            self.end = self.end.max(wanted as usize);
+            self.steps(usize::MAX);
+        }
+    }
+
     fn steps(&mut self, count: usize) {
         let growing = self.new != self.old;
         for _ in 0..count {
@@ -472,13 +484,18 @@ struct Homes {
 impl Homes {
     #[inline(always)]
     fn of(self, id: u64) -> usize {
-        // An odd factor (2^64 / golden ratio) spreads ids that are no hashes, too; it loses nothing of those that are.
-        let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = hash_of(id);
         let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
         let home = scaled(self.old);
         // On which side of the frontier an id lies cannot be predicted.
         select_unpredictable(home < self.frontier, home, scaled(self.new)) as usize
     }
+}
+
+/// An odd factor (2^64 / golden ratio) spreads ids that are no hashes, too; it loses nothing of those that are.
+#[inline(always)]
+pub fn hash_of(id: u64) -> u64 {
+    id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// One bit for every slot that holds `id`.

@@ -138,6 +138,7 @@ impl Replica {
     }
 
     fn put(&self, rows: &[u8]) {
+        self.change(|table| table.make_room(rows));
         let mut batch = Vec::with_capacity(ROWS_A_LOCK);
         let mut ids = Vec::with_capacity(ROWS_A_LOCK);
         for chunk in rows.chunks(ROWS_A_LOCK * ROW_BYTES) {

@@ -1,13 +1,18 @@
 //! The rows of a model, and which of them changed since the last cut.
 
-use crate::id_map::{IdMap, NOWHERE, Places, Position};
+use crate::id_map::{IdMap, NOWHERE, Places, Position, hash_of};
 use crate::image::Image;
-use crate::rows::{self, CHANGED, Columns, Row};
+use crate::rows::{self, CHANGED, Columns, ROW_BYTES, Row, parse_rows};
 
 /// Rows a table may hold, unless told otherwise.
 pub const MAX_ROWS: usize = 1 << 30;
 /// A list of more changed ids than this and than an eighth of the rows is dropped: the cut looks at every row then.
 const MIN_LIST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+
+/// Rows put in at a time: their places are on their way from memory together.
+const LOADED_TOGETHER: usize = 64;
+/// From fewer rows nothing is concluded about the rest.
+const MIN_SAMPLE: usize = 1_000;
 
 pub struct Table {
     pub(crate) map: IdMap,
@@ -181,6 +186,34 @@ impl Table {
         true
     }
 
+    /// Put rows of the wire format in, as restored; nothing changes if one is damaged.
+    pub fn load(&mut self, rows: &[u8]) -> Result<(), String> {
+        parse_rows(rows).try_for_each(|row| row.map(|_| ()))?;
+        self.make_room(rows);
+        for chunk in rows.chunks(LOADED_TOGETHER * ROW_BYTES) {
+            let batch: Vec<(u64, Row)> = parse_rows(chunk).flatten().collect();
+            let ids: Vec<u64> = batch.iter().map(|&(id, _)| id).collect();
+            self.prefetch(&ids);
+            if !batch.iter().all(|&(id, row)| self.put(id, row)) {
+                return Err(format!("the table is full at {} rows", self.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Room for the whole table that these rows are a part of. An image comes in the order of homes; how densely its rows
+    /// lie tells how many there are in all.
+    pub fn make_room(&mut self, rows: &[u8]) {
+        let hashes = || parse_rows(rows).flatten().map(|(id, _)| hash_of(id));
+        let count = rows.len() / ROW_BYTES;
+        if let (Some(first), Some(last)) = (hashes().min(), hashes().max())
+            && count >= MIN_SAMPLE
+        {
+            let share = (last - first).max(1) as f64 / u64::MAX as f64;
+            self.map.presize((count as f64 / share) as usize);
+        }
+    }
+
     /// Remove a row; the next cut and the image in progress say so. False if there is none.
     pub fn remove(&mut self, id: u64) -> bool {
         let there = self.take_out(id);
@@ -283,7 +316,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::{ROW_BYTES, parse_ids, parse_rows};
+    use crate::rows::parse_ids;
     use crate::seeded::Random;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -521,6 +554,47 @@ mod tests {
         }
         assert_eq!((table.len(), table.refused), (4_000, 1_000));
         assert_eq!((table.get(1).unwrap().z, table.get(4_001)), (5_000.0, None));
+    }
+
+    /// Without room made at once the rows would pile up at the left end, and this test would take minutes.
+    #[test]
+    fn an_image_loads_piece_by_piece_into_an_empty_table() {
+        let mut both = Both::new(7);
+        both.churn(120_000, 1 << 40);
+        let mut copy = Table::new(1 << 22, 0).unwrap();
+        both.table.begin_image();
+        loop {
+            let piece = both.table.take_image(5_000);
+            if piece.is_empty() {
+                break;
+            }
+            copy.load(&piece).unwrap();
+        }
+        copy.load(&both.table.seal_image().rows).unwrap();
+        assert_eq!(rows_of(&copy), both.model);
+        assert!(copy.bytes() < 40 * copy.len(), "{}", copy.bytes());
+    }
+
+    #[test]
+    fn damaged_rows_change_nothing() {
+        let mut table = Table::new(100, 0).unwrap();
+        let mut rows = Vec::new();
+        rows::push_row(&mut rows, 5, Row { z: 1.0, n: 1.0 });
+        rows::push_row(
+            &mut rows,
+            6,
+            Row {
+                z: f32::NAN,
+                n: 1.0,
+            },
+        );
+        assert!(
+            table
+                .load(&rows)
+                .unwrap_err()
+                .starts_with("row 1 is damaged")
+        );
+        assert!(table.load(&rows[..20]).is_err() && table.is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::scanning::{Plan, Refusal};
 use crate::block::Block;
 use crate::learner::{self, Records, Scan};
 use crate::plan::LearnAfter;
-use crate::rows::{parse_ids, parse_rows, push_row};
+use crate::rows::{parse_ids, push_row};
 use crate::scan::{Mode, Scanner};
 use crate::trainer::{Course, Trainer};
 
@@ -167,17 +167,7 @@ impl Learner {
 
     fn load_rows(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> PyResult<()> {
         let rows = contiguous(rows)?;
-        let loaded = self.with(py, |trainer| {
-            parse_rows(&rows).try_for_each(|parsed| {
-                let (id, row) = parsed?;
-                let table = trainer.table_mut();
-                if table.put(id, row) {
-                    Ok(())
-                } else {
-                    Err(format!("the table is full at {} rows", table.len()))
-                }
-            })
-        });
+        let loaded = self.with(py, |trainer| trainer.table_mut().load(&rows));
         loaded.map_err(PyValueError::new_err)
     }
 
