@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -265,35 +266,15 @@ class World:
             self.append(self.journal[-1])
 
     def _set_up(self) -> None:
-        """Two variants; the first writer has announced its snapshot of step 0, and has stopped or died."""
-        offsets = dict.fromkeys(range(PARTITIONS), 0)
-        state = JournalState()
-        lines: list[Line] = [Begin(journal=0)]
-        for name in (VARIANT, OTHER):
-            lines.append(Variant(variant=name, fingerprint=FINGERPRINT, seed=None, events=offsets, why=""))
-        lines.append(Claim(variant=VARIANT, who="first", step=0))
-        for offset, line in enumerate(lines):
-            state.apply(offset, line)
-            self.append(line)
-        self.append(self._first_snapshot(state))
-        if self.dice.random() < 0.5:
-            self.append(Release(variant=VARIANT, who="first", epoch=self.truth.epoch, step=0))
-
-    def _first_snapshot(self, state: JournalState) -> Snapshot:
+        """The first writer has announced its snapshot of step 0, and has stopped or died."""
         image = self.truth.images[0]
-        name = f"{self.truth.epoch}-0-{hash(image)}"
-        self.store[name] = Stored(image, hash(image))
-        return Snapshot(
-            variant=VARIANT,
-            epoch=self.truth.epoch,
-            step=0,
-            name=name,
-            checksum=str(hash(image)),
-            events=dict(enumerate(image.offsets)),
-            feed=dict.fromkeys(range(FEED_PARTITIONS), 0),
-            as_of=state.place,
-            in_force=state.in_force(),
-        )
+        *lines, snapshot, release = first_lines()
+        assert isinstance(snapshot, Snapshot)
+        self.store[snapshot.name] = Stored(image, hash(image))
+        for line in (*lines, snapshot):
+            self.append(line)
+        if self.dice.random() < 0.5:
+            self.append(release)
 
     def _check_output(self, output: Output) -> None:
         said = self.truth.outputs.get(output.key)
@@ -315,6 +296,32 @@ class World:
         ]
         if missing:
             raise Broken(f"{line.name} was announced before {missing} were acknowledged")
+
+
+@cache
+def first_lines() -> tuple[Line, ...]:
+    """Return the lines of two variants and of a writer that takes a snapshot of step 0 and stops."""
+    offsets, image = dict.fromkeys(range(PARTITIONS), 0), Batches().image()
+    state = JournalState()
+    lines: list[Line] = [Begin(journal=0)]
+    for name in (VARIANT, OTHER):
+        lines.append(Variant(variant=name, fingerprint=FINGERPRINT, seed=None, events=offsets, why=""))
+    lines.append(Claim(variant=VARIANT, who="first", step=0))
+    for offset, line in enumerate(lines):
+        state.apply(offset, line)
+    epoch = state.variants[VARIANT].epoch
+    snapshot = Snapshot(
+        variant=VARIANT,
+        epoch=epoch,
+        step=0,
+        name=f"{epoch}-0-{hash(image)}",
+        checksum=str(hash(image)),
+        events=offsets,
+        feed=dict.fromkeys(range(FEED_PARTITIONS), 0),
+        as_of=state.place,
+        in_force=state.in_force(),
+    )
+    return (*lines, snapshot, Release(variant=VARIANT, who="first", epoch=epoch, step=0))
 
 
 def step_line(world: World, epoch: int, step: int, ranges: tuple[tuple[int, int, int], ...]) -> Step:
