@@ -277,15 +277,25 @@ fn check_sizes(source: &Source) -> Result<(), String> {
     Ok(())
 }
 
+/// Within these no weight, rate or row can become infinite (shown by the tests of `optimizer.rs`).
 fn check_learner(learner: &LearnerOptions) -> Result<(), String> {
-    let positive = |value: f32| value.is_finite() && value > 0.0;
-    let not_negative = |value: f32| value.is_finite() && value >= 0.0;
-    if !positive(learner.alpha)
-        || ![learner.beta, learner.l1, learner.l2]
-            .into_iter()
-            .all(not_negative)
+    let LearnerOptions {
+        alpha,
+        beta,
+        l1,
+        l2,
+        ..
+    } = *learner;
+    if !(1e-10..=1e10).contains(&alpha) {
+        return Err(format!("learner: alpha {alpha} is outside 1e-10 to 1e10"));
+    }
+    if ![beta, l1, l2]
+        .iter()
+        .all(|value| (0.0..=1e10).contains(value))
     {
-        return Err("learner: alpha must be above 0, beta, l1 and l2 not below".into());
+        return Err(format!(
+            "learner: beta {beta}, l1 {l1}, l2 {l2}; each is 0 to 1e10"
+        ));
     }
     Ok(())
 }
