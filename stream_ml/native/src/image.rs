@@ -38,7 +38,11 @@ impl Image {
         if self.dirty.is_none() {
             self.dirty = IdMap::new_within(MAX_ROWS, 0, 1).ok();
         }
-        if !self.dirty.as_mut().is_some_and(|dirty| dirty.put(id, 0)) {
+        if !self
+            .dirty
+            .as_mut()
+            .is_some_and(|dirty| dirty.put(scattered(id), 0))
+        {
             self.spilled.push(id);
         }
     }
@@ -58,6 +62,17 @@ impl Image {
             self.hash = self.hash.wrapping_add(hash(new)).wrapping_sub(hash(old));
         }
     }
+}
+
+/// An id as the sets hold it. A cut that goes over the table gives ids in the order of their homes; put like that into a
+/// set that is still small, they would all pile up at its left end, and each would look through all before it.
+fn scattered(id: u64) -> u64 {
+    id.rotate_left(32)
+}
+
+/// The id that was scattered.
+fn gathered(id: u64) -> u64 {
+    id.rotate_right(32)
 }
 
 /// What makes an image exact.
@@ -115,7 +130,8 @@ impl Table {
             return;
         };
         while *done < ids.end() && bytes.len() < max_rows * rows::ROW_BYTES {
-            self.push_live(ids.iter(*done, *done + 1).map(|(id, _)| id), bytes);
+            let some = ids.iter(*done, *done + 1).map(|(id, _)| gathered(id));
+            self.push_live(some, bytes);
             *done += 1;
         }
         if *done == ids.end() {
@@ -158,7 +174,10 @@ impl Table {
             .iter()
             .flat_map(|(ids, done)| ids.iter(*done, usize::MAX));
         let dirty = image.dirty.iter().flat_map(|ids| ids.iter(0, usize::MAX));
-        let ids = again.chain(dirty).map(|(id, _)| id).chain(image.spilled);
+        let ids = again
+            .chain(dirty)
+            .map(|(id, _)| gathered(id))
+            .chain(image.spilled);
         self.push_live(ids.chain(self.changed.iter().copied()), &mut bytes);
         if self.unlisted {
             let changed = self
