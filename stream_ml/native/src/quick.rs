@@ -52,7 +52,8 @@ struct Step {
     more: bool,
     place: usize,
     seed: u64,
-    /// Length of the last text, if that was 1 to 8, and a mask of so many bytes.
+    /// Length of the last text, if that was 1 to 8, and a mask of so many bytes; else 0 and all of them, which
+    /// fits no text.
     text_length: usize,
     text_mask: u64,
 }
@@ -157,7 +158,7 @@ impl Quick {
 }
 
 impl Quick {
-    #[inline(always)]
+    #[inline(never)]
     fn run(
         &mut self,
         reader: Reader,
@@ -168,44 +169,100 @@ impl Quick {
         let Quick {
             steps,
             uses,
-            features,
+            features:
+                Features {
+                    ids,
+                    values,
+                    absent,
+                },
             ..
         } = self;
-        features.absent = 0;
+        let (ids, values) = (&mut ids[..], &mut values[..]);
+        let mut zeros = 0;
         let mut at = start;
         for step in steps {
             let start = step.entry.matches(reader, at)?;
-            let value;
-            (value, at) = match (reader.byte(start), step.kind) {
-                (b'"', StepKind::Text) => {
-                    let (value, end) = step.text(reader, start)?;
-                    let text = &reader.held[value.start as usize..value.end as usize];
-                    features.set(step.place, feature_id(text, step.seed), 1.0);
-                    if !step.more {
-                        at = end;
-                        continue;
+            at = match reader.byte(start) {
+                b'"' if step.kind == StepKind::Text => {
+                    let end = step.text_end(reader, start)?;
+                    ids[step.place] = feature_id(&reader.held[start + 1..end], step.seed);
+                    values[step.place] = 1.0;
+                    if step.more {
+                        let token = &mut tokens[step.field];
+                        take_any(reader, start, &uses[step.field], ids, values, token, event)?;
                     }
-                    (value, end)
+                    end + 1
                 }
-                (b'-' | b'0'..=b'9', StepKind::Number) => {
+                b'-' | b'0'..=b'9' if step.kind == StepKind::Number => {
                     let (value, end) = reader.number(start).ok()?;
                     if value.number.abs() > MAX_VALUE {
                         return None;
                     }
-                    features.set(step.place, step.seed, value.number as f32);
-                    if !step.more {
-                        at = end;
-                        continue;
+                    let x = value.number as f32;
+                    ids[step.place] = step.seed;
+                    values[step.place] = x;
+                    zeros += usize::from(x == 0.0);
+                    if step.more {
+                        let token = &mut tokens[step.field];
+                        take_any(reader, start, &uses[step.field], ids, values, token, event)?;
                     }
-                    (value, end)
+                    end
                 }
-                _ => reader.value(start, 1).ok()?,
+                _ => {
+                    let token = &mut tokens[step.field];
+                    let used = &uses[step.field];
+                    let (end, without) = take_any(reader, start, used, ids, values, token, event)?;
+                    zeros += without;
+                    end
+                }
             };
-            uses[step.field].take(reader, value, features)?;
-            tokens[step.field] = Token::new(value, event);
         }
+        *absent = zeros;
         let line_ends = at + 1 == reader.held.len() || reader.byte(at + 1) == b'\n';
         (reader.byte(at) == b'}' && line_ends).then_some(at + 1)
+    }
+}
+
+/// Write all features of the value at `start`, whatever it is, and its token; return where it ends, and how many
+/// slots got no feature. `None` if it is not plain.
+#[inline(never)]
+fn take_any(
+    reader: Reader,
+    start: usize,
+    used: &Use,
+    ids: &mut [u64],
+    values: &mut [f32],
+    token: &mut Token,
+    event: u32,
+) -> Option<(usize, usize)> {
+    let (value, end) = reader.value(start, 1).ok()?;
+    let mut zeros = 0;
+    for (bare, place) in used.bare.iter().chain(&used.more) {
+        let (id, x) = feature(bare, reader, value)?;
+        (ids[*place], values[*place]) = (id, x);
+        zeros += usize::from(x == 0.0);
+    }
+    *token = Token::new(value, event);
+    Some((end, zeros))
+}
+
+/// The feature of a bare slot, x = 0 if it has none; `None` for values that are not plain.
+fn feature(bare: &Bare, reader: Reader, value: Value) -> Option<(u64, f32)> {
+    let text = || {
+        feature_id(
+            &reader.held[value.start as usize..value.end as usize],
+            bare.seed,
+        )
+    };
+    match value.kind {
+        Kind::Null => Some((0, 0.0)),
+        Kind::Text | Kind::True | Kind::False if !bare.number => Some((text(), 1.0)),
+        // Zero may be written "-0".
+        Kind::Integer if !bare.number && value.number != 0.0 => Some((text(), 1.0)),
+        Kind::Integer | Kind::Decimal if bare.number && value.number.abs() <= MAX_VALUE => {
+            Some((bare.seed, value.number as f32))
+        }
+        _ => None,
     }
 }
 
@@ -239,82 +296,30 @@ impl Step {
             place,
             seed,
             text_length: 0,
-            text_mask: 0,
+            text_mask: u64::MAX,
         }
     }
 
-    /// A text without escapes. Many fields have texts of one short length: then one look is enough.
+    /// The closing quote of a text without escapes. Many fields have texts of one short length: then one look
+    /// is enough.
     #[inline(always)]
-    fn text(&mut self, reader: Reader, quote: usize) -> Option<(Value, usize)> {
-        let start = quote + 1;
-        let end = start + self.text_length;
-        let plain = text_ends(reader.load(start)) & self.text_mask == 0;
-        if plain && reader.byte(end) == b'"' && self.text_mask != 0 {
-            return Some((
-                Value {
-                    kind: Kind::Text,
-                    start: start as u32,
-                    end: end as u32,
-                    number: 0.0,
-                },
-                end + 1,
-            ));
+    fn text_end(&mut self, reader: Reader, quote: usize) -> Option<usize> {
+        let end = quote + 1 + self.text_length;
+        let plain = text_ends(reader.load(quote + 1)) & self.text_mask == 0;
+        if plain && reader.byte(end) == b'"' {
+            Some(end)
+        } else {
+            self.any_text_end(reader, quote)
         }
-        self.any_text(reader, quote)
     }
 
     #[inline(never)]
-    fn any_text(&mut self, reader: Reader, quote: usize) -> Option<(Value, usize)> {
+    fn any_text_end(&mut self, reader: Reader, quote: usize) -> Option<usize> {
         let (value, end) = reader.text(quote).ok()?;
-        if value.kind != Kind::Text {
-            return None;
-        }
         (self.text_length, self.text_mask) = match value.end - value.start {
             length @ 1..=8 => (length as usize, u64::MAX >> (64 - 8 * length)),
-            _ => (0, 0),
+            _ => (0, u64::MAX),
         };
-        Some((value, end))
-    }
-}
-
-impl Use {
-    /// Write the features of all bare slots.
-    #[inline(never)]
-    fn take(&self, reader: Reader, value: Value, features: &mut Features) -> Option<()> {
-        self.bare
-            .iter()
-            .chain(&self.more)
-            .try_for_each(|(bare, place)| features.put(bare, *place, reader, value))
-    }
-}
-
-impl Features {
-    #[inline(always)]
-    fn set(&mut self, place: usize, id: u64, x: f32) {
-        self.ids[place] = id;
-        self.values[place] = x;
-        self.absent += usize::from(x == 0.0);
-    }
-
-    /// The feature of a bare slot; `None` for values that are not plain.
-    fn put(&mut self, bare: &Bare, place: usize, reader: Reader, value: Value) -> Option<()> {
-        let text = || {
-            feature_id(
-                &reader.held[value.start as usize..value.end as usize],
-                bare.seed,
-            )
-        };
-        let (id, x) = match value.kind {
-            Kind::Null => (0, 0.0),
-            Kind::Text | Kind::True | Kind::False if !bare.number => (text(), 1.0),
-            // Zero may be written "-0".
-            Kind::Integer if !bare.number && value.number != 0.0 => (text(), 1.0),
-            Kind::Integer | Kind::Decimal if bare.number && value.number.abs() <= MAX_VALUE => {
-                (bare.seed, value.number as f32)
-            }
-            _ => return None,
-        };
-        self.set(place, id, x);
-        Some(())
+        (value.kind == Kind::Text).then_some(end - 1)
     }
 }
