@@ -29,35 +29,35 @@ const TENS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 /// integer below 2^53, and one division by a power of ten rounds once.
 #[inline(always)]
 pub fn parse_short(word: u64) -> Option<Literal> {
+    // High bit of every byte that is no digit: 9 + 0x76 is the last sum below 0x80.
     let shifted = word ^ 0x3030_3030_3030_3030;
-    // 9 + 0x76 is the last sum below 0x80.
     let others = (((shifted & !HIGH) + 0x7676_7676_7676_7676) | shifted) & HIGH;
-    let whole = (others.trailing_zeros() & 0x38) as usize;
-    if others == 0 || whole == 0 || (whole > 8 && word as u8 == b'0') {
+    // And of every byte that is no point either; where the next value begins waits for nothing else.
+    let pointed = word ^ 0x2e2e_2e2e_2e2e_2e2e;
+    let ends = others & (((pointed & !HIGH) + !HIGH) | pointed);
+    let (whole, end) = (others.trailing_zeros() & 0x38, ends.trailing_zeros() & 0x38);
+    if ends == 0 || whole == 0 || (whole > 8 && word as u8 == b'0') {
         return None;
     }
-    let (joined, bits, places) = match (word >> whole) as u8 {
-        b'.' => {
-            let end = (others & (others - 1)).trailing_zeros() as usize;
-            let bits = end & 0x38;
-            if end == 64 || bits == whole + 8 {
-                return None;
-            }
-            let places = (bits - whole) / 8 - 1;
-            let below = (1 << whole) - 1;
-            ((word & below) | ((word >> 8) & !below), bits - 8, places)
+    if (word >> end) as u8 | 0x20 == b'e' {
+        return None;
+    }
+    let mut digits = word << (64 - whole);
+    let mut places = 0;
+    if whole != end {
+        places = (end - whole) / 8 - 1;
+        let second = others & (others - 1);
+        if places == 0 || second.trailing_zeros() & 0x38 != end {
+            return None;
         }
-        _ => (word, whole, 0),
-    };
-    let length = bits / 8 + (places != 0) as usize;
-    if (word >> (8 * length)) as u8 | 0x20 == b'e' {
-        return None;
+        let below = (1 << whole) - 1;
+        digits = ((word & below) | ((word >> 8) & !below)) << (64 - (end - 8));
     }
-    let value = digits_value(joined << (64 - bits)) as f64 / TENS[places & 7];
+    let value = digits_value(digits) as f64 / TENS[places as usize & 7];
     Some(Literal {
         value,
-        length,
-        integer: places == 0,
+        length: end as usize / 8,
+        integer: whole == end,
     })
 }
 
