@@ -10,17 +10,13 @@
 //! out the cluster that starts at the bucket left of the frontier, moves the frontier there and puts the ids back. So
 //! growth is a sequence of small steps, and ids move to the right only (but for those that fill up a hole).
 
-use std::hint::select_unpredictable;
 use std::io::{Error, ErrorKind::InvalidInput};
 
+use crate::bucket::{
+    BUCKET_BYTES, Bucket, EMPTY, Homes, SLOTS, place, prefetch, slot_of, slots_of,
+};
+pub use crate::bucket::{NOWHERE, Position, bucket_of, hash_of};
 use memmap2::{MmapMut, MmapOptions};
-
-/// Slots of a bucket.
-const SLOTS: usize = 4;
-const BUCKET_BYTES: usize = 64;
-/// Four ids, then four values.
-type Bucket = [u64; 2 * SLOTS];
-const EMPTY: Bucket = [0; 2 * SLOTS];
 
 const FIRST_BUCKETS: usize = 1024;
 /// A table with fewer buckets than this (64 MiB) doubles, a larger one grows by half.
@@ -35,11 +31,6 @@ const OVERFLOW_BUCKETS: usize = 4096;
 
 /// So that every position fits 32 bits.
 const MAX_LEN: usize = (1 << 30) + 1;
-
-/// Place of an id's value, in words of 8 bytes from the start. Valid until the next `reserve`, `insert` of another batch, or `remove`.
-pub type Position = u32;
-/// Of an id that found no place.
-pub const NOWHERE: Position = Position::MAX;
 
 pub struct IdMap {
     memory: MmapMut,
@@ -453,17 +444,6 @@ pub struct Places {
     pub values: Vec<u64>,
 }
 
-#[inline(always)]
-fn place(bucket: usize, slot: usize) -> Position {
-    (bucket * 2 * SLOTS + SLOTS + slot) as Position
-}
-
-/// The bucket that a position lies in.
-#[inline(always)]
-pub fn bucket_of(position: Position) -> usize {
-    position as usize / (2 * SLOTS)
-}
-
 /// Number of buckets in which `len` ids stay below the load of growth.
 fn buckets_for(len: usize) -> usize {
     (len * LOAD.1).div_ceil(LOAD.0 * SLOTS)
@@ -471,62 +451,6 @@ fn buckets_for(len: usize) -> usize {
 
 fn capacity(buckets: usize) -> usize {
     buckets * SLOTS * LOAD.0 / LOAD.1
-}
-
-/// Where ids live while a round is under way.
-#[derive(Clone, Copy)]
-struct Homes {
-    old: u64,
-    new: u64,
-    frontier: u64,
-}
-
-impl Homes {
-    #[inline(always)]
-    fn of(self, id: u64) -> usize {
-        let hash = hash_of(id);
-        let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
-        let home = scaled(self.old);
-        // On which side of the frontier an id lies cannot be predicted.
-        select_unpredictable(home < self.frontier, home, scaled(self.new)) as usize
-    }
-}
-
-/// An odd factor (2^64 / golden ratio) spreads ids that are no hashes, too; it loses nothing of those that are.
-#[inline(always)]
-pub fn hash_of(id: u64) -> u64 {
-    id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// One bit for every slot that holds `id`.
-#[inline(always)]
-fn slots_of(bucket: &Bucket, id: u64) -> u32 {
-    bucket[..SLOTS]
-        .iter()
-        .enumerate()
-        .fold(0, |slots, (slot, &other)| {
-            slots | u32::from(other == id) << slot
-        })
-}
-
-/// First slot that holds `id`.
-#[inline(always)]
-fn slot_of(bucket: &Bucket, id: u64) -> Option<usize> {
-    let slots = slots_of(bucket, id);
-    (slots != 0).then(|| slots.trailing_zeros() as usize)
-}
-
-#[inline(always)]
-fn prefetch(bucket: &Bucket) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it reads nothing that the program can see and never faults.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            bucket.as_ptr().cast(),
-        );
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = bucket;
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
 
 pub mod block;
+mod bucket;
 pub mod call;
 pub mod codec;
 mod compile;
