@@ -1,0 +1,86 @@
+"""The examples of ``schemas/topics.md``, read and made anew by the code that reads and makes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+import pytest
+
+from stream_ml._native import Learner, Plan
+from stream_ml.features import compile_model
+from stream_ml.learning.batch import Batch, EventRange
+from stream_ml.learning.outputs import Source, StepOutputs
+from stream_ml.streams.dead_letters import read_dead_letter
+from stream_ml.streams.log import Fetch
+from stream_ml.weights.feed import Chunk, Interval, decode_chunk, encode_chunk
+from stream_ml.weights.lines import Line, Step, Variant, decode_line, encode_line
+
+PAGE = (Path(__file__).parents[2] / "schemas" / "topics.md").read_text()
+EXAMPLES = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL))
+MODEL = compile_model(EXAMPLES["model"])
+LINES = [decode_line(line.encode()) for line in EXAMPLES["journal"].splitlines()]
+CHUNK_PREFIX_BYTES = 16
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    """The events of the page, in one record at offset 17 of partition 0."""
+    fetch = Fetch(0, 17, 18, range(17, 18), None, [EXAMPLES["events"].encode()], [1_772_387_200_000])
+    return Batch((EventRange.of(17, [fetch]),))
+
+
+@pytest.fixture(scope="module")
+def outputs(batch: Batch) -> StepOutputs:
+    learned = Learner(Plan(MODEL.plan_bytes)).learn(batch.as_native())
+    return StepOutputs.of(Source("bookings", "v1", "events"), 1, batch, learned)
+
+
+def test_the_refused_event_is_the_dead_letter_of_the_page(outputs: StepOutputs) -> None:
+    (letter,) = outputs.dead_letters
+    headers = letter.headers()
+    assert orjson.loads(EXAMPLES["dead-letter"]) == {
+        "key": letter.key().decode(),
+        "headers": {name: value.decode() for name, value in headers.items()},
+        "value": letter.event.decode(),
+    }
+    assert read_dead_letter(letter.key(), letter.event, headers) == letter
+
+
+def test_the_page_names_every_reason_of_a_refusal() -> None:
+    source = (Path(__file__).parents[2] / "stream_ml/native/src/block.rs").read_text()
+    codes = re.findall(r'Reason::\w+ => "(\w+)"', source)
+    assert " ".join(codes) in " ".join(PAGE.split())
+
+
+def test_the_other_two_events_are_the_evaluation_of_the_page(outputs: StepOutputs) -> None:
+    (evaluation,) = outputs.evaluations
+    made = orjson.loads(evaluation)
+    for tally in (made, made["served"]):
+        bins: dict[str, list[float]] = {name: tally.pop(name) for name in ("positives", "negatives")}
+        assert {name: len(counts) for name, counts in bins.items()} == {"positives": 512, "negatives": 512}
+    assert made == orjson.loads(EXAMPLES["evaluation"])
+
+
+def test_every_kind_of_journal_line_is_on_the_page_to_the_byte() -> None:
+    assert "\n".join(encode_line(line).decode() for line in LINES) == EXAMPLES["journal"]
+    assert {type(line) for line in LINES} == set(get_args(Line))
+
+
+def test_the_journal_of_the_page_is_about_its_events(batch: Batch) -> None:
+    (variant,) = (line for line in LINES if isinstance(line, Variant))
+    (step,) = (line for line in LINES if isinstance(line, Step))
+    assert variant.fingerprint == MODEL.fingerprint
+    assert step.ranges == (batch.ranges[0].described,)
+
+
+def test_the_header_of_the_page_leads_a_chunk() -> None:
+    said: list[Any] = orjson.loads(EXAMPLES["chunk"])
+    interval, number, of, score_state, removed = said
+    chunk = Chunk(Interval(**interval), number, of, b"s" * score_state, b"r" * 32, b"i" * removed)
+    data = encode_chunk(chunk)
+    assert data[CHUNK_PREFIX_BYTES:].startswith(EXAMPLES["chunk"].encode())
+    assert data[:8] == b"SMLD" + (1).to_bytes(2, "little") + len(EXAMPLES["chunk"]).to_bytes(2, "little")
+    assert decode_chunk(data) == chunk
