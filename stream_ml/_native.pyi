@@ -90,7 +90,10 @@ class Learned:
     skipped: int  # unlabelled events, where the model says skip
     empty: int  # tombstones and blank records
     refused: list[Refusal]
-    evaluations: list[bytes]  # closed in this call, JSON objects, each with its own "index"
+    # Closed in this call, JSON objects: index, learned_from, learned_to, watermark_us, the figures and sums that
+    # Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16), and
+    # served: the same for the probabilities that were served, or null.
+    evaluations: list[bytes]
     seconds: float  # spent working
 
 @final
@@ -108,13 +111,22 @@ class Learner:
     def cut(self) -> Cut:
         """Return every row changed or removed since the last cut, as it is now, and the score state."""
     def begin_image(self) -> None:
-        """Start a fuzzy image of all rows; learning goes on between the calls of take_image."""
+        """Start a fuzzy image of all rows, for a snapshot; learning goes on between the calls of take_image."""
     def take_image(self, max_rows: int) -> bytes:
-        """Return up to *max_rows* further rows of the image, later ones win; b"" at its end."""
+        """
+        Return up to *max_rows* further rows of the image (later ones override earlier ones); b"" at its end.
+
+        Cut between the calls: what changed since the last cut is left to the seal.
+        """
     def seal_image(self) -> Seal:
         """End the image: the rows and removals that make it exact as of now, and the learner's state."""
     def load_rows(self, rows: bytes | memoryview) -> None:
-        """Put rows in absolutely (restore); may be called many times, later ones win."""
+        """
+        Put rows in absolutely (restore); may be called many times, later ones win.
+
+        Rows of an image may come in its order and in pieces. Raises ValueError, and touches nothing, if one
+        is damaged.
+        """
     def load_removed(self, ids: bytes | memoryview) -> None: ...
     def load_state(self, state: bytes | memoryview) -> None:
         """Raises ValueError: of another fingerprint or format, or damaged."""
@@ -128,9 +140,11 @@ class Learner:
         """
     def metrics(self) -> dict[str, float]:
         """
-        Return totals since the variant began, and rows and table_bytes as they are now.
+        Return totals since the variant began; NaN where a figure does not exist yet.
 
-        learned duplicates refused skipped empty log_loss label_sum prediction_sum importance_sum auc, …
+        records learned duplicates refused skipped empty; examples log_loss auc calibration
+        normalized_entropy importance_sum label_sum prediction_sum loss_sum, the same with ``served_`` in
+        front; rows rows_refused table_bytes evaluations.
         """
     @property
     def watermark_us(self) -> int: ...
