@@ -90,8 +90,8 @@ class Learned:
     skipped: int  # unlabelled events, where the model says skip
     empty: int  # tombstones and blank records
     refused: list[Refusal]
-    # Closed in this call, JSON objects: index, learned_from, learned_to, watermark_us, the figures and sums that
-    # Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16), and
+    # Closed in this call, JSON objects: index, learned_from, learned_to, watermark_us, the figures and sums
+    # that Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16), and
     # served: the same for the probabilities that were served, or null.
     evaluations: list[bytes]
     seconds: float  # spent working
@@ -111,7 +111,7 @@ class Learner:
     def cut(self) -> Cut:
         """Return every row changed or removed since the last cut, as it is now, and the score state."""
     def begin_image(self) -> None:
-        """Start a fuzzy image of all rows, for a snapshot; learning goes on between the calls of take_image."""
+        """Start a fuzzy image of all rows, for a snapshot; learning goes on between calls of take_image."""
     def take_image(self, max_rows: int) -> bytes:
         """
         Return up to *max_rows* further rows of the image (later ones override earlier ones); b"" at its end.
