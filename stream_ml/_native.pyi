@@ -91,8 +91,8 @@ class Learned:
     empty: int  # tombstones and blank records
     refused: list[Refusal]
     # Closed in this call, JSON objects: index, learned_from, learned_to, watermark_us, the figures and sums
-    # that Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16), and
-    # served: the same for the probabilities that were served, or null.
+    # that Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16),
+    # and served: the same for the probabilities that were served, or null.
     evaluations: list[bytes]
     seconds: float  # spent working
 
