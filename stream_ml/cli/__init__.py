@@ -7,7 +7,8 @@ from importlib import import_module
 
 import click
 
-from stream_ml.errors import CannotContinue, ConfigError, StreamMlError
+from stream_ml.errors import StreamMlError
+from stream_ml.runtime.lifecycle import exit_code
 
 # In the order in which a newcomer meets them; a module is imported only when its command is asked for.
 COMMANDS = {
@@ -47,9 +48,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run a command; exit with 2 for a wrong file or argument, 3 where going on would lose something."""
+    """Run a command; an error ends it with the exit code that a service would end with."""
     try:
         cli(prog_name="stream-ml")
     except StreamMlError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 3 if isinstance(error, CannotContinue) else 1)
+        sys.exit(exit_code(error))

@@ -6,11 +6,17 @@ import sys
 from pathlib import Path
 
 import click
+
 from services.learner.__main__ import main
 
 
 @click.command()
 @click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def learn(settings: Path) -> None:
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Where replay is impossible, begin a new variant from the newest snapshot; the loss is counted.",
+)
+def learn(settings: Path, accept_loss: bool) -> None:
     """Run a learner with the SETTINGS file (TOML); `STREAM_ML_…` variables override it."""
-    sys.exit(main(["--settings", str(settings)]))
+    sys.exit(main(["--settings", str(settings), *["--accept-loss"] * accept_loss]))
