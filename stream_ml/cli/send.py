@@ -83,8 +83,7 @@ def send(
 
 
 def _client_settings(bootstrap: str | None, kafka_file: Path | None) -> dict[str, str]:
-    settings = kafka_properties.from_file(kafka_file) if kafka_file else {}
-    settings |= kafka_properties.from_environment(os.environ)
+    settings = kafka_properties.for_client(kafka_file, os.environ)
     return settings | ({"bootstrap.servers": bootstrap} if bootstrap else {})
 
 

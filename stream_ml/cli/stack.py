@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from stream_ml.cli.running import Running
 from stream_ml.errors import RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.runtime import kafka_properties
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog
 
@@ -77,70 +80,71 @@ class Stack:
         name = compile_model(self.model_file).model_file.name
         if self.bootstrap is None:
             self._broker = self._embedded(name)
-        elif self.create is not None:
-            log = KafkaLog({"bootstrap.servers": self.bootstrap})
-            log.ensure_topic(self.topic, self.create)
-            log.close()
-        bootstrap = self.bootstrap or (self._broker.bootstrap if self._broker else "")
-        learner_http, predictor_http = _free_port(), _free_port()
-        thrift_port = self.thrift_port or _free_port()
-        snapshot_store = str(self.directory.absolute() / "snapshots")
-        common = {
-            "kafka": {"bootstrap.servers": bootstrap},
-            "snapshot_store": snapshot_store,
-        }
-        self.running = Running(
-            model=name,
-            bootstrap=bootstrap,
-            embedded=self._broker is not None,
-            topic=self.topic,
-            group=f"{name}.learner",
-            predictor=f"127.0.0.1:{thrift_port}",
-            learner_http=f"127.0.0.1:{learner_http}",
-            predictor_http=f"127.0.0.1:{predictor_http}",
-            snapshot_store=snapshot_store,
-        )
-        # Senders follow the committed offsets of an embedded broker's learner, so it commits often.
-        pace = {"commit_interval_seconds": 0.05} if self._broker else {}
-        self._run(
-            "learner",
-            {
-                **common,
-                "model_file": str(self.model_file.absolute()),
-                "events_topic": self.topic,
-                "http_port": learner_http,
-                **pace,
-                **self.learner,
-            },
-        )
-        self._run(
-            "predictor",
-            {
-                **common,
-                "models": [name],
-                "thrift_port": thrift_port,
-                "http_port": predictor_http,
-                **self.predictor,
-            },
-        )
+        self.running = self._choose_addresses(name)
+        if self.bootstrap is not None and self.create is not None:
+            with closing(self.log()) as log:
+                log.ensure_topic(self.topic, self.create)
+        self._run("learner", self._learner_settings())
+        self._run("predictor", self._predictor_settings())
         self._wait_ready("learner", self.running.learner_http)
         self._wait_ready("predictor", self.running.predictor_http)
         self.running.save(self.directory)
+
+    def _choose_addresses(self, model: str) -> Running:
+        return Running(
+            model=model,
+            bootstrap=self.bootstrap or (self._broker.bootstrap if self._broker else ""),
+            embedded=self._broker is not None,
+            topic=self.topic,
+            group=f"{model}.learner",
+            predictor=f"127.0.0.1:{self.thrift_port or _free_port()}",
+            learner_http=f"127.0.0.1:{_free_port()}",
+            predictor_http=f"127.0.0.1:{_free_port()}",
+            snapshot_store=str(self.directory.absolute() / "snapshots"),
+        )
+
+    def _learner_settings(self) -> dict[str, Any]:
+        # Senders follow the committed offsets of an embedded broker's learner, so it commits often.
+        pace = {"commit_interval_seconds": 0.05} if self._broker else {}
+        return {
+            **self._common_settings(),
+            "model_file": str(self.model_file.absolute()),
+            "events_topic": self.topic,
+            "http_port": _port_of(self.running.learner_http),
+            **pace,
+            **self.learner,
+        }
+
+    def _predictor_settings(self) -> dict[str, Any]:
+        return {
+            **self._common_settings(),
+            "models": [self.running.model],
+            "thrift_port": _port_of(self.running.predictor),
+            "http_port": _port_of(self.running.predictor_http),
+            **self.predictor,
+        }
+
+    def _common_settings(self) -> dict[str, Any]:
+        return {
+            "kafka": {"bootstrap.servers": self.running.bootstrap},
+            "snapshot_store": self.running.snapshot_store,
+        }
 
     def _embedded(self, model: str) -> EmbeddedBroker:
         """Start a broker; its topics are made here, because another process can only get four partitions."""
         broker = EmbeddedBroker()
         broker.create_topic(self.topic, self.create or 1)
-        log = broker.log()
-        ensure_topics(
-            log, model, self.topic, feed_partitions=1, feed_retention_seconds=FEED_RETENTION_SECONDS
-        )
-        log.close()
+        with closing(broker.log()) as log:
+            ensure_topics(
+                log, model, self.topic, feed_partitions=1, feed_retention_seconds=FEED_RETENTION_SECONDS
+            )
         return broker
 
     def log(self) -> KafkaLog:
         """Return a log on the broker in use; the caller closes it."""
-        return KafkaLog({"bootstrap.servers": self.running.bootstrap})
+        # As the services: what the environment says of security holds for all of us.
+        properties = kafka_properties.for_client(None, os.environ)
+        return KafkaLog(properties | {"bootstrap.servers": self.running.bootstrap})
 
     def _run(self, service: str, settings: Mapping[str, Any]) -> None:
         path = self.directory / f"{service}.toml"
@@ -215,6 +219,10 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def _toml(settings: Mapping[str, Any]) -> str:

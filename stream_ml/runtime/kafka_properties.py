@@ -8,6 +8,8 @@ from pathlib import Path
 from stream_ml.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "STREAM_ML_KAFKA_"
+# A setting of ours, no property: it names the file.
+FILE_VARIABLE = "STREAM_ML_KAFKA_FILE"
 
 
 def from_file(path: Path) -> dict[str, str]:
@@ -40,8 +42,19 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         _property(name.removeprefix(ENVIRONMENT_PREFIX)): value
         for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(ENVIRONMENT_PREFIX) and name != FILE_VARIABLE
     }
+
+
+def for_client(path: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the properties of *path*, or of the file that the environment names, overridden by variables.
+
+    Raises:
+        ConfigError: as of `from_file`.
+    """
+    named = path or environment.get(FILE_VARIABLE)
+    return (from_file(Path(named)) if named else {}) | from_environment(environment)
 
 
 def _property(name: str) -> str:
