@@ -15,10 +15,9 @@ from stream_ml.streams.log import Log
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One closed evaluation: figures of the learned events ``[learned_from, learned_to)``."""
+    """One closed evaluation: figures of the events learned from *learned_from* on."""
 
     learned_from: int
-    learned_to: int
     figures: Figures
 
 
@@ -41,7 +40,7 @@ class Evaluations:
 
     def _take(self, value: bytes | None) -> None:
         if value is not None and (said := orjson.loads(value))["index"] == len(self.closed):
-            self.closed.append(Closed(said["learned_from"], said["learned_to"], Figures.of_evaluation(value)))
+            self.closed.append(Closed(said["learned_from"], Figures.of_evaluation(value)))
 
     def since(self, learned: int) -> Figures:
         """Return the figures of all evaluations that began at or after *learned* events."""

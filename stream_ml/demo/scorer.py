@@ -32,7 +32,6 @@ class Scorer:
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
         self._error: BaseException | None = None
         self.scores = 0
-        self.failed_events = 0
         self.latencies_seconds: deque[float] = deque(maxlen=KEPT)
         self.freshness_seconds: list[float] = []
 
@@ -81,8 +80,7 @@ class Scorer:
         answer = self._client.score(basket.lines)
         answered = time.monotonic()
         self.latencies_seconds.append(answered - started)
-        self.scores += len(answer.scores)
-        self.failed_events += sum(score.error is not None for score in answer.scores)
+        self.scores += sum(score.error is None for score in answer.scores)
         # Baskets of the watermark's own second may still be on their way.
         watermark = (answer.watermark_us or 0) / 1e6
         while self._pushed and self._pushed[0][0] < watermark:
