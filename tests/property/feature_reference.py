@@ -83,7 +83,7 @@ def bucket(x: float, *edges: float) -> float:
 
 
 def log_bucket(x: float, base: float) -> float:
-    exponent, power = 0, base
+    exponent, power = 0, float(base)  # powers by repeated multiplication, each rounded to a float64
     while power <= 1 + abs(x) and not math.isinf(power):
         exponent, power = exponent + 1, power * base
     return float(-exponent if x < 0 else exponent)
