@@ -90,7 +90,8 @@ def log_bucket(x: float, base: float) -> float:
 
 
 def words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", "".join(character.lower() for character in text))
+    runs = re.findall(r"[^\W_]+", text)
+    return ["".join(character.lower() for character in run) for run in runs]
 
 
 def once(texts: Iterable[str]) -> list[bytes]:
