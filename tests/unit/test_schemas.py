@@ -1,4 +1,4 @@
-"""The examples of ``schemas/topics.md``, read and made anew by the code that reads and makes them."""
+"""What the pages of ``schemas/`` say, read and made anew by the code that reads and makes it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from stream_ml.streams.log import Fetch
 from stream_ml.weights.feed import Chunk, Interval, decode_chunk, encode_chunk
 from stream_ml.weights.lines import Line, Step, Variant, decode_line, encode_line
 
-PAGE = (Path(__file__).parents[2] / "schemas" / "topics.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "schemas" / "topics.md").read_text()
+PLAN_PAGE = (ROOT / "schemas" / "plan.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL))
 MODEL = compile_model(EXAMPLES["model"])
 LINES = [decode_line(line.encode()) for line in EXAMPLES["journal"].splitlines()]
 CHUNK_PREFIX_BYTES = 16
+# Paths into the event, in the page's example of a plan.
+FIELD_NAMES = ("user", "price")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def test_the_refused_event_is_the_dead_letter_of_the_page(outputs: StepOutputs) 
 
 
 def test_the_page_names_every_reason_of_a_refusal() -> None:
-    source = (Path(__file__).parents[2] / "stream_ml/native/src/block.rs").read_text()
+    source = (ROOT / "stream_ml/native/src/block.rs").read_text()
     codes = re.findall(r'Reason::\w+ => "(\w+)"', source)
     assert " ".join(codes) in " ".join(PAGE.split())
 
@@ -84,3 +88,17 @@ def test_the_header_of_the_page_leads_a_chunk() -> None:
     assert data[CHUNK_PREFIX_BYTES:].startswith(EXAMPLES["chunk"].encode())
     assert data[:8] == b"SMLD" + (1).to_bytes(2, "little") + len(EXAMPLES["chunk"]).to_bytes(2, "little")
     assert decode_chunk(data) == chunk
+
+
+def test_the_page_of_the_plan_names_every_key_of_one() -> None:
+    object_of_the_page = PLAN_PAGE.split("```")[1]
+    named = set(re.findall(r'"(\w+)":', object_of_the_page))
+    plan = orjson.loads(MODEL.plan_bytes)
+    assert named == {*plan, *plan["learner"], *plan["slots"][0]}
+
+
+def test_the_page_of_the_plan_names_every_operation_that_the_core_compiles() -> None:
+    source = (ROOT / "stream_ml/native/src/compile.rs").read_text()
+    arms = source.split("match self.op {")[1].split("no such operation")[0]
+    operations = set(re.findall(r'"([^"\s]+)"(?= [|=])', arms))
+    assert set(re.findall(r'\["([^"]+)"', PLAN_PAGE)) - set(FIELD_NAMES) == operations
