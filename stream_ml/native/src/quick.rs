@@ -106,6 +106,11 @@ impl Quick {
         &self.features
     }
 
+    #[cfg(test)]
+    pub fn is_due(&self) -> bool {
+        self.wait == 0 && !self.steps.is_empty()
+    }
+
     /// Read the event that begins at `start`; return where its line ends, or `None` for the general way.
     pub fn attempt(
         &mut self,
