@@ -108,7 +108,12 @@ def _contestants(stream: Stream, size: Size) -> dict[str, Contestant]:
         "vw_text": Contestant("VW text", ONE_CORE, rounds, partial(vw, text, "")),
         "ours_shuffled": Contestant("ours, keys shuffled", ONE_CORE, rounds, partial(learn, shuffled, 0)),
         "vw_shuffled": Contestant("VW, keys shuffled", ONE_CORE, rounds, partial(vw, shuffled, "--json")),
-        "ours_lines": Contestant("ours, one event a record", ONE_CORE, rounds, partial(learn, json, 0, True)),
+        "ours_lines": Contestant(
+            "ours, one event a record", ONE_CORE, rounds, partial(learn, json, 0, one_event_a_record=True)
+        ),
+        "ours_grown": Contestant(
+            "ours, table grown from empty", ONE_CORE, 1, partial(learn, json, 0, expected_rows=0)
+        ),
         "vw_two": Contestant("VW --json", TWO_CORES, 1, partial(vw, json, "--json")),
         "sklearn": Contestant(
             "scikit-learn", ONE_CORE, 1, partial(peers.scikit_learn, json, size.sklearn_events)

@@ -78,7 +78,7 @@ class Refusal:
     index: int  # of the event within the record
     start: int  # bytes of the event within the record's value
     end: int
-    reason: str  # bounded set of codes: see REASONS in scan.rs
+    reason: str  # bounded set of codes: see Reason in block.rs
     detail: str
 
 @final

@@ -102,7 +102,10 @@ def native_learner(model: CompiledModel, settings: LearnerSettings) -> _native.L
 
 def kafka_log(settings: LearnerSettings) -> KafkaLog:
     """Return the log that *settings* name."""
-    return KafkaLog({name: str(value) for name, value in settings.kafka.items()})
+    return KafkaLog(
+        {name: str(value) for name, value in settings.kafka.items()},
+        unavailable_after_seconds=settings.broker_timeout_seconds,
+    )
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

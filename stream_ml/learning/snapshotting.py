@@ -119,6 +119,7 @@ class Snapshots:
         self.begun_at = self._clock.monotonic()
         self._as_of = as_of
         try:
+            self._store.clean(self._writership.model, self._writership.variant)
             self._writer = self._store.writer(self._writership.model, self._writership.variant)
         except StoreUnavailable as error:
             self._give_up(error)

@@ -25,6 +25,7 @@ from stream_ml.streams.kafka import EMBEDDED_TOPIC_REQUESTS, KafkaLog
 from stream_ml.streams.kafka_errors import logger
 
 _REQUEST_POLL_SECONDS = 0.2
+MAX_PARTITIONS = 1000
 _PRODUCER = 0  # rd_kafka_type_t
 _POINTER = ctypes.c_void_p
 _SIGNATURES = {
@@ -71,7 +72,10 @@ class EmbeddedBroker:
         return EmbeddedLog(self, {**(settings or {}), "bootstrap.servers": self.bootstrap})
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic that does not exist yet."""
+        """Create a topic that does not exist yet; CannotContinue with a count that no topic has."""
+        # The library trusts its caller: with -1 it ends the process.
+        if not 1 <= partitions <= MAX_PARTITIONS:
+            raise CannotContinue(f"topic {name}: {partitions} partitions; 1 to {MAX_PARTITIONS} are possible")
         self._check("rd_kafka_mock_topic_create", name.encode(), partitions, 1)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:

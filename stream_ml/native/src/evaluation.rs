@@ -9,6 +9,8 @@ use crate::options::Loss;
 /// Log-odds are counted in this many bins of 1/16 each; what lies beyond ±16 belongs to the outer ones.
 pub const BINS: usize = 512;
 const BINS_PER_LOG_ODDS: f32 = 16.0;
+/// Of an evaluation's JSON.
+const FORMAT: u32 = 1;
 /// Examples whose costs are computed together.
 const COSTS: usize = 64;
 
@@ -278,6 +280,7 @@ impl Evaluations {
         let Tally { examples, .. } = self.open.progressive;
         let from = self.closed.progressive.examples;
         let mut value = self.open.progressive.to_json();
+        value["format"] = json!(FORMAT);
         value["index"] = json!(self.index);
         value["learned_from"] = json!(from);
         value["learned_to"] = json!(from + examples);
