@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from loadtest.report import commit, machine, save
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.servers.kafka import KafkaServer, require_kafka
+
+SOAK = Path(__file__).parents[1] / "docs" / "results" / "soak.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,6 +24,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("reduced", max_examples=50, deadline=None, database=None)
     settings.register_profile("full", max_examples=2000, deadline=None, database=None)
     settings.load_profile("full" if config.getoption("--full-counts") else "reduced")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Keep what a run with full counts showed: `make soak` is run by hand, its result is committed."""
+    if config.getoption("--full-counts"):
+        counted = {
+            kind: len(terminalreporter.stats.get(kind, ()))
+            for kind in ("passed", "failed", "error", "skipped")
+        }
+        failed = [report.nodeid for report in terminalreporter.stats.get("failed", ())]
+        save({"name": "soak", **counted, "failures": failed, "machine": machine(), "commit": commit()}, SOAK)
 
 
 @pytest.fixture(scope="session")
