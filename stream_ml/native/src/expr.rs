@@ -362,3 +362,7 @@ pub fn too_many_elements() -> Box<Refused> {
         format!("a set of more than {MAX_ELEMENTS} elements"),
     )
 }
+
+#[cfg(test)]
+#[path = "tests/expr.rs"]
+mod tests;

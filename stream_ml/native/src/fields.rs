@@ -227,3 +227,7 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/fields.rs"]
+mod tests;

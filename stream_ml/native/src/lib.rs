@@ -8,6 +8,9 @@ pub mod call;
 pub mod codec;
 mod compile;
 pub mod counters;
+#[cfg(test)]
+#[path = "tests/evaluated.rs"]
+mod evaluated;
 pub mod evaluation;
 mod expr;
 mod features;

@@ -73,3 +73,7 @@ fn logistic_cost(score: f32, label: f32) -> f64 {
     let s = f64::from(score);
     math::softplus(s) - f64::from(label) * s
 }
+
+#[cfg(test)]
+#[path = "tests/loss.rs"]
+mod tests;

@@ -493,3 +493,7 @@ fn new_node(below: &mut Vec<Vec<u16>>) -> Result<u16, String> {
     below.push(Vec::new());
     Ok(node)
 }
+
+#[cfg(test)]
+#[path = "tests/plan.rs"]
+mod tests;

@@ -150,3 +150,7 @@ pub fn row_hash(id: u64, value: u64) -> u64 {
     let factor = (id.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ id.rotate_left(32)) | 1;
     factor.wrapping_mul((value & !CHANGED).wrapping_add(1))
 }
+
+#[cfg(test)]
+#[path = "tests/rows.rs"]
+mod tests;

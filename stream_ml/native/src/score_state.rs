@@ -180,3 +180,7 @@ impl Scorer {
         state.bias = Row { z, n };
     }
 }
+
+#[cfg(test)]
+#[path = "tests/score_state.rs"]
+mod tests;

@@ -265,3 +265,7 @@ fn forget(scratch: &mut Scratch, ends: std::ops::Range<usize>, bytes: std::ops::
         *end -= moved;
     }
 }
+
+#[cfg(test)]
+#[path = "tests/set.rs"]
+mod tests;

@@ -220,3 +220,7 @@ pub fn equal(texts: &[Text; 2], fields: Fields, scratch: &mut Scratch) -> Evalua
     scratch.bytes.truncate(start);
     Ok((left && right).then_some(equal))
 }
+
+#[cfg(test)]
+#[path = "tests/text.rs"]
+mod tests;
