@@ -389,3 +389,7 @@ fn scorer_of<'a>(
     }
     &mut scorers[at].1
 }
+
+#[cfg(test)]
+#[path = "tests/front.rs"]
+mod tests;

@@ -33,3 +33,7 @@ pub enum OptimizerKind {
     Adagrad,
     Sgd,
 }
+
+#[cfg(test)]
+#[path = "tests/options.rs"]
+mod tests;

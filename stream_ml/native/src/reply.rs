@@ -264,3 +264,7 @@ impl Sink for ReplyWriter<'_> {
         self.stop()
     }
 }
+
+#[cfg(test)]
+#[path = "tests/reply.rs"]
+pub(crate) mod tests;
