@@ -80,3 +80,7 @@ pub fn prefetch(bucket: &Bucket) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bucket;
 }
+
+#[cfg(test)]
+#[path = "tests/bucket.rs"]
+mod tests;

@@ -358,3 +358,7 @@ impl Counters {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "tests/trainer.rs"]
+mod tests;

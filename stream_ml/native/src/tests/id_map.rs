@@ -1,0 +1,129 @@
+use super::*;
+use crate::seeded::Random;
+use std::collections::HashMap;
+
+impl IdMap {
+    /// Panics unless every bucket from an id's home to its own is full, and buckets fill from the first slot.
+    fn check(&self) {
+        let mut count = 0;
+        for (at, bucket) in self.buckets()[..self.end].iter().enumerate() {
+            let used = bucket[..SLOTS].iter().take_while(|&&id| id != 0).count();
+            assert!(
+                bucket[used..SLOTS].iter().all(|&id| id == 0),
+                "a hole in bucket {at}"
+            );
+            count += used;
+            for &id in &bucket[..used] {
+                let home = self.homes().of(id);
+                assert!(home <= at, "{id} is left of its home");
+                assert!(
+                    self.buckets()[home..at]
+                        .iter()
+                        .all(|bucket| bucket[SLOTS - 1] != 0)
+                );
+            }
+        }
+        assert_eq!(count, self.len);
+        assert!(
+            self.buckets()[self.end..self.end + 64]
+                .iter()
+                .all(|bucket| *bucket == EMPTY)
+        );
+    }
+}
+
+fn same(map: &IdMap, model: &HashMap<u64, u64>) {
+    assert_eq!(map.len(), model.len());
+    assert!(model.iter().all(|(&id, &value)| map.get(id) == Some(value)));
+    assert_eq!(map.iter(0, usize::MAX).collect::<HashMap<_, _>>(), *model);
+}
+
+#[test]
+fn it_is_a_map_through_growth_and_removals() {
+    for (seed, small_ids) in [(1, false), (2, true), (3, false)] {
+        let mut random = Random(seed);
+        let (mut map, mut model) = (IdMap::new(1 << 20, 0).unwrap(), HashMap::new());
+        for step in 0..60_000u64 {
+            let id = if small_ids {
+                1 + random.below(20_000)
+            } else {
+                random.next() | 1
+            };
+            map.put(id, step);
+            model.insert(id, step);
+            if random.below(3) == 0 {
+                let victim = if small_ids {
+                    1 + random.below(20_000)
+                } else {
+                    id
+                };
+                assert_eq!(map.remove(victim), model.remove(&victim));
+            }
+            if step % 7_919 == 0 {
+                map.check();
+                same(&map, &model);
+            }
+        }
+        map.check();
+        same(&map, &model);
+    }
+}
+
+#[test]
+fn growth_is_spread_over_inserts() {
+    let mut map = IdMap::new(1 << 20, 0).unwrap();
+    let (mut rounds, mut under_way) = (0, 0);
+    for id in 1..200_000u64 {
+        let frontier = map.frontier;
+        map.put(id, id);
+        under_way += usize::from(map.new != map.old);
+        if map.frontier > frontier {
+            rounds += 1;
+        } else {
+            assert!(
+                frontier - map.frontier <= 2 * STEPS_PER_INSERT as u64,
+                "a stall at {id}"
+            );
+        }
+        assert!(map.len <= map.new as usize * SLOTS * 17 / 20);
+    }
+    assert!(
+        rounds >= 5 && under_way > 5_000,
+        "{rounds} rounds, {under_way}"
+    );
+    map.check();
+}
+
+#[test]
+fn positions_hold_after_reserve() {
+    let mut map = IdMap::new(1 << 20, 0).unwrap();
+    let mut random = Random(5);
+    for _ in 0..500 {
+        let ids: Vec<u64> = (0..200).map(|_| random.next() | 1).collect();
+        map.reserve(ids.len());
+        let positions: Vec<_> = ids.iter().map(|&id| map.insert(id).unwrap()).collect();
+        assert!(
+            ids.iter()
+                .zip(&positions)
+                .all(|(&id, &position)| map.find(id) == Some(position))
+        );
+    }
+}
+
+#[test]
+fn a_full_map_refuses_new_ids_and_keeps_the_old() {
+    let mut map = IdMap::new(5_000, 0).unwrap();
+    let taken = (1..=6_000u64).filter(|&id| map.put(id, id + 7)).count();
+    assert_eq!((taken, map.len()), (5_000, 5_000));
+    assert!((1..=5_000u64).all(|id| map.get(id) == Some(id + 7)) && map.get(5_001).is_none());
+    assert!(map.put(17, 1), "an id that is there is no new one");
+    map.check();
+}
+
+#[test]
+fn presized_it_does_not_grow_and_stays_below_24_bytes_an_id() {
+    let mut map = IdMap::new(1 << 20, 300_000).unwrap();
+    let bytes = map.bytes();
+    (1..=300_000u64).for_each(|id| assert!(map.put(id, id)));
+    assert!(map.bytes() <= bytes + OVERFLOW_BUCKETS * BUCKET_BYTES && map.bytes() < 24 * map.len());
+}

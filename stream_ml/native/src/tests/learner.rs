@@ -1,0 +1,121 @@
+use super::*;
+use crate::block::Example;
+use crate::options::{LearnerOptions, Loss, OptimizerKind};
+use crate::trainer::Course;
+
+/// A record is one example with its first byte as the only feature; "!" makes the scanner panic.
+struct FirstByte;
+
+impl Scan for FirstByte {
+    fn scan_record(&mut self, record: &[u8], index: u32, timestamp_ms: i64, block: &mut Block) {
+        assert_ne!(record, b"!");
+        block.ids.push(1 + u64::from(record[0]));
+        block.values.push(1.0);
+        block.examples.push(Example {
+            end: block.ids.len() as u32,
+            record: index,
+            index: 0,
+            label: f32::from(record[0] & 1),
+            importance: 1.0,
+            served: f32::NAN,
+            event_id: 0,
+            timestamp_us: timestamp_ms * 1_000,
+        });
+    }
+}
+
+fn learner(threads: usize) -> Learner<FirstByte> {
+    let options = LearnerOptions {
+        loss: Loss::Logistic,
+        optimizer: OptimizerKind::Ftrl,
+        alpha: 0.1,
+        beta: 1.0,
+        l1: 0.0,
+        l2: 0.0,
+        base_rate: None,
+        base_rate_events: 10,
+    };
+    let fingerprint = String::new();
+    let course = Course {
+        fingerprint,
+        options,
+        record_wise: false,
+        duplicate_window: 0,
+        evaluate_every: 7,
+    };
+    Learner::new(
+        Trainer::new(course, 0).unwrap(),
+        (0..=threads).map(|_| FirstByte).collect(),
+    )
+}
+
+fn ranges(values: impl Iterator<Item = Option<Vec<u8>>>) -> Vec<Records<Vec<u8>>> {
+    let values: Vec<_> = values.collect();
+    let timestamps_ms = (0..values.len() as i64).collect();
+    vec![Records {
+        partition: 3,
+        values,
+        timestamps_ms,
+    }]
+}
+
+#[test]
+fn every_record_is_learned_in_order_by_any_number_of_threads() {
+    let values = || (0..5_000u32).map(|at| (at % 9 != 4).then(|| vec![(at * 31 % 97) as u8; 40]));
+    let mut one = learner(0);
+    let learned = one.learn(&ranges(values())).unwrap();
+    assert_eq!((learned.learned, learned.empty), (4_444, 556));
+    for threads in [1, 2, 5] {
+        let mut many = learner(threads);
+        assert_eq!(
+            many.learn(&ranges(values())).unwrap().evaluations,
+            learned.evaluations
+        );
+        assert_eq!(many.trainer.state_bytes(), one.trainer.state_bytes());
+        assert_eq!(many.trainer.table().hash(), one.trainer.table().hash());
+    }
+}
+
+#[test]
+fn pieces_cover_every_record_once_and_stay_small() {
+    let long = (0..1_000).map(|at| Some(vec![7; if at == 500 { 1 << 20 } else { 10 + at }]));
+    let ranges = [
+        ranges(long),
+        ranges(std::iter::empty()),
+        ranges((0..3).map(|_| None)),
+    ];
+    let ranges: Vec<_> = ranges.into_iter().flatten().collect();
+    let pieces = cut(&ranges);
+    let covered: Vec<_> = pieces
+        .iter()
+        .flat_map(|piece| (piece.from..piece.to).map(|at| (piece.range, at)))
+        .collect();
+    let expected: Vec<_> = (0..1_000)
+        .map(|at| (0, at))
+        .chain((0..3).map(|at| (2, at)))
+        .collect();
+    assert_eq!(covered, expected);
+    assert!(
+        pieces.len() > 8
+            && pieces
+                .iter()
+                .all(|piece| piece.to - piece.from <= BLOCK_RECORDS)
+    );
+}
+
+/// Whichever thread meets it, nobody waits for ever.
+#[test]
+fn a_scanner_that_panics_ends_the_call() {
+    for threads in [0, 1, 3] {
+        let bad = (0..4_000).map(|at| {
+            Some(if at == 3_000 {
+                b"!".to_vec()
+            } else {
+                vec![1; 50]
+            })
+        });
+        let ranges = ranges(bad);
+        let call = std::panic::AssertUnwindSafe(|| learner(threads).learn(&ranges).is_ok());
+        assert!(std::panic::catch_unwind(call).is_err());
+    }
+}

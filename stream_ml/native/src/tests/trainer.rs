@@ -1,0 +1,165 @@
+use super::*;
+use crate::options::{Loss, OptimizerKind};
+
+fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
+    let options = LearnerOptions {
+        loss: Loss::Logistic,
+        optimizer: OptimizerKind::Ftrl,
+        alpha: 0.5,
+        beta: 1.0,
+        l1: 0.0,
+        l2: 0.0,
+        base_rate: Some(0.5),
+        base_rate_events: 0,
+    };
+    let course = Course {
+        fingerprint: fingerprint.into(),
+        options,
+        record_wise,
+        duplicate_window: 3,
+        evaluate_every: 4,
+    };
+    Trainer::new(course, 0).unwrap()
+}
+
+/// Examples of record, event id and label, each with the feature 5; a second later each.
+fn block(examples: &[(u32, u64, f32)]) -> Block {
+    let mut block = Block::default();
+    for &(record, event_id, label) in examples {
+        block.ids.push(5);
+        block.values.push(1.0);
+        let end = block.ids.len() as u32;
+        block.examples.push(Example {
+            end,
+            record,
+            index: 0,
+            label,
+            importance: 1.0,
+            served: f32::NAN,
+            event_id,
+            timestamp_us: i64::from(end) * 1_000_000,
+        });
+    }
+    block
+}
+
+fn metric(trainer: &Trainer, wanted: &str) -> f64 {
+    let metrics = trainer.metrics();
+    metrics.iter().find(|(name, _)| name == wanted).unwrap().1
+}
+
+#[test]
+fn everything_that_comes_in_is_counted() {
+    let mut trainer = trainer(false, "");
+    let mut block = block(&[(0, 1, 1.0), (1, 2, 0.0), (2, 1, 1.0)]);
+    (block.skipped, block.empty) = (2, 3);
+    trainer.count_records(9);
+    trainer.learn(0, &block, &mut Vec::new()).unwrap();
+    let expected = Counters {
+        records: 9,
+        learned: 2,
+        duplicates: 1,
+        refused: 0,
+        skipped: 2,
+        empty: 3,
+    };
+    assert_eq!(trainer.counters(), expected);
+    assert_eq!(
+        (metric(&trainer, "learned"), metric(&trainer, "rows")),
+        (2.0, 1.0)
+    );
+    assert_eq!(
+        trainer.score_state().watermark_us,
+        2_000_000,
+        "a duplicate moves no watermark"
+    );
+}
+
+#[test]
+fn a_duplicate_is_one_within_its_partition_only() {
+    let mut trainer = trainer(false, "");
+    for partition in [0, 1, 0] {
+        trainer
+            .learn(partition, &block(&[(0, 1, 1.0)]), &mut Vec::new())
+            .unwrap();
+    }
+    assert_eq!(
+        (trainer.counters().learned, trainer.counters().duplicates),
+        (2, 1)
+    );
+}
+
+#[test]
+fn the_events_of_a_record_are_judged_before_any_of_them_is_learned() {
+    let together = block(&[(0, 0, 1.0), (0, 0, 1.0)]);
+    let loss = |record_wise| {
+        let mut trainer = trainer(record_wise, "");
+        trainer.learn(0, &together, &mut Vec::new()).unwrap();
+        metric(&trainer, "log_loss")
+    };
+    assert!((loss(true) - 2f64.ln()).abs() < 1e-9, "{}", loss(true));
+    assert!(
+        loss(false) < loss(true),
+        "the second is judged by what the first taught"
+    );
+}
+
+#[test]
+fn a_record_ends_where_the_next_begins() {
+    let block = block(&[
+        (0, 0, 1.0),
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (3, 0, 1.0),
+        (3, 0, 1.0),
+    ]);
+    for (from, range) in [(0, 0..2), (2, 2..3), (3, 3..5)] {
+        assert_eq!(record_at(&block, from), range);
+    }
+}
+
+#[test]
+fn evaluations_close_after_their_number_of_examples() {
+    let mut trainer = trainer(false, "");
+    let mut closed = Vec::new();
+    trainer
+        .learn(0, &block(&[(0, 0, 1.0); 9]), &mut closed)
+        .unwrap();
+    assert_eq!((closed.len(), metric(&trainer, "evaluations")), (2, 2.0));
+}
+
+#[test]
+fn a_learner_goes_on_from_a_state_as_if_it_had_never_stopped() {
+    let mut first = trainer(false, "f");
+    first
+        .learn(0, &block(&[(0, 1, 1.0), (1, 2, 0.0)]), &mut Vec::new())
+        .unwrap();
+    let mut second = trainer(false, "f");
+    second.load_state(&first.state_bytes()).unwrap();
+    second.table_mut().put(5, first.table().get(5).unwrap());
+    for trainer in [&mut first, &mut second] {
+        trainer
+            .learn(0, &block(&[(0, 2, 1.0), (1, 3, 1.0)]), &mut Vec::new())
+            .unwrap();
+    }
+    assert_eq!(first.state_bytes(), second.state_bytes());
+    assert_eq!(first.table().hash(), second.table().hash());
+    assert_eq!(second.counters().duplicates, 1);
+}
+
+#[test]
+fn the_state_of_another_plan_or_a_damaged_one_changes_nothing() {
+    let mut other = trainer(false, "other");
+    other
+        .learn(0, &block(&[(0, 1, 1.0)]), &mut Vec::new())
+        .unwrap();
+    let mut trainer = trainer(false, "own");
+    let before = trainer.state_bytes();
+    let told = trainer.load_state(&other.state_bytes()).unwrap_err();
+    assert_eq!(told.0, "learner state: of plan other, this learner has own");
+    let mut damaged = before.clone();
+    damaged[30] ^= 1;
+    assert!(trainer.load_state(&damaged).is_err());
+    assert!(trainer.load_state(&before[..before.len() - 1]).is_err());
+    assert_eq!(trainer.state_bytes(), before);
+}

@@ -1,0 +1,59 @@
+use super::*;
+use crate::seeded::Random;
+
+/// As the protocol says it: one of the last W accepted events of the partition.
+fn expected(ids: &[u64], size: usize) -> Vec<bool> {
+    (0..ids.len())
+        .map(|at| ids[at.saturating_sub(size)..at].contains(&ids[at]))
+        .collect()
+}
+
+fn accepted(windows: &mut Windows, ids: &[u64]) -> Vec<bool> {
+    let window = windows.of(0).unwrap().unwrap();
+    ids.iter().map(|&id| window.accept(id)).collect()
+}
+
+#[test]
+fn a_b_a_c_d_a_with_window_3() {
+    let found = accepted(&mut Windows::new(3), &[1, 2, 1, 3, 4, 1]);
+    assert_eq!(found, [false, false, true, false, false, true]);
+    let found = accepted(&mut Windows::new(2), &[1, 2, 1, 3, 4, 1]);
+    assert_eq!(found, [false, false, true, false, false, false]);
+}
+
+#[test]
+fn any_stream_is_judged_by_the_last_w_events_also_after_a_restart() {
+    for (seed, size) in [(1, 1), (2, 7), (3, 500), (4, 6_000)] {
+        let mut random = Random(seed);
+        let ids: Vec<u64> = (0..20_000)
+            .map(|_| 1 + random.below(2 * size as u64))
+            .collect();
+        let (first, second) = ids.split_at(13_333);
+        let mut windows = Windows::new(size);
+        let mut found = accepted(&mut windows, first);
+        let mut writer = Writer::new(0, 0);
+        windows.write(&mut writer);
+        let bytes = writer.finish();
+        let mut restored =
+            Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), size).unwrap();
+        found.extend(accepted(&mut restored, second));
+        assert_eq!(found, expected(&ids, size), "seed {seed}");
+        assert!(found.contains(&true) && found.contains(&false));
+    }
+}
+
+#[test]
+fn events_without_an_id_are_no_duplicates() {
+    assert_eq!(
+        accepted(&mut Windows::new(2), &[0, 0, 0, 0, 7, 0, 7]),
+        [false, false, false, false, false, false, true]
+    );
+}
+
+#[test]
+fn windows_of_another_size_are_refused() {
+    let mut writer = Writer::new(0, 0);
+    Windows::new(3).write(&mut writer);
+    let bytes = writer.finish();
+    assert!(Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), 4).is_err());
+}
