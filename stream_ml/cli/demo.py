@@ -24,7 +24,13 @@ NEXT = """\
 
 
 @click.command()
-@click.option("--events", default=ALL_EVENTS, show_default=True, type=click.IntRange(1_000, ALL_EVENTS))
+@click.option(
+    "--events",
+    default=ALL_EVENTS,
+    show_default=True,
+    type=click.IntRange(1_000, ALL_EVENTS),
+    help="How many to learn.",
+)
 @click.option("--fast", is_flag=True, help="Flat out instead of a minute to watch.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the report as one JSON object, nothing to watch."
