@@ -151,6 +151,11 @@ class Lives:
         with JournalReader(self.log, "clicks.journal") as journal:
             return sum(isinstance(entry.line, Claim) for entry in journal.read_to_end())
 
+    def steps(self) -> int:
+        """Return how many step lines the journal holds."""
+        with JournalReader(self.log, "clicks.journal") as journal:
+            return sum(isinstance(entry.line, Step) for entry in journal.read_to_end())
+
     def keys(self, topic: str) -> list[bytes]:
         return [key for fetch in self._whole(topic) for key in fetch.keys or [] if key]
 
@@ -168,9 +173,13 @@ class Lives:
                 rows.load_removed(outcome.delta.removed)
             elif outcome.action is Action.RESYNC:
                 # A reader of old records meets gaps that a snapshot of that time would have filled.
-                later = [s for s in state.snapshots if s.step >= chunk.interval.from_step]
+                store = SnapshotStore(str(self.directory / "snapshots"))
+                kept = {str(name) for name in store.names("clicks")}
+                later = [
+                    s for s in state.snapshots if s.step >= chunk.interval.from_step and str(s.name) in kept
+                ]
                 rows = self._new_learner()
-                with SnapshotStore(str(self.directory / "snapshots")).open(later[0].name) as snapshot:
+                with store.open(later[0].name) as snapshot:
                     load(snapshot, rows)
                 assembler.restart(later[0].step)
         return rows.digest()

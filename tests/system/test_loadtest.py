@@ -30,7 +30,7 @@ def test_learn_compares_every_contestant_on_the_same_events(monkeypatch: pytest.
     assert result["logloss"] == pytest.approx(result["logloss_vw"], abs=0.02)
     for figure in ("events_per_second", "ratio_vw_json", "ratio_vw_text", "two_core_ratio"):
         assert result[figure] > 0
-    assert [row["events"] for row in result["rows"]] == [3_000] * 8 + [1_000, 200]
+    assert [row["events"] for row in result["rows"]] == [3_000] * 9 + [1_000, 200]
 
 
 def test_ingest_learns_the_whole_backlog_from_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
