@@ -152,7 +152,9 @@ class Lives:
             return sum(isinstance(entry.line, Claim) for entry in journal.read_to_end())
 
     def steps(self) -> int:
-        """Return how many step lines the journal holds."""
+        """Return how many step lines the journal holds, if there is one."""
+        if self.log.topic("clicks.journal") is None:
+            return 0
         with JournalReader(self.log, "clicks.journal") as journal:
             return sum(isinstance(entry.line, Step) for entry in journal.read_to_end())
 
