@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
 from stream_ml.learning.points import Point, Reached
-from stream_ml.learning.topics import Topics, first_offsets, lost
+from stream_ml.learning.topics import Topics, first_offsets, going_on, lost
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Manifest
 from stream_ml.weights.journal import JournalReader, JournalWriter
@@ -83,9 +83,7 @@ class Beginnings:
         gone: dict[int, int] = {}
         if seed is not None and not self._begun_anew(seed):
             gone = lost(self._parties.log, self._parties.topics.events, seed.events)
-            events = {
-                partition: max(first, seed.events.get(partition, 0)) for partition, first in events.items()
-            }
+            events = going_on(self._parties.log, self._parties.topics.events, seed.events)
         variant = self._next_id()
         level = logging.INFO if seed is None else logging.WARNING
         log.log(level, "a new variant begins", extra={"variant": variant, "why": why, "lost": gone})

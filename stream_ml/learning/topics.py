@@ -55,6 +55,16 @@ def first_offsets(log: Log, topic: Topic) -> dict[int, int]:
     return {partition: log.bounds(topic.name, partition).first for partition in range(topic.partitions)}
 
 
+def going_on(log: Log, topic: Topic, wanted: Mapping[int, int]) -> dict[int, int]:
+    """Return where each partition goes on: where *wanted*, or where it begins if that place is not in it."""
+    places = {}
+    for partition in range(topic.partitions):
+        bounds, place = log.bounds(topic.name, partition), wanted.get(partition, 0)
+        # A place beyond the end is one of a topic that was deleted and made anew.
+        places[partition] = place if bounds.first <= place <= bounds.next else bounds.first
+    return places
+
+
 def lost(log: Log, topic: Topic, wanted: Mapping[int, int]) -> dict[int, int]:
     """Return how many offsets are gone from where *wanted* would go on, of each partition with a loss."""
     gaps = {p: first - wanted.get(p, 0) for p, first in first_offsets(log, topic).items()}
