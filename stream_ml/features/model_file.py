@@ -27,6 +27,8 @@ MOST_FIELDS = 65_535
 # Kafka allows these characters in a topic's name, and 249 of them; ours get endings such as ".dead-letters".
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SLOT_NAME = re.compile(r"[\w.-]{1,100}")
+# What a score's contributions call the part that belongs to no feature.
+RESERVED_SLOT = "bias"
 
 TOP_KEYS = ("name", *(key.name for key in EXPRESSION_KEYS), UNLABELLED.name, "features", "learner")
 LEARNER_KEYS = tuple(setting.name for setting in LEARNER)
@@ -260,6 +262,12 @@ class _Reader:
             if not SLOT_NAME.fullmatch(name):
                 self.problems.add(
                     self._place(key).key, "a feature's name is at most 100 letters, digits, '.', '_', '-'"
+                )
+            elif name == RESERVED_SLOT:
+                self.problems.add(
+                    self._place(key).key,
+                    f"{name!r} is a reserved name: a score's contributions call the model's own share so",
+                    f'another name, for example "{name}_1"',
                 )
             expression = self._expression(key, value, Asked.ANY)
             if expression is not None and expression.type is Type.TIME:

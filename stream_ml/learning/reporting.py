@@ -17,6 +17,8 @@ from stream_ml.streams.log import Log, LogUnavailable
 # The totals cost some 10 µs; ends of partitions are asked of brokers.
 _TOTALS_SECONDS = 0.1
 _ENDS_SECONDS = 1.0
+# What the core says before an event said when it was.
+_NO_WATERMARK = -(2**63)
 
 _TOTALS = {
     "learned": metrics.LEARNER_LEARNED,
@@ -28,6 +30,12 @@ _TOTALS = {
     "label_sum": metrics.LEARNER_LABELS,
     "prediction_sum": metrics.LEARNER_PREDICTIONS,
     "importance_sum": metrics.LEARNER_IMPORTANCE,
+    "served_examples": metrics.LEARNER_SERVED_EXAMPLES,
+    "served_loss_sum": metrics.LEARNER_SERVED_LOG_LOSS,
+    "served_label_sum": metrics.LEARNER_SERVED_LABELS,
+    "served_prediction_sum": metrics.LEARNER_SERVED_PREDICTIONS,
+    "served_importance_sum": metrics.LEARNER_SERVED_IMPORTANCE,
+    "rows_refused": metrics.LEARNER_ROWS_REFUSED,
 }
 
 
@@ -105,7 +113,8 @@ class Report:
         metrics.LEARNER_AUC.labels(self._model).set(found["auc"])
         metrics.LEARNER_ROWS.labels(self._model).set(found["rows"])
         metrics.LEARNER_TABLE_BYTES.labels(self._model).set(found["table_bytes"])
-        metrics.LEARNER_WATERMARK.labels(self._model).set(max(0, learner.watermark_us) / 1e6)
+        if learner.watermark_us != _NO_WATERMARK:
+            metrics.LEARNER_WATERMARK.labels(self._model).set(learner.watermark_us / 1e6)
 
     def _lag(self, events: Mapping[int, int], newest_at: float) -> None:
         """Show how far the partitions' ends are; they are asked for in a thread, brokers take their time."""

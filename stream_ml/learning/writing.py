@@ -31,7 +31,7 @@ from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import Entry, JournalWriter
-from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, encode_line, place_of
+from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, place_of
 from stream_ml.weights.state import Validity, Verdict
 
 log = logging.getLogger(__name__)
@@ -326,8 +326,7 @@ class WriterLoop:
         )
 
     def _append(self, line: Line) -> None:
-        self._journal.append(line)
-        self._margins.use("journal", 0, len(encode_line(line)))
+        self._margins.use("journal", 0, self._journal.append(line))
 
     def _end(self) -> None:
         """Let everything learned leave, take a last snapshot, and release the variant."""

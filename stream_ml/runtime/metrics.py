@@ -110,6 +110,19 @@ LEARNER_PREDICTIONS = _total(
     "stream_ml_learner_predictions_total", "Sum of importance x progressive prediction."
 )
 LEARNER_IMPORTANCE = _total("stream_ml_learner_importance_total", "Sum of importance.")
+LEARNER_SERVED_EXAMPLES = _total(
+    "stream_ml_learner_served_examples_total",
+    "Events learned that brought back the probability served when they were decided; the sums below are "
+    "over these.",
+)
+LEARNER_SERVED_LOG_LOSS = _total(
+    "stream_ml_learner_served_log_loss_total", "Sum of importance x loss of what was served."
+)
+LEARNER_SERVED_LABELS = _total("stream_ml_learner_served_labels_total", "Sum of importance x label.")
+LEARNER_SERVED_PREDICTIONS = _total(
+    "stream_ml_learner_served_predictions_total", "Sum of importance x probability served."
+)
+LEARNER_SERVED_IMPORTANCE = _total("stream_ml_learner_served_importance_total", "Sum of importance.")
 LEARNER_REFUSALS = _counter(
     "stream_ml_learner_refusals_total", "Dead letters sent by this process, by reason.", "reason"
 )
@@ -117,7 +130,8 @@ LEARNER_AUC = _gauge("stream_ml_learner_auc_ratio", "Progressive AUC since the v
 LEARNER_STEP = _gauge("stream_ml_learner_step", "Number of the last batch learned.")
 LEARNER_WRITER = _gauge("stream_ml_learner_writer", "1 while this process is the variant's writer.")
 LEARNER_WATERMARK = _gauge(
-    "stream_ml_learner_watermark_timestamp_seconds", "Latest event time learned, seconds since 1970."
+    "stream_ml_learner_watermark_timestamp_seconds",
+    "Latest event time learned, seconds since 1970; absent while no event said when it was.",
 )
 LEARNER_LAG = _gauge(
     "stream_ml_learner_lag_records",
@@ -150,6 +164,10 @@ LEARNER_FETCH_QUEUE = _gauge(
     "stream_ml_learner_fetch_queue_batches", "Batches fetched and waiting to be learned."
 )
 LEARNER_ROWS = _gauge("stream_ml_learner_rows", "Live rows of the table.")
+LEARNER_ROWS_REFUSED = _total(
+    "stream_ml_learner_rows_refused_total",
+    "Times that a feature found no room for its row since this process began: the table is as large as it gets.",
+)
 LEARNER_TABLE_BYTES = _gauge("stream_ml_learner_table_bytes", "Memory of the table.")
 LEARNER_FEED_DELTAS = _counter("stream_ml_learner_feed_deltas_total", "Deltas sent into the feed.")
 LEARNER_FEED_ROWS = _counter("stream_ml_learner_feed_rows_total", "Rows sent into the feed.")
@@ -188,7 +206,8 @@ PREDICTOR_LEARNED_AT = _gauge(
     "When the served rows were learned, seconds since 1970; their age is now minus this.",
 )
 PREDICTOR_WATERMARK = _gauge(
-    "stream_ml_predictor_watermark_timestamp_seconds", "Latest event time served, seconds since 1970."
+    "stream_ml_predictor_watermark_timestamp_seconds",
+    "Latest event time served, seconds since 1970; absent while there is none.",
 )
 PREDICTOR_DELTAS = _counter("stream_ml_predictor_deltas_total", "Deltas of the feed applied.")
 PREDICTOR_DELTA_ROWS = _counter("stream_ml_predictor_delta_rows_total", "Rows of the feed applied.")

@@ -29,6 +29,9 @@ PREFIX = "STREAM_ML_"
 _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
 _SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
 
+# One heartbeat may be late and the next lost before a writer counts as silent.
+HEARTBEATS_MISSED = 3
+
 KafkaProperties = dict[str, str | int | float | bool]
 
 
@@ -130,8 +133,22 @@ class LearnerSettings(ServiceSettings):
         default="", description="Group the advice is committed to; empty: <model>.learner."
     )
     takeover_after_seconds: float = Field(
-        default=3.0, gt=0, description="Silence of the writer after which a caught-up standby claims."
+        default=3.0,
+        gt=0,
+        description="Silence of the writer after which a caught-up standby claims; several heartbeats.",
     )
+
+    @model_validator(mode="after")
+    def _hears_before_it_takes_over(self) -> Self:
+        least = HEARTBEATS_MISSED * self.heartbeat_interval_seconds
+        if self.takeover_after_seconds < least:
+            raise ValueError(
+                f"takeover_after_seconds is {self.takeover_after_seconds:g}, but a writer that has nothing to "
+                f"say is heard only every {self.heartbeat_interval_seconds:g} s "
+                "(heartbeat_interval_seconds): a standby would take over from a living writer\n"
+                f"  hint: takeover_after_seconds = {least:g} or more, which is {HEARTBEATS_MISSED} heartbeats"
+            )
+        return self
 
 
 class PredictorSettings(ServiceSettings):

@@ -78,7 +78,7 @@ class PredictorClient:
     (as long as it asks; else twice as long each time, with jitter), and the call goes to the next; so it does
     where there is no model yet, or too old weights; until *timeout_seconds* are over.
 
-        with PredictorClient(["10.0.0.1:9090", "10.0.0.2:9090"]) as client:
+        with PredictorClient(["10.0.0.1:7590", "10.0.0.2:7590"]) as client:
             response = client.score([{"household_id": 7, "product_id": 3}], contributions=True)
     """
 

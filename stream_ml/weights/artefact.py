@@ -21,9 +21,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stream_ml.errors import CannotContinue, StreamMlError
 from stream_ml.weights.lines import NewerFormat, Seed
+from stream_ml.weights.rows import ROW_BYTES
 
 FORMAT = 1
-ROW_BYTES = 16
 # 1 Mi rows; a reader holds one tensor at a time.
 TENSOR_BYTES = 1 << 24
 # 8 bytes of length and the header; about 160 bytes a tensor, so room for some 1,600: 26 GB of rows.

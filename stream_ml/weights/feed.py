@@ -20,12 +20,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stream_ml.errors import CannotContinue, InvalidRecord
 from stream_ml.weights.lines import NewerFormat
+from stream_ml.weights.rows import ID_BYTES, ROW_BYTES
 from stream_ml.weights.state import VariantState
 
 FORMAT = 1
 MAX_CHUNK_BYTES = 900_000
-ROW_BYTES = 16
-ID_BYTES = 8
 # magic, format version, length of the header; then xxh3-64 of header and body.
 _PREFIX = struct.Struct("<4sHHQ")
 _MAGIC = b"SMLD"

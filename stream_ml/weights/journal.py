@@ -143,15 +143,17 @@ class JournalWriter:
         self._topic = topic
         self._writer = log.writer()
 
-    def append(self, line: Line, on_delivered: Callable[[int], None] | None = None) -> None:
+    def append(self, line: Line, on_delivered: Callable[[int], None] | None = None) -> int:
         """
-        Queue *line*; *on_delivered* gets its offset, from any thread.
+        Queue *line* and return its size in bytes; *on_delivered* gets its offset, from any thread.
 
         Raises:
             Undeliverable: this or an earlier line was refused for good; the process must end.
         """
         delivered = None if on_delivered is None else lambda partition, offset: on_delivered(offset)
-        self._writer.send(self._topic, encode_line(line), partition=0, on_delivered=delivered)
+        value = encode_line(line)
+        self._writer.send(self._topic, value, partition=0, on_delivered=delivered)
+        return len(value)
 
     def flush(self, timeout_seconds: float) -> None:
         """Return once every line is acknowledged; raises as `append` does."""

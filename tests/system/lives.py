@@ -37,6 +37,7 @@ publish_interval_seconds = 0.01
 snapshot_interval_seconds = 0.2
 commit_interval_seconds = 0.05
 takeover_after_seconds = 0.2
+heartbeat_interval_seconds = 0.05
 feed_partitions = 2
 [kafka]
 "bootstrap.servers" = "{bootstrap}"

@@ -77,6 +77,7 @@ class Rig:
                 "publish_interval_seconds": 0.005,
                 "batch_max_records": 20,
                 "takeover_after_seconds": 0.05,
+                "heartbeat_interval_seconds": 0.01,
                 "commit_interval_seconds": 0.01,
                 **self.overrides,
             }

@@ -107,7 +107,7 @@ def test_a_line_in_the_socket_of_a_frozen_writer_is_void_and_nothing_of_it_leave
     letters, confirmed = len(rig.keys("clicks.dead-letters")), frozen.loop.confirmed if frozen.loop else 0
     assert letters == expected_counts(100)[2], "dead letters left before their line was read back"
     assert max(chunk.interval.to_step for chunk in rig.chunks()) <= confirmed
-    rig.overrides["takeover_after_seconds"] = 0.001
+    rig.overrides.update(takeover_after_seconds=0.003, heartbeat_interval_seconds=0.001)
     successor = rig.run_to_the_end()
     log.let_go()
     assert isinstance(frozen.error, Superseded)
@@ -254,7 +254,7 @@ def test_a_partition_that_was_added_and_trimmed_is_a_stop(rig: Rig) -> None:
 
 
 def test_an_idle_writer_says_that_it_lives(rig: Rig) -> None:
-    rig.overrides["heartbeat_interval_seconds"] = 0.02
+    rig.overrides.update(takeover_after_seconds=1.0, heartbeat_interval_seconds=0.02)
     life = rig.in_background()
     wait_until(lambda: rig.log.topic("clicks.weights") is not None and len(rig.chunks()) >= 6)
     life.end()
