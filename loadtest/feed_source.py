@@ -14,9 +14,9 @@ from time import monotonic, sleep, time
 
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, decode_chunk, encode_chunk, feed_topic
+from stream_ml.weights.rows import ROW_BYTES
 
 INTERVAL_SECONDS = 0.02
-ROW_BYTES = 16
 
 
 def feed(bootstrap: str, model: str, rows_per_second: float) -> None:
