@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stream_ml._native import Learner
-from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.errors import CannotContinue, InvalidRecord, RecoverableError
 from stream_ml.learning.beginnings import Beginnings, Parties
 from stream_ml.learning.fetching import added_partitions
 from stream_ml.learning.loading import Loaded, Loader
@@ -112,12 +113,16 @@ class Start:
         ends = {p: self._parties.log.bounds(topic.name, p).next for p in range(topic.partitions)}
         feed = self._parties.log.reader(topic.name, ends)
         try:
-            heard_at = self._clock.monotonic()
+            silent_seconds = 0.0
             while not stop.requested() and state.writer is not None:
                 self._follow(loaded)
+                polled_at = self._clock.monotonic()
                 if _hears(feed, variant, state.epoch):
-                    heard_at = self._clock.monotonic()
-                elif self._clock.monotonic() - heard_at >= self._takeover_after_seconds:
+                    silent_seconds = 0.0
+                    continue
+                # A clock goes on while this process is frozen; no poll counts for more than it may take.
+                silent_seconds += min(self._clock.monotonic() - polled_at, 2 * _POLL_SECONDS)
+                if silent_seconds >= self._takeover_after_seconds:
                     return
         finally:
             feed.close()
@@ -159,8 +164,11 @@ class Start:
 
 
 def _hears(feed: Reader, variant: str, epoch: int) -> bool:
-    """Return whether the writer of *epoch* said anything."""
-    chunks = [
-        decode_chunk(value) for fetch in feed.poll(_POLL_RECORDS, _POLL_SECONDS) for value in fetch.values
-    ]
-    return any(chunk.interval.variant == variant and chunk.interval.epoch == epoch for chunk in chunks)
+    """Return whether the writer of *epoch* said anything; what is no chunk of ours says nothing."""
+    heard = False
+    for fetch in feed.poll(_POLL_RECORDS, _POLL_SECONDS):
+        for value in fetch.values:
+            with suppress(InvalidRecord):
+                interval = decode_chunk(value).interval
+                heard |= interval.variant == variant and interval.epoch == epoch
+    return heard

@@ -46,9 +46,6 @@ def test_a_changed_model_file_is_refused(lives: Lives) -> None:
 
 
 def test_of_two_learners_the_later_claims_and_the_earlier_ends_itself(lives: Lives) -> None:
-    lives.settings.write_text(
-        lives.settings.read_text().replace("[kafka]", "heartbeat_interval_seconds = 5\n[kafka]")
-    )
     first = lives.start()
     lives.produce_until(lambda: lives.steps() > 0, 30)
     # Silent for longer than a standby waits.
@@ -59,6 +56,23 @@ def test_of_two_learners_the_later_claims_and_the_earlier_ends_itself(lives: Liv
     assert first.wait() == lifecycle.UNAVAILABLE, first.tail()
     assert "our memory is void, we stop" in first.output()
     last = lives.ended(second)
+    assert lives.replayed()["rows_hash"] == last["rows_hash"]
+
+
+def test_a_standby_that_was_frozen_or_read_junk_leaves_a_living_writer_alone(lives: Lives) -> None:
+    lives.settings.write_text(lives.settings.read_text().replace("after_seconds = 0.2", "after_seconds = 2"))
+    first = lives.start()
+    lives.produce_until(lambda: lives.steps() > 0, 30)
+    standby = lives.start().wait_for_output("standing by")
+    standby.freeze()
+    lives.produce_until(lambda: False, 3)  # longer than a writer may be silent
+    standby.thaw()
+    with lives.log.writer() as stranger:
+        stranger.send("clicks.weights", b"no chunk of ours", partition=0)
+    lives.produce_until(lambda: not (first.running and standby.running), 1)
+    assert lives.writers() == 1
+    assert first.terminate() == 0, first.tail()
+    last = lives.ended(standby)
     assert lives.replayed()["rows_hash"] == last["rows_hash"]
 
 
