@@ -58,14 +58,15 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
         threading.Thread(target=follower.run, args=(stop,), name=f"follow-{follower.model}")
         for follower in followers
     ]
-    for thread in threads:
-        thread.start()
+    # Before the threads: where it cannot be bound, nothing runs that would keep the process alive.
     operator = OperatorServer(
         chosen.http_host,
         chosen.http_port,
         ready=lambda: _not_ready(followers, stop),
         live=lambda: _dead(threads, stop),
     )
+    for thread in threads:
+        thread.start()
     log.info("listening", extra={"thrift_port": front.port, "http_port": operator.port})
     try:
         while not stop.wait(1.0):
@@ -106,7 +107,7 @@ def _not_ready(followers: Sequence[Follower], stop: Stop) -> str | None:
 
 
 def _dead(threads: Sequence[threading.Thread], stop: Stop) -> str | None:
-    dead = [thread.name for thread in threads if not thread.is_alive()]
+    dead = [thread.name for thread in threads if thread.ident and not thread.is_alive()]
     return f"ended: {', '.join(dead)}" if dead and not stop.requested() else None
 
 

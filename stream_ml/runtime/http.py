@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from stream_ml.errors import ConfigError
 from stream_ml.runtime.metrics import REGISTRY
 
 # Returns None if all is well, or one line that says what is not.
@@ -26,6 +27,9 @@ class OperatorServer:
 
     ``/livez`` (and ``/healthz``, its older name) answers whether the process should be left alone,
     ``/readyz`` whether it does its work now; 200 with "ok", or 503 with what is wrong.
+
+    Raises:
+        ConfigError: the port cannot be bound.
     """
 
     def __init__(
@@ -59,7 +63,13 @@ class OperatorServer:
             def log_message(self, *_args: object) -> None:
                 """Say nothing: a probe every second is no news."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"the port of /metrics, {host}:{port}, cannot be bound: {error}\n"
+                "  hint: set http_host and http_port; 0 picks a free port"
+            ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="operator-http", daemon=True)
         self._thread.start()

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, Self
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from stream_ml.errors import RecoverableError
+from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.weights.artefact import ArtefactReader, ArtefactWriter, CorruptSnapshot, Manifest, Parts
 
 KEEP = 3
@@ -105,11 +105,18 @@ class SnapshotStore:
     Snapshots below *url*: a folder, or anything that fsspec knows (``s3://…``).
 
     Raises:
+        ConfigError: when it is built: nobody knows such a URL.
         StoreUnavailable: from every method; the same call may succeed later.
     """
 
     def __init__(self, url: str) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(
+                f"snapshot_store: {url} cannot be opened: {error}\n"
+                "  hint: a folder, or a URL whose library of fsspec is installed"
+            ) from error
         self._local = isinstance(self._fs, LocalFileSystem)
         self._verified: set[SnapshotName] = set()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from stream_ml.errors import ConfigError
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, StoreUnavailable, load
 from tests.unit.weights.artefacts import PARTS, Rows, image, store_one, truth
@@ -171,3 +172,9 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not(
         assert (living.exists(), dead.exists()) == (True, False)
         writer.abandon()
     assert store.clean("m", "v") == 0
+
+
+@pytest.mark.parametrize("url", ["nowhere://bucket", "dask://bucket"])
+def test_a_url_without_a_library_that_knows_it_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ConfigError, match=f"snapshot_store: {url} cannot be opened"):
+        SnapshotStore(url)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stream_ml.errors import ConfigError
 from stream_ml.runtime import metrics
 from stream_ml.runtime.http import OperatorServer
 
@@ -42,3 +43,8 @@ def test_readiness_says_what_is_missing(server: OperatorServer) -> None:
 
 def test_another_path_names_the_paths_there_are(server: OperatorServer) -> None:
     assert get(server, "/") == (404, "/metrics /livez /readyz\n")
+
+
+def test_a_port_that_is_taken_is_a_wrong_setting(server: OperatorServer) -> None:
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{server.port}, cannot be bound.*"):
+        OperatorServer("127.0.0.1", server.port)

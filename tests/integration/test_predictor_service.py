@@ -1,6 +1,7 @@
 """The predictor as a process of its own, beside a writer that does what the test says."""
 
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_ml.runtime import lifecycle
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import NoModelYet, PredictorUnavailable
 from stream_ml.streams.embedded import EmbeddedBroker
@@ -26,7 +28,7 @@ class Service:
 
     def __init__(self, folder: Path, bootstrap: str) -> None:
         self.thrift_port, self.http_port = free_port(), free_port()
-        settings = folder / f"predictor-{self.thrift_port}.toml"
+        self.settings = settings = folder / f"predictor-{self.thrift_port}.toml"
         settings.write_text(
             f'models = ["{NAME}"]\n'
             f'snapshot_store = "{folder}/snapshots"\n'
@@ -170,3 +172,19 @@ def test_a_port_in_use_is_said(writer: ScriptedWriter, service: Service) -> None
     assert again.start().wait() == 2
     said = json.loads(again.output().splitlines()[-1])
     assert f"127.0.0.1:{service.thrift_port}" in said["message"]
+
+
+def test_a_predictor_whose_port_for_metrics_is_taken_ends_at_once(service: Service) -> None:
+    with socket.create_server(("127.0.0.1", service.http_port)):
+        service.process.start()
+        assert service.process.wait() == lifecycle.CONFIG
+    assert "set http_host and http_port" in service.process.output()
+
+
+def test_a_store_that_nobody_knows_is_a_wrong_setting(
+    tmp_path: Path, embedded_broker: EmbeddedBroker
+) -> None:
+    service = Service(tmp_path, embedded_broker.bootstrap)
+    service.settings.write_text(service.settings.read_text().replace(f"{tmp_path}/", "nowhere://"))
+    assert service.process.start().wait() == lifecycle.CONFIG
+    assert "snapshot_store: nowhere://snapshots cannot be opened" in service.process.output()
