@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from stream_ml._native import Front
-from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.errors import CannotContinue, RecoverableError, StreamMlError
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock, SystemClock
 from stream_ml.runtime.lifecycle import Stop
@@ -96,7 +96,7 @@ class Follower:
         while not stop.requested():
             try:
                 self.turn(WAIT_SECONDS)
-            except (RecoverableError, CannotContinue) as error:
+            except StreamMlError as error:
                 log.error(str(error), extra={"model": self.model, "error": type(error).__name__})
                 if isinstance(error, CannotContinue):
                     self._leave_journal()

@@ -1,28 +1,35 @@
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from stream_ml.errors import ConfigError
 from stream_ml.runtime import metrics
+from stream_ml.runtime.lifecycle import Stop
 from stream_ml.serving.results import NoModelYet
+from stream_ml.weights.feed import feed_topic
 from stream_ml.weights.journal import journal_topic
 from stream_ml.weights.lines import Claim
 from tests.clicks import MODEL, event
-from tests.scripted import NAME, Predictor, ScriptedWriter
+from tests.scripted import NAME, InterruptedLog, Predictor, ScriptedWriter
 
 EVENT = event(3)
 
 
-@pytest.fixture
-def writer(tmp_path: Path) -> ScriptedWriter:
-    """A writer that has begun, learned, published, and taken a first snapshot."""
-    writer = ScriptedWriter(tmp_path)
+def begun(writer: ScriptedWriter) -> ScriptedWriter:
     writer.begin()
     writer.decide()
     writer.learn()
     writer.publish()
     writer.snapshot()
     return writer
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> ScriptedWriter:
+    """A writer that has begun, learned, published, and taken a first snapshot."""
+    return begun(ScriptedWriter(tmp_path))
 
 
 @pytest.fixture
@@ -415,3 +422,20 @@ class StopAfter:
     def wait(self, timeout_seconds: float) -> bool:
         self.waits += 1
         return False
+
+
+def test_an_error_that_waiting_does_not_cure_leaves_the_last_good_serving(tmp_path: Path) -> None:
+    writer = ScriptedWriter(tmp_path, log=InterruptedLog())
+    begun(writer)
+    stop = Stop()
+
+    def somebody_deletes_the_topic() -> None:
+        stop.request()
+        raise ConfigError("there is no clicks.weights[0]; create the topic first")
+
+    with closing(Predictor(writer)) as predictor:
+        predictor.start()
+        before = predictor.answer(EVENT).scores
+        writer.log.at_polls(feed_topic(NAME), somebody_deletes_the_topic)
+        predictor.follower.run(stop)
+        assert predictor.answer(EVENT).scores == before
