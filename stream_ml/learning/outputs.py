@@ -54,8 +54,8 @@ class StepOutputs:
 class OutputSender:
     """Sends the outputs of steps and knows which of them are not acknowledged yet. Thread-safe."""
 
-    def __init__(self, writer: Writer, source: Source) -> None:
-        self._writer, self._variant = writer, source.variant
+    def __init__(self, writer: Writer, source: Source, message_max_bytes: int) -> None:
+        self._writer, self._variant, self._max_bytes = writer, source.variant, message_max_bytes
         self._dead_letters = dead_letters_topic(source.model)
         self._evaluations = evaluations_topic(source.model)
         self._open: Counter[int] = Counter()
@@ -74,7 +74,8 @@ class OutputSender:
         with self._lock:
             self._open[outputs.step] += count
         acknowledge = partial(self._acknowledge, outputs.step)
-        for letter in outputs.dead_letters:
+        for whole in outputs.dead_letters:
+            letter = whole.within(self._max_bytes)
             self._writer.send(
                 self._dead_letters,
                 letter.event,

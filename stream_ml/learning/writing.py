@@ -104,7 +104,7 @@ class WriterLoop:
         )
         self._fetcher = Fetcher(parties.log, topics.events, self.events, self._inbox, limits, self._clock)
         self._source = Source(parties.name, started.variant, topics.events.name)
-        self._sender = OutputSender(self._writer, self._source)
+        self._sender = OutputSender(self._writer, self._source, settings.message_max_bytes)
         writership = Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
         self._margins = RetentionMargins(retained)
         self._publisher = Publisher(

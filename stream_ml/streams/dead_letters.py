@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream_ml.errors import InvalidRecord
 
 FORMAT = b"1"
 # A detail may quote the event; a header is no place for a whole one.
 MAX_DETAIL_BYTES = 1000
+# Of a record beside the event: detail, the model's name (100) in its headers, the topic's (249) in header
+# and key; the rest is small.
+ENVELOPE_BYTES = 4096
 # Topics and variants have no slash in their names, so the key reads in one way.
 _KEY = re.compile(r"(?P<variant>[^/]+)/(?P<topic>[^/]+)/(?P<partition>\d+)/(?P<offset>\d+)/(?P<index>\d+)")
 
@@ -26,7 +29,7 @@ class DeadLetter:
     One refused event.
 
     Attributes:
-        event: its bytes, as they came.
+        event: its bytes, as they came; the first of them where `cut_from_bytes` says of how many.
         reason: code, see the reasons in ``native/src/block.rs``.
         topic, partition, offset: of the record that held it.
         index: of the event within the record.
@@ -41,6 +44,19 @@ class DeadLetter:
     partition: int
     offset: int
     index: int
+    cut_from_bytes: int | None = None
+
+    def within(self, max_bytes: int) -> DeadLetter:
+        """
+        Return a dead letter whose record has at most *max_bytes*.
+
+        A topic of events may take larger records than ours, and a record that is refused would end the
+        learner at the same event again after every start. Where the whole event is, the rest says.
+        """
+        room = max_bytes - ENVELOPE_BYTES
+        if len(self.event) <= room:
+            return self
+        return replace(self, event=self.event[:room], cut_from_bytes=len(self.event))
 
     def key(self) -> bytes:
         """Return the key of the record; equal for a repeat of the same refusal."""
@@ -48,6 +64,7 @@ class DeadLetter:
 
     def headers(self) -> dict[str, bytes]:
         """Return the headers of the record; its value is ``event``."""
+        cut = {} if self.cut_from_bytes is None else {"cut_from_bytes": b"%d" % self.cut_from_bytes}
         return {
             "format": FORMAT,
             "reason": self.reason.encode(),
@@ -58,6 +75,7 @@ class DeadLetter:
             "partition": b"%d" % self.partition,
             "offset": b"%d" % self.offset,
             "index": b"%d" % self.index,
+            **cut,
         }
 
 
@@ -85,6 +103,7 @@ def read_dead_letter(key: bytes | None, value: bytes | None, headers: Mapping[st
         partition=int(place["partition"]),
         offset=int(place["offset"]),
         index=int(place["index"]),
+        cut_from_bytes=int(headers["cut_from_bytes"]) if "cut_from_bytes" in headers else None,
     )
 
 

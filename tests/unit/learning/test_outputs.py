@@ -3,6 +3,7 @@ import pytest
 from stream_ml.features import compile_model
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
+from stream_ml.streams.dead_letters import ENVELOPE_BYTES, read_dead_letter
 from stream_ml.streams.log import Fetch
 from stream_ml.streams.memory import MemoryLog
 from tests.clicks import MODEL, events
@@ -39,7 +40,7 @@ def test_a_dead_letter_is_the_bytes_of_its_event_alone_and_says_where_it_came_fr
 
 def test_everything_that_is_sent_has_a_key_of_its_own(log: MemoryLog) -> None:
     outputs = outputs_of([*events(120), b"{", b"["])
-    OutputSender(log.writer(), SOURCE).send(outputs)
+    OutputSender(log.writer(), SOURCE, 10_000).send(outputs)
     keys = []
     for topic in ("clicks.dead-letters", "clicks.evaluations"):
         (fetch,) = log.reader(topic, {0: 0}, keys=True).poll(1000, 0)
@@ -49,8 +50,19 @@ def test_everything_that_is_sent_has_a_key_of_its_own(log: MemoryLog) -> None:
     assert len(keys) == len(set(keys)) == len(outputs.dead_letters) + len(outputs.evaluations)
 
 
+def test_of_an_event_too_large_for_a_record_of_ours_the_first_bytes_are_sent(log: MemoryLog) -> None:
+    event = b'{"long": "' + b"x" * 20_000
+    OutputSender(log.writer(), SOURCE, 10_000).send(outputs_of([event]))
+    (fetch,) = log.reader("clicks.dead-letters", {0: 0}, keys=True, headers=True).poll(1, 0)
+    assert fetch.keys
+    assert fetch.headers
+    sent = read_dead_letter(fetch.keys[0], fetch.values[0], fetch.headers[0])
+    assert (sent.event, sent.cut_from_bytes) == (event[: 10_000 - ENVELOPE_BYTES], len(event))
+    assert (sent.partition, sent.offset, sent.index) == (3, 0, 0)
+
+
 def test_a_step_without_outputs_is_acknowledged(log: MemoryLog) -> None:
-    sender = OutputSender(log.writer(), SOURCE)
+    sender = OutputSender(log.writer(), SOURCE, 10_000)
     sender.send(StepOutputs(5, [], []))
     assert sender.acknowledged(5)
 
@@ -72,7 +84,7 @@ class SilentWriter:
 
 def test_the_steps_up_to_one_are_acknowledged_when_each_of_their_records_is() -> None:
     writer = SilentWriter()
-    sender = OutputSender(writer, SOURCE)  # type: ignore[arg-type]
+    sender = OutputSender(writer, SOURCE, 10_000)  # type: ignore[arg-type]
     (letter,) = outputs_of([b"{"]).dead_letters
     sender.send(StepOutputs(5, [letter, letter], []))
     sender.send(StepOutputs(8, [letter], []))
