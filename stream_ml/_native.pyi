@@ -130,6 +130,8 @@ class Learner:
     def load_removed(self, ids: bytes | memoryview) -> None: ...
     def load_state(self, state: bytes | memoryview) -> None:
         """Raises ValueError: of another fingerprint or format, or damaged."""
+    def begin_variant(self) -> None:
+        """Begin a variant with what was loaded: counters and evaluations start at zero, nothing else changes."""
     def lookup(self, ids: bytes) -> bytes:
         """Return rows (16 bytes each) for the ids, zero rows where unseen."""
     def digest(self) -> dict[str, Any]:

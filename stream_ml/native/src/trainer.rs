@@ -87,6 +87,12 @@ impl Trainer {
         self.counters
     }
 
+    /// A variant that begins with this state: what was learned stays, what was counted and judged starts at zero.
+    pub fn begin_variant(&mut self) {
+        self.counters = Counters::default();
+        self.evaluations = Evaluations::new(self.course.evaluate_every);
+    }
+
     /// Totals since the variant began; a figure that does not exist yet is NaN.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics: Vec<(String, f64)> = Counters::NAMES

@@ -185,6 +185,10 @@ impl Learner {
         loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
     }
 
+    fn begin_variant(&self, py: Python<'_>) {
+        self.with(py, |trainer| trainer.begin_variant());
+    }
+
     fn lookup(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
         let ids = parse_ids(&contiguous(ids)?).map_err(PyValueError::new_err)?;
         let rows = self.with(py, |trainer| {

@@ -163,3 +163,25 @@ fn the_state_of_another_plan_or_a_damaged_one_changes_nothing() {
     assert!(trainer.load_state(&before[..before.len() - 1]).is_err());
     assert_eq!(trainer.state_bytes(), before);
 }
+
+#[test]
+fn a_variant_that_begins_with_a_state_counts_from_zero_and_learns_on_as_before() {
+    let mut seed = trainer(false, "f");
+    seed.learn(0, &block(&[(0, 1, 1.0), (1, 2, 0.0)]), &mut Vec::new())
+        .unwrap();
+    let mut warm = trainer(false, "f");
+    warm.load_state(&seed.state_bytes()).unwrap();
+    warm.table_mut().put(5, seed.table().get(5).unwrap());
+    warm.begin_variant();
+    assert_eq!(warm.counters(), Counters::default());
+    assert_eq!(metric(&warm, "examples"), 0.0);
+    assert_eq!(metric(&warm, "rows"), 1.0);
+    assert_eq!(warm.score_state().to_bytes(), seed.score_state().to_bytes());
+    for trainer in [&mut seed, &mut warm] {
+        trainer
+            .learn(0, &block(&[(0, 2, 1.0), (1, 3, 1.0)]), &mut Vec::new())
+            .unwrap();
+    }
+    assert_eq!(warm.table().hash(), seed.table().hash());
+    assert_eq!((warm.counters().learned, warm.counters().duplicates), (1, 1));
+}
