@@ -131,7 +131,7 @@ class Learner:
     def load_state(self, state: bytes | memoryview) -> None:
         """Raises ValueError: of another fingerprint or format, or damaged."""
     def begin_variant(self) -> None:
-        """Begin a variant with what was loaded: counters and evaluations start at zero, nothing else changes."""
+        """Begin a variant with what was loaded: its counters and evaluations start at zero."""
     def lookup(self, ids: bytes) -> bytes:
         """Return rows (16 bytes each) for the ids, zero rows where unseen."""
     def digest(self) -> dict[str, Any]:

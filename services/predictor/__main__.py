@@ -48,11 +48,7 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
         {key: str(value) for key, value in chosen.kafka.items()},
         unavailable_after_seconds=chosen.broker_timeout_seconds,
     )
-    store = SnapshotStore(chosen.snapshot_store)
-    followers = [
-        Follower(model, source, store, front, stale_after_seconds=chosen.stale_after_seconds)
-        for model in chosen.models
-    ]
+    followers = _followers(chosen, source, front)
     metrics.PREDICTOR_FRONT.follow(front.stats)
     threads = [
         threading.Thread(target=follower.run, args=(stop,), name=f"follow-{follower.model}")
@@ -80,6 +76,14 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
             thread.join()
         operator.close()
         source.close()
+
+
+def _followers(chosen: PredictorSettings, source: KafkaLog, front: Front) -> list[Follower]:
+    store = SnapshotStore(chosen.snapshot_store)
+    return [
+        Follower(model, source, store, front, stale_after_seconds=chosen.stale_after_seconds)
+        for model in chosen.models
+    ]
 
 
 def _front(chosen: PredictorSettings) -> Front:

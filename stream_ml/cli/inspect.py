@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_ml._native import Plan
+from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.errors import ConfigError
 from stream_ml.streams.events_from_files import event_bytes, read_events
+from stream_ml.weights.artefact import ArtefactReader
 from stream_ml.weights.inspection import names_in, strongest, weights_of
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
@@ -61,22 +64,9 @@ def inspect(
     `stream-ml up`. Every byte is verified; exit code 1: it is damaged.
     """
     store, name = _find(snapshot or _store_of(directory), model, variant)
-    with store.open(name) as reader:
-        reader.verify()
-        plan = Plan(reader.parts().plan)
-        weights = weights_of(reader)
     events = [] if events_path is None else islice(read_events(events_path, file_format), limit)
-    names = names_in((event_bytes(event) for event in events), plan)
-    report: dict[str, Any] = {
-        "name": str(name),
-        "manifest": reader.manifest,
-        "bytes": sum(reader.sizes.values()),
-        "rows": len(weights.ids),
-        "zero_weights": int(numpy.count_nonzero(weights.w == 0)),
-        "weights": [
-            weight._asdict() | {"id": f"{weight.id:016x}"} for weight in strongest(weights, top, names)
-        ],
-    }
+    with progress(quiet=as_json) as say, store.open(name) as reader:
+        report = _report(name, reader, (event_bytes(event) for event in events), top, say)
     if as_json:
         click.echo(orjson.dumps(report, option=orjson.OPT_NON_STR_KEYS))
     else:
@@ -112,6 +102,29 @@ def _find(target: str, model: str | None, variant: str | None) -> tuple[Snapshot
     if len(models) > 1:
         raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
     return store, max(names, key=lambda name: (name.epoch, name.step))
+
+
+def _report(
+    name: SnapshotName, reader: ArtefactReader, events: Iterable[bytes], top: int, say: Say
+) -> dict[str, Any]:
+    """Verify and read the snapshot; its strongest weights get the names that *events* give them."""
+    size = sum(reader.sizes.values())
+    say(f"{size:,} bytes are verified")
+    reader.verify()
+    say(f"{size:,} bytes are read")
+    weights = weights_of(reader)
+    looked_at = counted(events, say, lambda number: f"{number:,} events give names")
+    names = names_in(looked_at, Plan(reader.parts().plan))
+    return {
+        "name": str(name),
+        "manifest": reader.manifest,
+        "bytes": size,
+        "rows": len(weights.ids),
+        "zero_weights": int(numpy.count_nonzero(weights.w == 0)),
+        "weights": [
+            weight._asdict() | {"id": f"{weight.id:016x}"} for weight in strongest(weights, top, names)
+        ],
+    }
 
 
 def _show(report: dict[str, Any], named: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import click
 import orjson
 
 from services.learner.__main__ import kafka_log, native_learner, parties_of
+from stream_ml.cli.progress import counted, progress
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.runtime.settings import LearnerSettings, load
+from stream_ml.weights.journal import Entry
 
 
 @click.command()
@@ -26,10 +30,14 @@ def replay(settings: Path, variant: str | None, to_step: int | None, as_json: bo
     SETTINGS is the learner's file. Equal digests mean equal rows and equal state, bit for bit.
     """
     given = load(LearnerSettings, settings, os.environ)
-    log = kafka_log(given)
-    parties = parties_of(given, log)
-    found = rebuild(parties, partial(native_learner, parties.model, given), variant, to_step).described()
-    log.close()
+    with closing(kafka_log(given)) as log, progress(quiet=as_json) as say:
+        parties = parties_of(given, log)
+        new_learner = partial(native_learner, parties.model, given)
+
+        def watched(lines: list[Entry]) -> Iterator[Entry]:
+            return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
+
+        found = rebuild(parties, new_learner, variant, to_step, watched=watched).described()
     if as_json:
         click.echo(orjson.dumps(found).decode())
     else:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from stream_ml.cli.progress import counted, progress
 from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.errors import ConfigError
 from stream_ml.runtime import kafka_properties
@@ -70,15 +70,11 @@ def send(
         follow_group = follow_group or (running.group if running.embedded else None)
     if topic is None:
         raise ConfigError("no topic is named\n  hint: --topic NAME")
-    log = KafkaLog(settings)
-    try:
+    with closing(KafkaLog(settings)) as log:
         _find_topic(log, topic, partitions)
         records = islice(pack(read_events(file, file_format), key=key, record_by=record_by), max_records)
-        report = _push(
-            PacedSender(log, topic, events_per_second=rate, follow_group=follow_group), records, quiet=as_json
-        )
-    finally:
-        log.close()
+        sender = PacedSender(log, topic, events_per_second=rate, follow_group=follow_group)
+        report = _push(sender, records, quiet=as_json)
     _tell({"topic": topic, **report}, as_json=as_json)
 
 
@@ -97,8 +93,8 @@ def _find_topic(log: Log, topic: str, partitions: int | None) -> None:
 def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) -> dict[str, float]:
     broken = 0
     started_at = time.monotonic()
-    with sender:
-        for record in _watched(records, sender, quiet=quiet):
+    with progress(quiet=quiet) as say, sender:
+        for record in counted(records, say, lambda sent: f"{sender.events:,} events in {sent:,} records"):
             sender.send(record.value, key=record.key, events=record.events)
             broken += record.broken
     seconds = time.monotonic() - started_at
@@ -112,18 +108,6 @@ def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) 
         "events_per_second": round(sender.events / seconds, 1),
         "waited_seconds": round(sender.waited_seconds, 3),
     }
-
-
-def _watched(records: Iterable[PackedRecord], sender: PacedSender, *, quiet: bool) -> Iterator[PackedRecord]:
-    """Show the progress on standard error, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("sending")
-        for record in records:
-            yield record
-            if sender.records % 100 == 0:
-                bar.update(task, description=f"{sender.events:,} events in {sender.records:,} records")
 
 
 def _tell(report: dict[str, float | str], *, as_json: bool) -> None:

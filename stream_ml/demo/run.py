@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -63,6 +64,7 @@ class Demo:
         self._pushed = 0
         self._sample: list[bytes] = []
         self._pushing_error: BaseException | None = None
+        self._giving_up = threading.Event()
         self._looked = (time.monotonic(), 0)
         self._rate = 0.0
 
@@ -83,23 +85,29 @@ class Demo:
 
     def _run_on(self, stack: Stack) -> tuple[Counts, float]:
         started = time.monotonic()
-        self._scorer = Scorer(stack.running.predictor)
-        self._log = stack.log()
-        self._evaluations = Evaluations(self._log, stack.running.model)
+        with ExitStack() as resources:
+            self._log = resources.enter_context(closing(stack.log()))
+            self._evaluations = resources.enter_context(closing(Evaluations(self._log, stack.running.model)))
+            self._scorer = resources.enter_context(Scorer(stack.running.predictor))
+            self._push_and_look(stack)
+            learned = self._wait_until_learned(stack)
+            self._scorer.stop()
+            seconds = time.monotonic() - started
+            self._evaluations.poll()
+        return learned, seconds
+
+    def _push_and_look(self, stack: Stack) -> None:
+        """Let a thread push; it has ended, well or not, when this returns or raises."""
         pushing = threading.Thread(target=self._push_all, args=(stack,), name="producer", daemon=True)
-        self._scorer.start()
         pushing.start()
-        while pushing.is_alive():
-            self._look(stack)
+        try:
+            while pushing.is_alive():
+                self._look(stack)
+        finally:
+            self._giving_up.set()
+            pushing.join()
         if self._pushing_error is not None:
             raise self._pushing_error
-        learned = self._wait_until_learned(stack)
-        self._scorer.stop()
-        seconds = time.monotonic() - started
-        self._evaluations.poll()
-        self._evaluations.close()
-        self._log.close()
-        return learned, seconds
 
     def _push_all(self, stack: Stack) -> None:
         try:
@@ -111,6 +119,8 @@ class Demo:
                 follow_group=running.group,
             ) as sender:
                 for basket in self._source:
+                    if self._giving_up.is_set():
+                        return
                     self._scorer.next = basket
                     sender.send(basket.record, key=basket.key, events=len(basket.lines))
                     self._scorer.pushed(basket)

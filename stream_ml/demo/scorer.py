@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -18,7 +20,7 @@ KEPT = 5_000
 
 class Scorer:
     """
-    Scores the newest basket again and again, from a thread of its own.
+    Scores the newest basket again and again, from a thread that lives as long as the ``with`` block.
 
     Freshness of a basket is the time from its push to the first answer whose watermark lies beyond it:
     from then on every score knows it.
@@ -35,9 +37,14 @@ class Scorer:
         self.latencies_seconds: deque[float] = deque(maxlen=KEPT)
         self.freshness_seconds: list[float] = []
 
-    def start(self) -> None:
-        """Begin to ask."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
 
     def pushed(self, basket: Basket) -> None:
         """Hear that a basket is on its way."""
@@ -45,16 +52,19 @@ class Scorer:
 
     def stop(self) -> None:
         """
-        End; the client is closed.
+        End; what went wrong is told now.
 
         Raises:
             StreamMlError: a call failed; the demo promises that none does.
         """
+        self._end()
+        if self._error is not None:
+            raise self._error
+
+    def _end(self) -> None:
         self._stopping.set()
         self._thread.join()
         self._client.close()
-        if self._error is not None:
-            raise self._error
 
     def freshness_p99_ms(self) -> float:
         """Return the 99th percentile of freshness in milliseconds; NaN before the first."""

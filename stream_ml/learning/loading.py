@@ -76,6 +76,7 @@ class Loader:
             )
         try:
             learner = self._new_learner() if line.seed is None else self._learner_of(line.seed.name)
+            learner.begin_variant()
         except CorruptSnapshot as error:
             raise ReplayImpossible(
                 f"{variant} begins with a snapshot that does not verify: {error}"

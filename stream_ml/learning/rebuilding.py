@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from stream_ml._native import Learner
 from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loader
-from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.journal import Entry, JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,14 @@ def rebuild(
     new_learner: Callable[[], Learner],
     variant: str | None = None,
     to_step: int | None = None,
+    *,
+    watched: Callable[[list[Entry]], Iterable[Entry]] = iter,
 ) -> Rebuilt:
     """
     Replay *variant* (or the one that serves) from its beginning up to *to_step* (or the journal's end).
+
+    Args:
+        watched: hands on the journal's lines, one by one as they are followed.
 
     Raises:
         ConfigError: there is no such variant or step, or the model file is not its own.
@@ -72,7 +77,7 @@ def rebuild(
     loaded = Loader(parties, new_learner).beginning(variant)
     first = dict(loaded.replay.events)
     with loaded.journal as journal:
-        loaded.replay.follow(journal.read_to_end(), to_step)
+        loaded.replay.follow(watched(journal.read_to_end()), to_step)
     loaded.replay.close()
     events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
     return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner)

@@ -93,27 +93,20 @@ class WriterLoop:
         self._build(model_text)
 
     def _build(self, model_text: bytes) -> None:
-        parties, settings, started = self._parties, self._settings, self._started
-        topics, retained = parties.topics, parties.log.retained_bytes
-        self._inbox = Inbox(settings.fetch_queue_batches)
-        limits = BatchLimits(
-            settings.batch_max_records,
-            settings.batch_max_bytes,
-            settings.step_interval_seconds,
-            settings.poll_wait_seconds,
-        )
-        self._fetcher = Fetcher(parties.log, topics.events, self.events, self._inbox, limits, self._clock)
+        parties, started = self._parties, self._started
+        topics = parties.topics
+        self._build_inbox()
         self._source = Source(parties.name, started.variant, topics.events.name)
         self._sender = OutputSender(self._writer, self._source, settings.message_max_bytes)
         writership = Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
-        self._margins = RetentionMargins(retained)
+        self._margins = RetentionMargins(parties.log.retained_bytes)
         self._publisher = Publisher(
             self._writer,
             topics.feed.name,
             {p: parties.log.bounds(topics.feed.name, p).next for p in range(topics.feed.partitions)},
             writership,
             started.loaded.snapshot_step,
-            self._feed_limits(retained, topics.feed.partitions),
+            self._feed_limits(parties.log.retained_bytes, topics.feed.partitions),
             self._clock,
             self._reached,
         )
@@ -126,10 +119,23 @@ class WriterLoop:
             self._clock,
             self._reached,
             self._writing,
-            settings.snapshot_rows_per_batch,
+            self._settings.snapshot_rows_per_batch,
         )
         self._report = Report(parties.name, parties.log, topics.events.name, self._clock, self._threads)
         self._as_of = AsOf(started.loaded.journal.state.place, started.loaded.journal.state.in_force())
+
+    def _build_inbox(self) -> None:
+        parties, settings = self._parties, self._settings
+        self._inbox = Inbox(settings.fetch_queue_batches)
+        limits = BatchLimits(
+            settings.batch_max_records,
+            settings.batch_max_bytes,
+            settings.step_interval_seconds,
+            settings.poll_wait_seconds,
+        )
+        self._fetcher = Fetcher(
+            parties.log, parties.topics.events, self.events, self._inbox, limits, self._clock
+        )
 
     def _feed_limits(self, retained: int | None, partitions: int) -> FeedLimits:
         budget = float(self._settings.feed_bytes_per_second)

@@ -166,7 +166,7 @@ LEARNER_FETCH_QUEUE = _gauge(
 LEARNER_ROWS = _gauge("stream_ml_learner_rows", "Live rows of the table.")
 LEARNER_ROWS_REFUSED = _total(
     "stream_ml_learner_rows_refused_total",
-    "Times that a feature found no room for its row since this process began: the table is as large as it gets.",
+    "Times that a feature found no room for its row, since this process began: the table is full.",
 )
 LEARNER_TABLE_BYTES = _gauge("stream_ml_learner_table_bytes", "Memory of the table.")
 LEARNER_FEED_DELTAS = _counter("stream_ml_learner_feed_deltas_total", "Deltas sent into the feed.")

@@ -143,7 +143,7 @@ class LearnerSettings(ServiceSettings):
         least = HEARTBEATS_MISSED * self.heartbeat_interval_seconds
         if self.takeover_after_seconds < least:
             raise ValueError(
-                f"takeover_after_seconds is {self.takeover_after_seconds:g}, but a writer that has nothing to "
+                f"takeover_after_seconds is {self.takeover_after_seconds:g}, but a writer with nothing to "
                 f"say is heard only every {self.heartbeat_interval_seconds:g} s "
                 "(heartbeat_interval_seconds): a standby would take over from a living writer\n"
                 f"  hint: takeover_after_seconds = {least:g} or more, which is {HEARTBEATS_MISSED} heartbeats"

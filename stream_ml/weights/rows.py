@@ -1,4 +1,4 @@
-"""How rows lie in files and records: id (uint64), z and n (float32), little-endian; an id alone is a removal."""
+"""How rows lie in files and records: id (uint64), z, n (float32), little-endian; a removal is an id alone."""
 
 ROW_BYTES = 16
 ID_BYTES = 8

@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from stream_ml.errors import ConfigError
+from stream_ml.features.model_file import RESERVED_SLOT
 from stream_ml.features.problems import did_you_mean
 from stream_ml.features.proposals import roles
 from stream_ml.features.proposals.explained import explained_share
@@ -268,7 +269,7 @@ def _cross(gain: float, one: Column, other: Column) -> Feature:
 
 def _with_own_names(features: list[Feature]) -> list[Feature]:
     """Number the slots whose names came out the same."""
-    taken: set[str] = set()
+    taken = {RESERVED_SLOT}
     named = []
     for feature in features:
         slot, number = feature.slot, 1

@@ -152,3 +152,13 @@ def test_an_absent_event_file_is_said_to_be_absent(model: str) -> None:
     refused = run("check", model, "absent.json")
     assert isinstance(refused.exception, ConfigError)
     assert "absent.json: cannot be read: No such file" in str(refused.exception)
+
+
+def test_init_gives_a_column_called_bias_a_slot_with_a_name_that_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    path.write_text(SAMPLE.replace("shop", "bias"))
+    output = str(tmp_path / "model.toml")
+    assert run("init", str(path), "--label", "paid", "--output", output).exit_code == 0
+    features = compile_model(Path(output)).model_file.features
+    assert "bias_2" in features
+    assert features["bias_2"].text == "bias"

@@ -193,3 +193,15 @@ def test_more_fields_than_the_plan_can_number_are_refused() -> None:
     )
     with pytest.raises(ModelFileError, match=r"65,537 fields; at most 65,535"):
         parse_model_file(f'name = "m"\nlabel = "y"\n[features]\n{lines}')
+
+
+def test_a_feature_called_bias_is_refused_and_the_name_is_free_elsewhere() -> None:
+    text = 'name = "bias"\nlabel = "y"\n[features]\na = "bias"\nbias = "a"\n'
+    ((underlined, message, hint),) = problems(text)
+    assert underlined == "bias"
+    assert message == "'bias' is a reserved name: a score's contributions call the model's own share so"
+    assert hint == 'another name, for example "bias_1"'
+    with pytest.raises(ModelFileError) as caught:
+        parse_model_file(text)
+    assert caught.value.problems[0].line == 5
+    assert list(parse_model_file(text.replace("bias = ", "bias_1 = ")).features) == ["a", "bias_1"]

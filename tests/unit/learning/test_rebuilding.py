@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from stream_ml.learning.points import Point, go_on
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.weights.journal import Entry
 from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import MODEL, events, expected_counts
 from tests.unit.learning.rig import EndAt, Rig, new_learner
@@ -29,7 +31,18 @@ def rebuilt(rig: Rig, variant: str | None = None, to_step: int | None = None) ->
         accept_loss=False,
         reached=go_on,
     )
-    return rebuild(parties, partial(new_learner, rig.model), variant, to_step)
+    return rebuild(parties, partial(new_learner, rig.model), variant, to_step, watched=seen_by(rig))
+
+
+def seen_by(rig: Rig) -> Callable[[list[Entry]], Iterator[Entry]]:
+    """Return what notes the lines that a replay follows, one by one, in a file of the rig."""
+
+    def watched(lines: list[Entry]) -> Iterator[Entry]:
+        for number, line in enumerate(lines, 1):
+            yield line
+            (rig.folder / "watched").write_text(f"{number} of {len(lines)}")
+
+    return watched
 
 
 def send(rig: Rig) -> None:
@@ -43,6 +56,8 @@ def test_a_replay_into_an_empty_table_has_the_bits_of_the_learner_and_covers_eac
     found = rebuilt(rig).described()
     assert {name: found[name] for name in life.digest} == life.digest
     assert found["events"] == {"0": [0, 200], "1": [0, 200]}
+    lines = len(rig.journal())
+    assert (rig.folder / "watched").read_text() == f"{lines} of {lines}"
     assert (found["learned"], found["duplicates"], found["refused"]) == tuple(
         2 * count for count in expected_counts(200)
     )

@@ -1,9 +1,16 @@
+import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from stream_ml._native import Learner, Plan
+from stream_ml.features import compile_model
+from stream_ml.learning.reporting import Report
+from stream_ml.runtime.clock import ManualClock
 from stream_ml.runtime.metrics import REGISTRY
+from stream_ml.streams.memory import MemoryLog
 from tests.clicks import events, expected_counts
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import Rig
@@ -53,10 +60,69 @@ def test_totals_go_on_where_the_life_before_left_them(rig: Rig) -> None:
         life.end()
 
 
+SERVED = """
+name = "served"
+label = "label"
+served = "served"
+[features]
+user = "user"
+"""
+
+
+TIMED = SERVED.replace("[features]", 'timestamp = "at"\n[features]')
+
+
+def value_of(name: str, model: str) -> float | None:
+    return REGISTRY.get_sample_value(f"stream_ml_learner_{name}", {"model": model})
+
+
+def reported(model: str, events: list[bytes], text: str = SERVED) -> None:
+    """Learn *events* and show their totals as those of *model*."""
+    learner = Learner(Plan(compile_model(text).plan_bytes))
+    learner.learn([(0, events, [-1] * len(events))])
+    log = MemoryLog()
+    log.ensure_topic("events", 1)
+    with ThreadPoolExecutor(1) as threads:
+        Report(model, log, "events", ManualClock(5.0), threads).turn(learner, {0: 0}, 0.0, {}, {})
+
+
+def test_what_was_served_is_summed_over_the_events_that_bring_it_back() -> None:
+    reported(
+        "sums",
+        [
+            b'{"label": 1, "served": 0.8, "user": "a"}',
+            b'{"label": 0, "served": 0.4, "user": "a"}',
+            b'{"label": 1, "user": "b"}',
+        ],
+    )
+    assert value_of("served_examples_total", "sums") == 2
+    assert value_of("served_labels_total", "sums") == 1
+    assert value_of("served_importance_total", "sums") == 2
+    assert value_of("served_predictions_total", "sums") == pytest.approx(1.2)
+    assert value_of("served_log_loss_total", "sums") == pytest.approx(-math.log(0.8) - math.log(0.6))
+    assert value_of("importance_total", "sums") == 3
+    assert value_of("rows_refused_total", "sums") == 0
+
+
+def test_without_a_watermark_there_is_no_gauge_rather_than_the_year_1970() -> None:
+    reported("timeless", [b'{"label": 1, "user": "a"}'])
+    assert value_of("learned_total", "timeless") == 1
+    assert value_of("watermark_timestamp_seconds", "timeless") is None
+    reported("timeless", [b'{"label": 1, "user": "a", "at": 1700000000}'], TIMED)
+    assert value_of("watermark_timestamp_seconds", "timeless") == 1_700_000_000
+
+
+def test_a_watermark_before_1970_is_shown_as_it_is() -> None:
+    reported("old", [b'{"label": 1, "user": "a", "at": -86400}'], TIMED)
+    assert value_of("watermark_timestamp_seconds", "old") == -86_400
+
+
 def test_every_metric_of_a_learner_is_set_by_a_life_with_all_that_can_happen(rig: Rig) -> None:
     rig.send(events(400))
     rig.run_to_the_end()
     families = [f for f in REGISTRY.collect() if f.name.startswith("stream_ml_learner_")]
+    # The clicks do not say when they were.
+    families = [f for f in families if f.name != "stream_ml_learner_watermark_timestamp_seconds"]
     silent = {f.name for f in families if not any(sample.labels["model"] == "clicks" for sample in f.samples)}
     # A store that fails and a broker that keeps few bytes are not part of this life.
     assert silent <= {"stream_ml_learner_snapshot_failures", "stream_ml_learner_retention_margin_ratio"}

@@ -125,3 +125,15 @@ def test_effective_settings_are_logged_without_secrets(
     assert logged["kafka"]["sasl.password"] == "***"
     assert logged["http_port"] == settings.http_port
     assert settings.kafka["sasl.password"] == "hunter2"
+
+
+def test_a_standby_waits_for_several_heartbeats(tmp_path: Path) -> None:
+    text = 'model_file = "m.toml"\ntakeover_after_seconds = {}\nheartbeat_interval_seconds = 0.5\n'
+    kafka = '[kafka]\n"bootstrap.servers" = "b:9092"\n'
+    path = tmp_path / "learner.toml"
+    path.write_text(text.format(1.4) + kafka)
+    with pytest.raises(ConfigError, match=r"takeover_after_seconds is 1\.4") as caught:
+        load(LearnerSettings, path, {})
+    assert "hint: takeover_after_seconds = 1.5 or more, which is 3 heartbeats" in str(caught.value)
+    path.write_text(text.format(1.5) + kafka)
+    assert load(LearnerSettings, path, {}).takeover_after_seconds == 1.5

@@ -47,6 +47,16 @@ def test_what_is_appended_is_read_back_with_its_offset_and_verdict() -> None:
     assert [entry.verdict.valid for entry in entries] == [True] * 6 + [False]
 
 
+def test_a_writer_tells_how_many_bytes_a_line_takes_in_the_journal() -> None:
+    log = MemoryLog()
+    log.ensure_topic(TOPIC, 1)
+    writer = JournalWriter(log, TOPIC)
+    sizes = [writer.append(line) for line in (Begin(journal=0), variant(), step(2, 1, (0, 0, 1000)))]
+    writer.flush(1)
+    (fetch,) = log.reader(TOPIC, {0: 0}).poll(10, 0)
+    assert sizes == [len(value or b"") for value in fetch.values]
+
+
 def test_a_damaged_record_is_void_and_reading_goes_on() -> None:
     log = written(1)
     with log.writer() as raw:

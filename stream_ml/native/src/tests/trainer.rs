@@ -183,5 +183,8 @@ fn a_variant_that_begins_with_a_state_counts_from_zero_and_learns_on_as_before()
             .unwrap();
     }
     assert_eq!(warm.table().hash(), seed.table().hash());
-    assert_eq!((warm.counters().learned, warm.counters().duplicates), (1, 1));
+    assert_eq!(
+        (warm.counters().learned, warm.counters().duplicates),
+        (1, 1)
+    );
 }
