@@ -97,7 +97,7 @@ class WriterLoop:
         topics = parties.topics
         self._build_inbox()
         self._source = Source(parties.name, started.variant, topics.events.name)
-        self._sender = OutputSender(self._writer, self._source, settings.message_max_bytes)
+        self._sender = OutputSender(self._writer, self._source, self._settings.message_max_bytes)
         writership = Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
         self._margins = RetentionMargins(parties.log.retained_bytes)
         self._publisher = Publisher(
