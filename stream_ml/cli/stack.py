@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,15 +17,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import orjson
 
 from stream_ml.cli.running import Running
-from stream_ml.errors import RecoverableError
+from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.learning.topics import ensure_topics
-from stream_ml.runtime import kafka_properties
+from stream_ml.runtime import kafka_properties, lifecycle
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog
 
@@ -32,6 +33,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 # The embedded broker keeps 5 MiB, whatever it is told.
 FEED_RETENTION_SECONDS = 3600.0
+_ENDED = {lifecycle.CONFIG: ConfigError, lifecycle.CANNOT_CONTINUE: CannotContinue}
 # Nobody is left behind when this process is killed (Linux, util-linux).
 _DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
 
@@ -59,11 +61,12 @@ class Stack:
     thrift_port: int = 0
     learner: Mapping[str, Any] = field(default_factory=dict)
     predictor: Mapping[str, Any] = field(default_factory=dict)
+    _held: IO[bytes] = field(init=False)
     _broker: EmbeddedBroker | None = field(default=None, init=False)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
 
     def __enter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._held = _held(self.directory)
         try:
             self._start()
         except BaseException:
@@ -174,13 +177,13 @@ class Stack:
         Look after the services.
 
         Raises:
-            RecoverableError: one has ended; the message shows the end of its log.
+            ConfigError, CannotContinue, RecoverableError: one has ended, and its exit code says so; the
+                message shows the end of its log.
         """
         for service, process in self._processes.items():
-            if process.poll() is not None:
-                raise RecoverableError(
-                    f"{service} ended with exit code {process.returncode}\n{self._tail(service)}"
-                )
+            if (code := process.poll()) is not None:
+                kind = _ENDED.get(code, RecoverableError)
+                raise kind(f"{service} ended with exit code {code}\n{self._tail(service)}")
 
     def _tail(self, service: str) -> str:
         path = self.directory / f"{service}.log"
@@ -196,6 +199,31 @@ class Stack:
         if self._broker is not None:
             self._broker.close()
             self._broker = None
+        self._held.close()
+
+
+def _held(directory: Path) -> IO[bytes]:
+    """
+    Make *directory* and hold it until the file returned is closed.
+
+    Raises:
+        ConfigError: another run holds it: each would overwrite what the other left for `send` and `score`.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("wb")
+    except OSError as error:
+        raise ConfigError(
+            f"{directory}: cannot be used: {error}\n  hint: --directory names another"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ConfigError(
+            f"another `stream-ml up` runs from {directory}\n  hint: stop it, or give this one --directory"
+        ) from error
+    return lock
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -21,7 +21,13 @@ from stream_ml.cli.stack import Stack
 )
 @click.option("--topic", default="events", show_default=True, help="The topic with the events.")
 @click.option("--create", metavar="PARTITIONS", type=click.IntRange(min=1), help="Create the topic.")
-@click.option("--port", default=7590, show_default=True, help="The predictor's Thrift port; 0 picks one.")
+@click.option(
+    "--port",
+    default=7590,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The predictor's Thrift port; 0 picks one.",
+)
 @click.option(
     "--directory",
     default=DIRECTORY,

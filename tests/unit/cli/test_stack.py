@@ -1,6 +1,12 @@
 import tomllib
+from pathlib import Path
 
-from stream_ml.cli.stack import _toml
+import pytest
+
+from stream_ml.cli.running import Running
+from stream_ml.cli.stack import Stack, _held, _toml
+from stream_ml.errors import ConfigError
+from tests.clicks import MODEL
 
 
 def test_settings_files_are_read_back_as_they_were_meant():
@@ -12,3 +18,20 @@ def test_settings_files_are_read_back_as_they_were_meant():
         "interval_seconds": 0.05,
     }
     assert tomllib.loads(_toml(settings)) == settings
+
+
+def test_a_second_run_in_one_directory_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text(MODEL)
+    first = Running("clicks", "b", True, "events", "g", "p", "l", "q", "s")
+    with _held(tmp_path):
+        first.save(tmp_path)
+        with pytest.raises(ConfigError, match="another `stream-ml up` runs from"):
+            Stack(tmp_path / "model.toml", tmp_path).__enter__()
+        assert Running.find(tmp_path) == first
+    _held(tmp_path).close()
+
+
+def test_a_directory_that_cannot_be_made_is_a_wrong_argument(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot be used.*\n.*--directory"):
+        Stack(tmp_path / "model.toml", tmp_path / "file" / "below").__enter__()
