@@ -6,13 +6,14 @@ One conversion for everyone: what ``init`` looks at is what ``send`` pushes.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -45,6 +46,7 @@ NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE
 
 # A float64 holds every whole number up to here; a longer one is a name made of digits.
 LARGEST_WHOLE_NUMBER = 2**53
+LONGEST_WHOLE_NUMBER = len(f"-{LARGEST_WHOLE_NUMBER}")
 
 BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 DELIMITERS = ",;\t|"
@@ -105,7 +107,7 @@ def value_of_cell(cell: str) -> str | int | float | bool:
     if match is None:
         return BOOLS.get(cell, cell)
     if match["fraction"] is None and match["exponent"] is None:
-        whole = int(cell)
+        whole = int(cell) if len(cell) <= LONGEST_WHOLE_NUMBER else LARGEST_WHOLE_NUMBER + 1
         return whole if abs(whole) <= LARGEST_WHOLE_NUMBER else cell
     number = float(cell)
     return number if abs(number) != float("inf") else cell
@@ -123,14 +125,15 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, EOFError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except ValueError as error:
-        # fsspec's word for a compression whose library is not installed, or an unknown store.
+    except (ImportError, ValueError) as error:
+        # fsspec's words for a compression or store whose library is not installed, or an unknown one.
         raise ConfigError(f"{path}: cannot be opened: {error}") from error
 
 
 def _json_lines(file: IO[bytes], path: str) -> Iterator[bytes]:
     for number, line in enumerate(file, start=1):
-        stripped = line.strip()
+        # A mark that some editors put before a text is of the file, not of its first event.
+        stripped = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
         if number == 1 and stripped.startswith(b"["):
             raise ConfigError(
                 f"{path}: a JSON array, not one object a line\n  hint: jq -c '.[]' makes lines of it"
@@ -207,6 +210,12 @@ def _json_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
+    if isinstance(value, dict):
+        return {name: _json_value(each) for name, each in value.items() if not _is_nothing(each)}
+    if isinstance(value, list | tuple):
+        return [_json_value(each) for each in value]
     return value

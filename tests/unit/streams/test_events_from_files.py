@@ -5,7 +5,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -95,6 +95,25 @@ def test_lines_of_json_pass_untouched_and_blank_ones_are_skipped(tmp_path: Path)
     assert list(read_events(path)) == [b'{"a": 1.0 }', b'{"b":2}', b"not json"]
 
 
+def test_a_byte_order_mark_is_of_the_file_and_not_of_its_first_event(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"a": 1}\r\n\xef\xbb\xbf{"a": 2}\r\n')
+    assert list(read_events(path)) == [b'{"a": 1}', b'\xef\xbb\xbf{"a": 2}']
+
+
+def test_a_cell_of_very_many_digits_is_text(tmp_path: Path) -> None:
+    digits = "9" * 5000
+    assert list(read_events(written(tmp_path, "a.csv", f"a\n{digits}\n".encode()))) == [{"a": digits}]
+
+
+def test_parquet_values_within_values_become_what_json_can_hold(tmp_path: Path) -> None:
+    inner = pyarrow.struct([("cost", pyarrow.decimal128(5, 2)), ("raw", pyarrow.list_(pyarrow.binary()))])
+    row = {"took": timedelta(seconds=90), "more": {"cost": Decimal("1.50"), "raw": [b"x", None]}}
+    schema = pyarrow.schema([("took", pyarrow.duration("ms")), ("more", inner)])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row], schema), tmp_path / "a.parquet")
+    (event,) = read_events(str(tmp_path / "a.parquet"))
+    assert event_bytes(event) == b'{"took":90.0,"more":{"cost":1.5,"raw":["x",null]}}'
+
+
 def test_parquet_rows_become_what_json_can_hold(tmp_path: Path) -> None:
     table = pyarrow.table(
         {
@@ -147,5 +166,7 @@ def test_a_file_that_is_not_what_it_claims_is_refused(
 def test_an_absent_file_and_an_unknown_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         list(read_events(str(tmp_path / "absent.csv")))
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        list(read_events("dask://a.csv"))
     with pytest.raises(ConfigError, match="unknown format 'xml'"):
         list(read_events(str(tmp_path / "a.csv"), "xml"))
