@@ -52,7 +52,13 @@ class Coverage:
 @click.option(
     "--events", "events_path", metavar="FILE", help="Check the events of a file (JSON lines, CSV, Parquet)."
 )
-@click.option("--limit", default=10_000, show_default=True, help="Events of FILE to look at.")
+@click.option(
+    "--limit",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Events of FILE to look at.",
+)
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
 def check(

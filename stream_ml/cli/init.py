@@ -52,7 +52,7 @@ def init(
     text = proposal_text(proposal, Path(sample).name)
     compiled = compile_model(text)
     if output != "-":
-        Path(output).write_text(text, encoding="utf-8")
+        _write(Path(output), text)
     if as_json:
         report = {"output": output, "fingerprint": compiled.fingerprint, **proposal_json(proposal)}
         click.echo(orjson.dumps(report))
@@ -60,6 +60,13 @@ def init(
         click.echo(text, nl=False)
     else:
         _tell(proposal, compiled, sample, output)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error}\n  hint: --output names another") from error
 
 
 def objects(events: Iterator[Event]) -> Iterator[dict[str, Any]]:

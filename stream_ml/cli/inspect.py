@@ -36,7 +36,13 @@ from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
     help="Name the features by these events (JSON lines, CSV, Parquet).",
 )
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILE.")
-@click.option("--limit", default=100_000, show_default=True, help="Events of FILE to look at.")
+@click.option(
+    "--limit",
+    default=100_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Events of FILE to look at.",
+)
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=0), help="Weights to show.")
 @click.option(
     "--directory",

@@ -94,9 +94,13 @@ def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) 
     broken = 0
     started_at = time.monotonic()
     with progress(quiet=quiet) as say, sender:
-        for record in counted(records, say, lambda sent: f"{sender.events:,} events in {sent:,} records"):
-            sender.send(record.value, key=record.key, events=record.events)
-            broken += record.broken
+        try:
+            for record in counted(records, say, lambda sent: f"{sender.events:,} events in {sent:,} records"):
+                sender.send(record.value, key=record.key, events=record.events)
+                broken += record.broken
+        except ConfigError as error:  # of the file; the way to the broker is well
+            sender.close()
+            raise _stopped_within(error, sender.events) from error
     seconds = time.monotonic() - started_at
     return {
         "events": sender.events,
@@ -108,6 +112,15 @@ def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) 
         "events_per_second": round(sender.events / seconds, 1),
         "waited_seconds": round(sender.waited_seconds, 3),
     }
+
+
+def _stopped_within(error: ConfigError, sent: int) -> ConfigError:
+    if not sent:
+        return error
+    return ConfigError(
+        f"{error}\n  hint: the first {sent:,} events are sent; mend the file and send only the rest, "
+        "or what has no event_id is learned twice"
+    )
 
 
 def _tell(report: dict[str, float | str], *, as_json: bool) -> None:

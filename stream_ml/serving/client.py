@@ -32,6 +32,7 @@ _FIRST_REST_SECONDS = 0.02
 _LONGEST_REST_SECONDS = 0.5
 # What an overloaded predictor may ask for; a broken one must not silence a client for ever.
 _LONGEST_ASKED_REST_SECONDS = 5.0
+_LARGEST_PORT = 65_535
 
 
 class _Peer:
@@ -39,8 +40,8 @@ class _Peer:
 
     def __init__(self, address: str, pool_size: int) -> None:
         host, colon, port = address.rpartition(":")
-        if not colon or not port.isdigit():
-            raise ConfigError(f"predictor address {address!r}: write host:port")
+        if not colon or not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
+            raise ConfigError(f"predictor address {address!r}: write host:port, such as 127.0.0.1:7590")
         self.pool = Pool(host.strip("[]"), int(port), pool_size)
         self.address = address
         self.rests_until = 0.0

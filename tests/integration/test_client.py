@@ -205,7 +205,14 @@ def test_many_threads_share_a_client(open_front: OpenFront) -> None:
 
 
 def test_addresses_are_checked_before_anything_is_opened() -> None:
-    for wrong in ("localhost", "localhost:", "localhost:http"):
+    for wrong in (
+        "localhost",
+        "localhost:",
+        "localhost:http",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:²",
+    ):
         with pytest.raises(ConfigError, match="host:port"):
             PredictorClient([wrong])
     with pytest.raises(ConfigError, match="at least one"):

@@ -108,3 +108,15 @@ def test_an_unknown_client_setting_is_refused(tmp_path: Path) -> None:
             *("--bootstrap", "127.0.0.1:1", "--topic", "events"),
             env={"STREAM_ML_KAFKA_NONSENSE": "1"},
         )
+
+
+def test_a_file_that_breaks_in_the_middle_says_what_was_sent_before(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("id,price\n1,2\n2,3\n3\n4,5\n")
+    log = embedded_broker.log()
+    log.ensure_topic("events", 1)
+    with pytest.raises(ConfigError, match=r"events\.csv:4: 1 cells.*\n.*the first 1 events are sent"):
+        run(file, "--bootstrap", embedded_broker.bootstrap, "--topic", "events", "--follow-group", "g")
+    assert arrived(log, "events").values == [b'{"id":1,"price":2}']

@@ -162,3 +162,13 @@ def test_init_gives_a_column_called_bias_a_slot_with_a_name_that_is_free(tmp_pat
     features = compile_model(Path(output)).model_file.features
     assert "bias_2" in features
     assert features["bias_2"].text == "bias"
+
+
+def test_init_says_where_it_cannot_write(tmp_path: Path, sample: str) -> None:
+    shown = run("init", sample, "--output", str(tmp_path / "absent" / "model.toml"))
+    assert isinstance(shown.exception, ConfigError)
+    assert "cannot be written" in str(shown.exception)
+
+
+def test_check_looks_at_one_event_at_least(model: str, sample: str) -> None:
+    assert run("check", model, "--events", sample, "--limit", "-5").exit_code == 2
