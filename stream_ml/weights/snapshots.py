@@ -7,6 +7,7 @@ A name is never overwritten. A file that no valid line of the journal announces 
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import re
 import tempfile
@@ -129,7 +130,7 @@ class SnapshotStore:
 
     def names(self, model: str, variant: str | None = None) -> list[SnapshotName]:
         """Return what is stored, announced or not, newest (highest step, then epoch) first."""
-        pattern = f"{self._root}/{model}/{variant or '*'}/*.safetensors"
+        pattern = f"{glob.escape(self._root)}/{model}/{variant or '*'}/*.safetensors"
         with _available():
             self._fs.invalidate_cache()
             paths = [path.removeprefix(self._root).lstrip("/") for path in self._fs.glob(pattern)]

@@ -178,3 +178,9 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not(
 def test_a_url_without_a_library_that_knows_it_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(ConfigError, match=f"snapshot_store: {url} cannot be opened"):
         SnapshotStore(url)
+
+
+def test_a_store_whose_name_looks_like_a_pattern_knows_what_it_holds(url: str) -> None:
+    store = SnapshotStore(f"{url} [prod] *")
+    name = store_one(store)
+    assert store.names(name.model) == [name]
