@@ -67,6 +67,7 @@ class Stack:
 
     def __enter__(self) -> Self:
         self._held = _held(self.directory)
+        Running.forget(self.directory)  # what a run that was killed left: `send` waits for ours
         try:
             self._start()
         except BaseException:

@@ -35,3 +35,13 @@ def test_a_directory_that_cannot_be_made_is_a_wrong_argument(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"cannot be used.*\n.*--directory"):
         Stack(tmp_path / "model.toml", tmp_path / "file" / "below").__enter__()
+
+
+def test_what_a_killed_run_left_is_forgotten_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Running("clicks", "b", True, "events", "g", "p", "l", "q", "s").save(tmp_path)
+    found: list[Running | None] = []
+    monkeypatch.setattr(Stack, "_start", lambda _stack: found.append(Running.find(tmp_path)))
+    with Stack(tmp_path / "model.toml", tmp_path):
+        assert found == [None]
