@@ -281,3 +281,7 @@ fn other_bare(
     scratch.bytes.clear();
     Ok((id, f32::from(there)))
 }
+
+#[cfg(test)]
+#[path = "tests/features.rs"]
+mod tests;

@@ -200,3 +200,7 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/image.rs"]
+mod tests;

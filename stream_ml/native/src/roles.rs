@@ -127,3 +127,7 @@ fn check_time(time: i64, record_ms: i64, max_skew_us: i64) -> Result<i64, Box<Re
     }
     Ok(time)
 }
+
+#[cfg(test)]
+#[path = "tests/roles.rs"]
+mod tests;

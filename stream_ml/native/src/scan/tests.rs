@@ -1,11 +1,11 @@
 //! Whole events: what is delivered, and what is refused why.
 
 use super::*;
-use crate::hash::{event_id, feature_id};
+use crate::hash::feature_id;
 use serde_json::{Value as Json, json};
 
 /// A plan over `fields` with these slots (name, kind, expression); `changes` replaces top-level keys.
-fn plan(fields: Json, slots: Json, changes: Json) -> Arc<Plan> {
+pub fn plan(fields: Json, slots: Json, changes: Json) -> Arc<Plan> {
     let slots: Vec<Json> = slots.as_array().unwrap().iter().map(|slot| {
         json!({"name": slot[0], "kind": slot[1], "seed": "00000000000000ff", "expr": slot[2]})
     }).collect();
@@ -31,13 +31,13 @@ pub fn simple() -> Arc<Plan> {
     plan(json!([["y"], ["a"], ["b"]]), slots, json!({}))
 }
 
-fn scan(plan: &Arc<Plan>, mode: Mode, record: &[u8]) -> Block {
+pub fn scan(plan: &Arc<Plan>, mode: Mode, record: &[u8]) -> Block {
     let mut block = Block::default();
     Scanner::new(Arc::clone(plan), mode).scan_record(record, 7, 0, &mut block);
     block
 }
 
-fn reasons(block: &Block) -> Vec<Reason> {
+pub fn reasons(block: &Block) -> Vec<Reason> {
     block
         .refusals
         .iter()
@@ -210,99 +210,6 @@ fn scoring_asks_for_features_alone() {
     assert_eq!(block.ids, [id("x")]);
     let example = block.examples[0];
     assert!(example.label.is_nan() && example.event_id == 0 && example.timestamp_us == i64::MIN);
-}
-
-#[test]
-fn roles_are_read_by_their_rules() {
-    let changes = json!({"timestamp": ["time", 1], "event_id": ["text", 2], "importance": ["number", 3], "served": ["number", 4]});
-    let plan = plan(
-        json!([["y"], ["t"], ["id"], ["w"], ["p"]]),
-        json!([]),
-        changes,
-    );
-    let whole = br#"{"y":-1,"t":59.5,"id":"e1","w":2,"p":0.25}"#;
-    let example = scan(&plan, Mode::Learn, whole).examples[0];
-    assert_eq!(
-        (example.label, example.timestamp_us, example.event_id),
-        (0.0, 59_500_000, event_id(b"e1"))
-    );
-    assert_eq!((example.importance, example.served), (2.0, 0.25));
-    let bare = scan(&plan, Mode::Learn, br#"{"y":1,"t":60,"id":1.0}"#).examples[0];
-    assert_eq!(
-        (bare.importance, bare.served.is_nan(), bare.event_id),
-        (1.0, true, event_id(b"1"))
-    );
-    for (record, reason) in [
-        (r#"{"y":1,"id":"e"}"#, Reason::NoTimestamp),
-        (r#"{"y":1,"t":61,"id":"e"}"#, Reason::FutureTimestamp),
-        (r#"{"y":1,"t":1e12,"id":"e"}"#, Reason::OutOfRange),
-        (r#"{"y":1,"t":"soon","id":"e"}"#, Reason::WrongType),
-        (r#"{"y":1,"t":1}"#, Reason::NoEventId),
-        (r#"{"y":1,"t":1,"id":"e","w":0}"#, Reason::OutOfRange),
-        (r#"{"y":1,"t":1,"id":"e","w":1e-60}"#, Reason::OutOfRange),
-        (r#"{"y":1,"t":1,"id":"e","w":1001}"#, Reason::OutOfRange),
-        (r#"{"y":1,"t":1,"id":"e","p":1.5}"#, Reason::OutOfRange),
-    ] {
-        assert_eq!(
-            reasons(&scan(&plan, Mode::Learn, record.as_bytes())),
-            [reason],
-            "{record}"
-        );
-    }
-}
-
-#[test]
-fn the_record_timestamp_of_a_broker_without_one_forbids_nothing() {
-    let plan = plan(
-        json!([["y"], ["t"]]),
-        json!([]),
-        json!({"timestamp": ["time", 1]}),
-    );
-    let mut block = Block::default();
-    Scanner::new(plan, Mode::Learn).scan_record(br#"{"y":1,"t":1e9}"#, 0, -1, &mut block);
-    assert_eq!(block.examples[0].timestamp_us, 1_000_000_000_000_000);
-}
-
-#[test]
-fn labels_are_bounded_by_the_loss() {
-    let with = |loss: &str| {
-        let learner = json!({"loss": loss, "optimizer": "sgd", "alpha": 0.1, "beta": 1.0, "l1": 0.0, "l2": 0.0,
-            "base_rate": 0.5, "base_rate_events": 0});
-        plan(json!([["y"]]), json!([]), json!({"learner": learner}))
-    };
-    for (loss, record, label) in [
-        ("logistic", "{\"y\":0.5}", Some(0.5)),
-        ("logistic", "{\"y\":2}", None),
-        ("squared", "{\"y\":-3}", Some(-3.0)),
-        ("squared", "{\"y\":1000001}", None),
-        ("poisson", "{\"y\":7}", Some(7.0)),
-        ("poisson", "{\"y\":-1}", None),
-    ] {
-        let block = scan(&with(loss), Mode::Learn, record.as_bytes());
-        assert_eq!(
-            block.examples.first().map(|example| example.label),
-            label,
-            "{loss} {record}"
-        );
-    }
-}
-
-#[test]
-fn unlabelled_events_are_skipped_where_the_model_says_so() {
-    let plan = plan(
-        json!([["y"], ["a"]]),
-        json!([["a", "number", ["number", 1]]]),
-        json!({"unlabelled": "skip"}),
-    );
-    let block = scan(
-        &plan,
-        Mode::Learn,
-        b"{\"a\":1}\n{\"y\":1,\"a\":1}\n{\"y\":null}",
-    );
-    assert_eq!(
-        (block.skipped, block.examples.len(), block.refusals.len()),
-        (2, 1, 0)
-    );
 }
 
 #[test]
