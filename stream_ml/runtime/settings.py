@@ -25,6 +25,7 @@ from stream_ml.runtime.logging import LogFormat
 log = logging.getLogger(__name__)
 
 PREFIX = "STREAM_ML_"
+_CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT = "message.max.bytes", 1_000_000  # librdkafka's
 # Kubernetes puts these in every pod for a service that is called stream-ml-…; they are not ours.
 _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
 _SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
@@ -147,6 +148,17 @@ class LearnerSettings(ServiceSettings):
                 f"say is heard only every {self.heartbeat_interval_seconds:g} s "
                 "(heartbeat_interval_seconds): a standby would take over from a living writer\n"
                 f"  hint: takeover_after_seconds = {least:g} or more, which is {HEARTBEATS_MISSED} heartbeats"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _client_sends_as_much(self) -> Self:
+        limit = int(self.kafka.get(_CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT))
+        if self.message_max_bytes > limit:
+            # Else the first large delta would end the learner, after every start.
+            raise ValueError(
+                f"message_max_bytes is {self.message_max_bytes}, but the Kafka client refuses records above "
+                f"{limit} bytes\n  hint: set kafka's {_CLIENT_LIMIT}, and the broker's or the topics' limit"
             )
         return self
 

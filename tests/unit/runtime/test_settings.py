@@ -137,3 +137,12 @@ def test_a_standby_waits_for_several_heartbeats(tmp_path: Path) -> None:
     assert "hint: takeover_after_seconds = 1.5 or more, which is 3 heartbeats" in str(caught.value)
     path.write_text(text.format(1.5) + kafka)
     assert load(LearnerSettings, path, {}).takeover_after_seconds == 1.5
+
+
+def test_records_that_the_client_would_refuse_are_refused_at_the_start(tmp_path: Path) -> None:
+    path, text = tmp_path / "learner.toml", 'model_file = "m.toml"\nmessage_max_bytes = 1000001\n[kafka]\n'
+    path.write_text(text + '"bootstrap.servers" = "k:9"\n')
+    with pytest.raises(ConfigError, match=r"message_max_bytes is 1000001.*\n.*message\.max\.bytes"):
+        load(LearnerSettings, path, {})
+    path.write_text(text + '"bootstrap.servers" = "k:9"\n"message.max.bytes" = 2000000\n')
+    assert load(LearnerSettings, path, {}).message_max_bytes == 1_000_001
