@@ -196,6 +196,16 @@ class ScriptedWriter:
         return float(replica.score([event])[0]["prediction"])
 
 
+def begun(writer: ScriptedWriter) -> ScriptedWriter:
+    """Return *writer* with a variant that serves, one batch learned, published, and in a snapshot."""
+    writer.begin()
+    writer.decide()
+    writer.learn()
+    writer.publish()
+    writer.snapshot()
+    return writer
+
+
 class InterruptedLog(MemoryLog):
     """A log in which a test can act at the moment when a topic is polled, before anything is returned."""
 
