@@ -100,7 +100,8 @@ def run(quick: bool, seed: int) -> Report:
 
 def _contestants(stream: Stream, size: Size) -> dict[str, Contestant]:
     json, text, shuffled = (_warm(stream.as_layout(layout).path()) for layout in LAYOUTS)
-    rounds, learn, vw = size.rounds, ours.learn_file, peers.vowpal_wabbit
+    rounds, vw = size.rounds, peers.vowpal_wabbit
+    learn = partial(ours.learn_file, expected_rows=ours.EXPECTED_ROWS_PER_EVENT * size.events)
     return {
         "ours": Contestant("ours", ONE_CORE, rounds, partial(learn, json, 0)),
         "vw_json": Contestant("VW --json", ONE_CORE, rounds, partial(vw, json, "--json")),

@@ -14,12 +14,13 @@ from loadtest.model import plan
 from stream_ml._native import Learner
 
 # A record of several events, as a producer packs them, and a call of several records, as a poll of Kafka
-# gives them; together they stay in the processor's cache.
+# gives them. On one core they stay in its cache; several threads find more work in one call.
 RECORD_BYTES = 64 * 1024
-BATCH_RECORDS = 16
+BATCH_RECORDS = 8
+BATCH_RECORDS_OF_THREADS = 64
 IMAGE_ROWS = 1_000_000
-# Room from the start, as VW's `-b 24` has for four times as many weights.
-EXPECTED_ROWS = 1 << 22
+# Room from the start, as VW's `-b 24` has for more weights; the stream brings fewer new rows than this.
+EXPECTED_ROWS_PER_EVENT = 2
 _MAPPED = mmap.MAP_PRIVATE | mmap.MAP_POPULATE
 
 
@@ -48,7 +49,7 @@ class Learned:
 
 
 def learn_file(
-    path: Path, scan_threads: int, *, one_event_a_record: bool = False, expected_rows: int = EXPECTED_ROWS
+    path: Path, scan_threads: int, *, one_event_a_record: bool = False, expected_rows: int = 0
 ) -> Learned:
     """
     Learn the whole file; timed from the first byte read to the last row updated, the empty table included.
@@ -59,11 +60,12 @@ def learn_file(
         expected_rows: 0 lets the table grow from empty.
     """
     records = _lines if one_event_a_record else _blocks
+    batch_records = BATCH_RECORDS_OF_THREADS if scan_threads else BATCH_RECORDS
     compiled = plan()
     watch = Watch()
     learner = Learner(compiled, scan_threads=scan_threads, expected_rows=expected_rows)
     refused = 0
-    for batch in records(path):
+    for batch in records(path, batch_records):
         refused += len(learner.learn([(0, batch, [0] * len(batch))]).refused)
     seconds, cpu_seconds = watch.read()
     metrics = learner.metrics()
@@ -80,8 +82,8 @@ def learn_file(
     )
 
 
-def _blocks(path: Path) -> Iterator[list[bytes]]:
-    """Yield lists of records of about RECORD_BYTES, each of whole lines."""
+def _blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
+    """Yield lists of *batch_records* records of about RECORD_BYTES, each of whole lines."""
     batch: list[bytes] = []
     start = 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, _MAPPED, mmap.PROT_READ) as data:
@@ -89,16 +91,16 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
             end = data.rfind(b"\n", start, start + RECORD_BYTES) + 1 or len(data)
             batch.append(data[start:end])
             start = end
-            if len(batch) == BATCH_RECORDS:
+            if len(batch) == batch_records:
                 yield batch
                 batch = []
     if batch:
         yield batch
 
 
-def _lines(path: Path) -> Iterator[list[bytes]]:
+def _lines(path: Path, batch_records: int) -> Iterator[list[bytes]]:
     """Yield lists of lines, each a record of one event."""
-    for records in _blocks(path):
+    for records in _blocks(path, batch_records):
         yield [line for record in records for line in record.splitlines()]
 
 

@@ -28,6 +28,7 @@ pub mod math;
 mod number;
 pub mod optimizer;
 pub mod options;
+mod pipeline;
 pub mod plan;
 mod quick;
 pub mod replica;

@@ -14,6 +14,9 @@ use crate::json::{Fault, MAX_BYTES, Reader, Window};
 use crate::plan::Plan;
 use crate::roles::{self, Stop};
 
+/// Half of a first-level cache: what was copied is still there when it is read.
+const HELD_BYTES: usize = 16 << 10;
+
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -98,42 +101,33 @@ impl Scanner {
             record_ms: record_timestamp_ms,
             base: 0,
         };
-        if record.len() <= MAX_BYTES {
-            self.scan_lines(record, &mut place, block);
-        } else {
-            self.scan_large_record(record, &mut place, block);
+        let mut rest = record;
+        while !rest.is_empty() {
+            let (lines, after) = rest.split_at(held_together(rest));
+            let first = blanks(lines);
+            place.base += first;
+            self.scan_lines(&lines[first..], &mut place, block);
+            place.base += lines.len() - first;
+            rest = after;
         }
         block.empty += u64::from(place.index == 0);
     }
 
-    /// A record that no window holds: line by line.
-    fn scan_large_record(&mut self, record: &[u8], place: &mut Place, block: &mut Block) {
-        for line in record.split(|byte| *byte == b'\n') {
-            let start = blanks(line);
-            if line.len() - start > MAX_BYTES {
-                let refused = Refused::new(
-                    Reason::TooLarge,
-                    format!("an event of more than {MAX_BYTES} bytes"),
-                );
-                block
-                    .refusals
-                    .push(refusal(*refused, place, start, line.len()));
-                place.index += 1;
-            } else {
-                place.base += start;
-                self.scan_lines(&line[start..], place, block);
-                place.base -= start;
-            }
-            place.base += line.len() + 1;
+    /// Whole lines that begin with an event; more than a window holds is one line.
+    fn scan_lines(&mut self, lines: &[u8], place: &mut Place, block: &mut Block) {
+        if lines.len() > MAX_BYTES {
+            let detail = format!("an event of more than {MAX_BYTES} bytes");
+            let refused = Refused::new(Reason::TooLarge, detail);
+            let end = lines.trim_ascii_end().len();
+            block.refusals.push(refusal(*refused, place, 0, end));
+            place.index += 1;
+            return;
         }
-    }
-
-    fn scan_lines(&mut self, input: &[u8], place: &mut Place, block: &mut Block) {
-        self.window.hold(input);
-        let mut at = blanks(input);
-        while at < input.len() {
+        self.window.hold(lines);
+        let mut at = 0;
+        while at < lines.len() {
             at = self.scan_event(at, place, block);
-            at += blanks(&input[at..]);
+            at += blanks(&lines[at..]);
             place.index += 1;
         }
     }
@@ -207,6 +201,23 @@ impl Scanner {
         block.examples.push(example);
         Ok(())
     }
+}
+
+/// How many bytes of the record are copied into the window at once: whole lines, few enough for the first-level cache,
+/// or one long line.
+fn held_together(record: &[u8]) -> usize {
+    let near = &record[..record.len().min(HELD_BYTES)];
+    if near.len() == record.len() {
+        return near.len();
+    }
+    match near.iter().rposition(|byte| *byte == b'\n') {
+        Some(last) => last + 1,
+        None => near.len() + with_line_feed(&record[near.len()..]),
+    }
+}
+
+fn with_line_feed(rest: &[u8]) -> usize {
+    (line(rest, 0).len() + 1).min(rest.len())
 }
 
 /// White space before an event, empty lines included.

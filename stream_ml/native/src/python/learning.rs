@@ -34,13 +34,15 @@ impl Scan for Scanner {
 /// A range as Python gives it: partition, values, timestamps.
 type Range = (i32, Vec<Option<PyBackedBytes>>, Vec<i64>);
 
+type Inner = learner::Learner<Scanner, PyBackedBytes>;
+
 #[pyclass(frozen)]
 pub struct Learner {
-    inner: Mutex<learner::Learner<Scanner>>,
+    inner: Mutex<Inner>,
 }
 
 impl Learner {
-    fn lock(&self) -> MutexGuard<'_, learner::Learner<Scanner>> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,11 +67,10 @@ impl Learner {
         };
         let trainer = Trainer::new(course, expected_rows).map_err(no_memory)?;
         let scanner = || Scanner::new(Arc::clone(plan), Mode::Learn);
-        let scanners = (0..scan_threads.saturating_add(1))
-            .map(|_| scanner())
-            .collect();
+        let helping = (0..scan_threads).map(|_| scanner());
+        let inner = Inner::new(trainer, scanner(), helping).map_err(no_memory)?;
         Ok(Learner {
-            inner: Mutex::new(learner::Learner::new(trainer, scanners)),
+            inner: Mutex::new(inner),
         })
     }
 
@@ -93,7 +94,7 @@ impl Learner {
         }
         let (done, seconds) = py.detach(|| {
             let start = Instant::now();
-            let done = self.lock().learn(&ranges);
+            let done = self.lock().learn(ranges);
             (done, start.elapsed().as_secs_f64())
         });
         let learner::Learned {

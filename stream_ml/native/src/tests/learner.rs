@@ -24,7 +24,7 @@ impl Scan for FirstByte {
     }
 }
 
-fn learner(threads: usize) -> Learner<FirstByte> {
+fn learner(threads: usize) -> Learner<FirstByte, Vec<u8>> {
     let options = LearnerOptions {
         loss: Loss::Logistic,
         optimizer: OptimizerKind::Ftrl,
@@ -43,10 +43,8 @@ fn learner(threads: usize) -> Learner<FirstByte> {
         duplicate_window: 0,
         evaluate_every: 7,
     };
-    Learner::new(
-        Trainer::new(course, 0).unwrap(),
-        (0..=threads).map(|_| FirstByte).collect(),
-    )
+    let trainer = Trainer::new(course, 0).unwrap();
+    Learner::new(trainer, FirstByte, (0..threads).map(|_| FirstByte)).unwrap()
 }
 
 fn ranges(values: impl Iterator<Item = Option<Vec<u8>>>) -> Vec<Records<Vec<u8>>> {
@@ -63,44 +61,20 @@ fn ranges(values: impl Iterator<Item = Option<Vec<u8>>>) -> Vec<Records<Vec<u8>>
 fn every_record_is_learned_in_order_by_any_number_of_threads() {
     let values = || (0..5_000u32).map(|at| (at % 9 != 4).then(|| vec![(at * 31 % 97) as u8; 40]));
     let mut one = learner(0);
-    let learned = one.learn(&ranges(values())).unwrap();
+    let learned = one.learn(ranges(values())).unwrap();
     assert_eq!((learned.learned, learned.empty), (4_444, 556));
     for threads in [1, 2, 5] {
         let mut many = learner(threads);
         assert_eq!(
-            many.learn(&ranges(values())).unwrap().evaluations,
+            many.learn(ranges(values())).unwrap().evaluations,
             learned.evaluations
         );
         assert_eq!(many.trainer.state_bytes(), one.trainer.state_bytes());
         assert_eq!(many.trainer.table().hash(), one.trainer.table().hash());
+        // The threads are there for the next call too.
+        let again = many.learn(ranges(values())).unwrap();
+        assert_eq!((again.learned, again.empty), (4_444, 556));
     }
-}
-
-#[test]
-fn pieces_cover_every_record_once_and_stay_small() {
-    let long = (0..1_000).map(|at| Some(vec![7; if at == 500 { 1 << 20 } else { 10 + at }]));
-    let ranges = [
-        ranges(long),
-        ranges(std::iter::empty()),
-        ranges((0..3).map(|_| None)),
-    ];
-    let ranges: Vec<_> = ranges.into_iter().flatten().collect();
-    let pieces = cut(&ranges);
-    let covered: Vec<_> = pieces
-        .iter()
-        .flat_map(|piece| (piece.from..piece.to).map(|at| (piece.range, at)))
-        .collect();
-    let expected: Vec<_> = (0..1_000)
-        .map(|at| (0, at))
-        .chain((0..3).map(|at| (2, at)))
-        .collect();
-    assert_eq!(covered, expected);
-    assert!(
-        pieces.len() > 8
-            && pieces
-                .iter()
-                .all(|piece| piece.to - piece.from <= BLOCK_RECORDS)
-    );
 }
 
 /// Whichever thread meets it, nobody waits for ever.
@@ -115,7 +89,7 @@ fn a_scanner_that_panics_ends_the_call() {
             })
         });
         let ranges = ranges(bad);
-        let call = std::panic::AssertUnwindSafe(|| learner(threads).learn(&ranges).is_ok());
+        let call = std::panic::AssertUnwindSafe(|| learner(threads).learn(ranges).is_ok());
         assert!(std::panic::catch_unwind(call).is_err());
     }
 }
