@@ -6,7 +6,7 @@
 
 use crate::features::MAX_VALUE;
 use crate::fields::Token;
-use crate::hash::feature_id;
+use crate::hash::{ShortIds, feature_id};
 use crate::json::{Kind, Reader, Value, text_ends};
 use crate::keys::{Entry, Key, Keys};
 use crate::plan::{Bare, Plan, RuleKind};
@@ -52,6 +52,7 @@ struct Step {
     more: bool,
     place: usize,
     seed: u64,
+    short_ids: ShortIds,
     /// Length of the last text, if that was 1 to 8, and a mask of so many bytes; else 0 and all of them, which
     /// fits no text.
     text_length: usize,
@@ -189,8 +190,8 @@ impl Quick {
             let start = step.entry.matches(reader, at)?;
             at = match reader.byte(start) {
                 b'"' if step.kind == StepKind::Text => {
-                    let end = step.text_end(reader, start)?;
-                    ids[step.place] = feature_id(&reader.held[start + 1..end], step.seed);
+                    let (id, end) = step.text(reader, start)?;
+                    ids[step.place] = id;
                     values[step.place] = 1.0;
                     if step.more {
                         let token = &mut tokens[step.field];
@@ -300,31 +301,37 @@ impl Step {
             more,
             place,
             seed,
+            short_ids: ShortIds::new(seed),
             text_length: 0,
             text_mask: u64::MAX,
         }
     }
 
-    /// The closing quote of a text without escapes. Many fields have texts of one short length: then one look
-    /// is enough.
+    /// The feature id of a text without escapes, and its closing quote. Many fields have texts of one short length: then
+    /// one look is enough.
     #[inline(always)]
-    fn text_end(&mut self, reader: Reader, quote: usize) -> Option<usize> {
+    fn text(&mut self, reader: Reader, quote: usize) -> Option<(u64, usize)> {
+        let word = reader.load(quote + 1);
         let end = quote + 1 + self.text_length;
-        let plain = text_ends(reader.load(quote + 1)) & self.text_mask == 0;
-        if plain && reader.byte(end) == b'"' {
-            Some(end)
-        } else {
-            self.any_text_end(reader, quote)
+        let plain = text_ends(word) & self.text_mask == 0;
+        if !plain || reader.byte(end) != b'"' {
+            return self.any_text(reader, quote);
         }
+        let id = match self.text_length {
+            4.. => self.short_ids.id(word, self.text_length),
+            _ => feature_id(&reader.held[quote + 1..end], self.seed),
+        };
+        Some((id, end))
     }
 
     #[inline(never)]
-    fn any_text_end(&mut self, reader: Reader, quote: usize) -> Option<usize> {
+    fn any_text(&mut self, reader: Reader, quote: usize) -> Option<(u64, usize)> {
         let (value, end) = reader.text(quote).ok()?;
         (self.text_length, self.text_mask) = match value.end - value.start {
             length @ 1..=8 => (length as usize, u64::MAX >> (64 - 8 * length)),
             _ => (0, u64::MAX),
         };
-        (value.kind == Kind::Text).then_some(end - 1)
+        let text = &reader.held[value.start as usize..value.end as usize];
+        (value.kind == Kind::Text).then(|| (feature_id(text, self.seed), end - 1))
     }
 }
