@@ -19,6 +19,8 @@ pub struct Quick {
     /// Of each field, and of those that nobody asks for.
     uses: Vec<Use>,
     features: Features,
+    /// Bare slots that no step writes to: the events of this order lack their fields.
+    unwritten: usize,
     /// Events to let pass before the next attempt.
     wait: u32,
     pause: u32,
@@ -97,6 +99,7 @@ impl Quick {
             steps: Vec::new(),
             uses,
             features,
+            unwritten: 0,
             wait: 0,
             pause: 0,
         }
@@ -139,19 +142,19 @@ impl Quick {
         if self.wait > 0 {
             return;
         }
-        let order = std::iter::successors(Some(0), |key| Some(keys.entry(*key).follower))
+        let order: Vec<Key> = std::iter::successors(Some(0), |key| Some(keys.entry(*key).follower))
             .skip(1)
-            .take(members);
-        if order.clone().eq(self.steps.iter().map(|step| step.key)) {
+            .take(members)
+            .collect();
+        if order.iter().eq(self.steps.iter().map(|step| &step.key)) {
             return;
         }
         self.steps.clear();
-        for (at, key) in order.enumerate() {
+        if order.iter().any(|key| keys.entry(*key).target.node != 0) {
+            return;
+        }
+        for (at, &key) in order.iter().enumerate() {
             let entry = keys.entry(key);
-            if entry.target.node != 0 {
-                self.steps.clear();
-                return;
-            }
             let entry = if at == 0 {
                 entry.first_of_object()
             } else {
@@ -160,10 +163,26 @@ impl Quick {
             let used = &self.uses[usize::from(entry.target.field)];
             self.steps.push(Step::new(key, entry, used));
         }
+        self.forget_features();
     }
 }
 
 impl Quick {
+    /// What slots had under another order is nothing to the events of this one.
+    fn forget_features(&mut self) {
+        let Features { ids, values, .. } = &mut self.features;
+        ids.fill(0);
+        values.fill(0.0);
+        let mut written = vec![false; values.len()];
+        for step in &self.steps {
+            let Use { bare, more, .. } = &self.uses[step.field];
+            for (_, place) in bare.iter().chain(more) {
+                written[*place] = true;
+            }
+        }
+        self.unwritten = written.iter().filter(|is| !**is).count();
+    }
+
     #[inline(never)]
     fn run(
         &mut self,
@@ -181,10 +200,11 @@ impl Quick {
                     values,
                     absent,
                 },
+            unwritten,
             ..
         } = self;
         let (ids, values) = (&mut ids[..], &mut values[..]);
-        let mut zeros = 0;
+        let mut zeros = *unwritten;
         let mut at = start;
         for step in steps {
             let start = step.entry.matches(reader, at)?;

@@ -197,6 +197,35 @@ fn depth_and_size_are_bounded() {
     );
 }
 
+/// A record is read some lines at a time; where it is cut is nobody's business.
+#[test]
+fn a_long_record_gives_what_its_lines_give_and_says_where_they_are() {
+    let lines: Vec<String> = (0..300)
+        .map(|at| match at % 7 {
+            3 => format!("{{\"y\":1,\"a\":{}", "[".repeat(at)),
+            5 => " \t\r".repeat(at),
+            _ => format!(" {{\"y\":1,\"a\":\"{}\"}}", "x".repeat(at % 5 * 9_000)),
+        })
+        .collect();
+    let record = lines.join("\n");
+    let whole = scan(&simple(), Mode::Learn, record.as_bytes());
+    let (mut ids, mut index, mut start) = (vec![], 0, 0);
+    let mut refusals = whole.refusals.iter();
+    for line in &lines {
+        let alone = scan(&simple(), Mode::Learn, line.as_bytes());
+        ids.extend(&alone.ids);
+        for refused in &alone.refusals {
+            let found = refusals.next().unwrap();
+            let expected = (index, start + refused.start, start + refused.end);
+            assert_eq!((found.index, found.start, found.end), expected);
+        }
+        index += (alone.examples.len() + alone.refusals.len()) as u32;
+        start += line.len() as u32 + 1;
+    }
+    assert_eq!((whole.ids, refusals.next()), (ids, None));
+    assert_eq!((whole.examples.len(), whole.refusals.len()), (214, 43));
+}
+
 #[test]
 fn scoring_asks_for_features_alone() {
     let slots = json!([["a", "category", ["text", 1]]]);
@@ -294,6 +323,27 @@ fn what_was_guessed_before_changes_nothing() {
                     (&[1.0, 2.0][..], 1.0)
                 );
             }
+        }
+    }
+}
+
+/// Producers leave out what is empty; a slot must not keep what it had in an event of other fields.
+#[test]
+fn an_event_without_a_field_has_nothing_of_the_events_before() {
+    let (whole, without_a, without_b, neither) = (
+        r#"{"y":1,"a":"x","b":2}"#,
+        r#"{"y":1,"b":3}"#,
+        r#"{"y":1,"a":"z"}"#,
+        r#"{"y":1}"#,
+    );
+    let mut scanner = Scanner::new(simple(), Mode::Learn);
+    for record in [whole, without_a, without_b, neither, without_a, whole] {
+        let alone = scan(&simple(), Mode::Learn, record.as_bytes());
+        for _ in 0..4 {
+            let mut block = Block::default();
+            scanner.scan_record(record.as_bytes(), 7, 0, &mut block);
+            let found = (&block.ids, &block.values);
+            assert_eq!(found, (&alone.ids, &alone.values), "{record}");
         }
     }
 }
