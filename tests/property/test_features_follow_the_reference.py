@@ -146,6 +146,7 @@ def test_features_are_those_of_the_plain_rules(
     plan = Plan(compiled.plan_bytes)
     for event in [*examples, wrong_example]:
         check(plan, orjson.loads(compiled.plan_bytes), event)
+    check_together(plan, [*examples, wrong_example])
 
 
 def check(plan: Plan, source: dict[str, Any], event: dict[str, Any]) -> None:
@@ -164,3 +165,12 @@ def check(plan: Plan, source: dict[str, Any], event: dict[str, Any]) -> None:
     # What the learner reads is what a score reads, bit for bit.
     assert np.frombuffer(scanned.ids, np.uint64).tolist() == [id for _, _, id, _ in explained]
     assert np.frombuffer(scanned.values, np.float32).tolist() == [np.float32(x) for *_, x in explained]
+
+
+def check_together(plan: Plan, events: list[dict[str, Any]]) -> None:
+    """Whatever a scanner met before, an event's features are its own. Three of a kind make it expect the fourth."""
+    records = [orjson.dumps({**event, "y": 1}) for event in events for _ in range(4)]
+    together = plan.scan(records, [0] * len(records))
+    alone = [plan.scan([record], [0]) for record in records]
+    assert together.ids == b"".join(scan.ids for scan in alone)
+    assert together.values == b"".join(scan.values for scan in alone)

@@ -115,7 +115,7 @@ impl Scanner {
 
     /// Whole lines that begin with an event; more than a window holds is one line.
     fn scan_lines(&mut self, lines: &[u8], place: &mut Place, block: &mut Block) {
-        if lines.len() > MAX_BYTES {
+        if lines.strip_suffix(b"\n").unwrap_or(lines).len() > MAX_BYTES {
             let detail = format!("an event of more than {MAX_BYTES} bytes");
             let refused = Refused::new(Reason::TooLarge, detail);
             let end = lines.trim_ascii_end().len();

@@ -26,7 +26,9 @@ def test_records_hold_every_line_once_whole_and_in_order(
     made = [record for batch in ours._blocks(file, batch_records) for record in batch]
     assert b"".join(made) == file.read_bytes()
     assert all(record.endswith(b"\n") for record in made)
-    assert [line for batch in ours._lines(file, batch_records) for line in batch] == file.read_bytes().splitlines()
+    assert [
+        line for batch in ours._lines(file, batch_records) for line in batch
+    ] == file.read_bytes().splitlines()
 
 
 def test_every_way_to_hand_events_over_learns_the_same_bits(file: Path) -> None:
