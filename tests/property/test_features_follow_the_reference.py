@@ -168,7 +168,7 @@ def check(plan: Plan, source: dict[str, Any], event: dict[str, Any]) -> None:
 
 
 def check_together(plan: Plan, events: list[dict[str, Any]]) -> None:
-    """Whatever a scanner met before, an event's features are its own. Three of a kind make it expect the fourth."""
+    """Whatever a scanner met before, an event's features are its own; three of a kind let it guess."""
     records = [orjson.dumps({**event, "y": 1}) for event in events for _ in range(4)]
     together = plan.scan(records, [0] * len(records))
     alone = [plan.scan([record], [0]) for record in records]
