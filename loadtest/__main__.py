@@ -20,6 +20,7 @@ from loadtest.report import Report, save, show
 TESTS = {
     "learn": "JSON events → updated rows, against Vowpal Wabbit, River, scikit-learn.",
     "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
+    "poison": "What it costs the learner that one event in a hundred is broken.",
     "freshness": "An event is produced → the first score that reflects it.",
     "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
@@ -91,7 +91,7 @@ def _measure(stack: Stack, path: Path, events: int, events_per_record: int) -> S
     consume = _consume(stack, topic, events // events_per_record) * events_per_record
     in_process = isolated(ONE_CORE, learn_in_process, path, events_per_record)
     learner = stack.start_learner(ALL_CORES, topic, model=topic)
-    service = _learned_per_second(learner, events)
+    service = learned_per_second(learner, events)
     learner.stop()
     return Speeds(events_per_record, service, consume, in_process)
 
@@ -129,13 +129,22 @@ def _consume(stack: Stack, topic: str, wanted: int) -> float:
     return count / seconds
 
 
-def _learned_per_second(learner: Service, events: int) -> float:
-    """Return events a second of the service, from just before the first batch it shows to the last."""
+def learned_per_second(learner: Service, events: int, counters: Sequence[str] = (LEARNED,)) -> float:
+    """
+    Return events a second of the service, from just before the first batch it shows to the last.
+
+    Args:
+        counters: their sum says how many events the service has dealt with.
+    """
+
+    def dealt_with() -> float:
+        return sum(map(learner.metric, counters))
+
     deadline = perf_counter() + LONGEST_SECONDS
-    first = last = (perf_counter(), learner.metric(LEARNED))
+    first = last = (perf_counter(), dealt_with())
     while last[1] < events:
         sleep(POLL_SECONDS)
-        now = (perf_counter(), learner.metric(LEARNED))
+        now = (perf_counter(), dealt_with())
         if now[1] == first[1]:
             first = now
         elif now[1] > last[1]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "learn": "run a learner",
     "serve": "run a predictor",
     "inspect": "look into a snapshot",
+    "dead-letters": "list and explain refused events, send them again after a fix",
     "replay": "rebuild the weights from journal and events",
 }
 
@@ -32,7 +33,7 @@ class _Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(f"stream_ml.cli.{name}"), name)
+        command = getattr(import_module(f"stream_ml.cli.{name.replace('-', '_')}"), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

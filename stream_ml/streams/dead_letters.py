@@ -60,7 +60,12 @@ class DeadLetter:
 
     def key(self) -> bytes:
         """Return the key of the record; equal for a repeat of the same refusal."""
-        return f"{self.variant}/{self.topic}/{self.partition}/{self.offset}/{self.index}".encode()
+        return f"{self.variant}/{self.place}".encode()
+
+    @property
+    def place(self) -> str:
+        """Where the event stands, whichever variant refused it."""
+        return f"{self.topic}/{self.partition}/{self.offset}/{self.index}"
 
     def headers(self) -> dict[str, bytes]:
         """Return the headers of the record; its value is ``event``."""

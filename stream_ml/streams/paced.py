@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -74,9 +74,20 @@ class PacedSender:
         self._now, self._sleep = now, sleep
         self._started_at = now()
 
-    def send(self, value: bytes, *, key: bytes | None = None, events: int = 1) -> None:
+    def send(
+        self,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        events: int = 1,
+        partition: int | None = None,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> None:
         """
         Send one record that holds so many events; blocks as long as the pace asks.
+
+        Args:
+            partition: None lets the key choose.
 
         Raises:
             Undeliverable: this or an earlier record was refused for good.
@@ -84,13 +95,15 @@ class PacedSender:
         """
         self._keep_rate()
         size = len(value) + len(key or b"") + RECORD_OVERHEAD_BYTES
-        if self._group is None:
-            self._writer.send(self._topic, value, key=key, on_delivered=self._count)
-        else:
+        on_delivered: Callable[[int, int], None] = self._count
+        if self._group is not None:
             if not self._ahead.has_room(size):
                 self._follow(self._group, size)
             self._ahead.start(size)
-            self._writer.send(self._topic, value, key=key, on_delivered=self._counted_with(size))
+            on_delivered = self._counted_with(size)
+        self._writer.send(
+            self._topic, value, key=key, partition=partition, headers=headers, on_delivered=on_delivered
+        )
         self.records += 1
         self.events += events
         self.bytes += len(value)
