@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::counters::Closed;
 use crate::front::{Front, Next, Worker};
@@ -254,14 +254,14 @@ impl Connection {
     }
 
     /// Ends with the reason if it is we who end it, with None if the client does.
-    async fn bursts(&mut self, mut draining: Draining) -> Result<(), Option<Closed>> {
+    async fn bursts(&mut self, draining: Draining) -> Result<(), Option<Closed>> {
         // The last answer, or the first byte of a frame that is not whole yet.
         let mut since = Instant::now();
         let mut closing_at = None;
+        let mut drained = pin!(deadline(draining));
+        // Set anew only when it rings or must ring earlier: most reads end long before.
+        let mut alarm = pin!(sleep_until(since + self.shared.limits.idle));
         loop {
-            if closing_at.is_none() && draining.borrow().is_some() {
-                closing_at = Some(Instant::now() + DRAIN_GRACE);
-            }
             self.make_room();
             let between_calls = self.input.is_empty();
             let deadline = match closing_at {
@@ -270,16 +270,30 @@ impl Connection {
                 None if between_calls => since + self.shared.limits.idle,
                 _ => since + self.shared.limits.transfer,
             };
+            if alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
+            }
             tokio::select! {
                 biased;
-                read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => match read {
-                    Ok(Ok(1..)) => {}
-                    Ok(_) => return Err(None),
-                    Err(_) if !between_calls => return Err(Some(Closed::SlowFrame)),
-                    Err(_) if closing_at.is_some() => return Ok(()),
-                    Err(_) => return Err(Some(Closed::Idle)),
+                _ = &mut drained, if closing_at.is_none() => {
+                    closing_at = Some(Instant::now() + DRAIN_GRACE);
+                    continue;
+                }
+                read = self.stream.read_buf(&mut self.input) => match read {
+                    Ok(1..) => {}
+                    _ => return Err(None),
                 },
-                _ = draining.changed(), if closing_at.is_none() => continue,
+                () = &mut alarm => {
+                    if Instant::now() < deadline {
+                        alarm.as_mut().reset(deadline);
+                        continue;
+                    }
+                    return match closing_at {
+                        _ if !between_calls => Err(Some(Closed::SlowFrame)),
+                        Some(_) => Ok(()),
+                        None => Err(Some(Closed::Idle)),
+                    };
+                }
             }
             if self.burst().await? || between_calls {
                 since = Instant::now();
@@ -345,6 +359,13 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
+        // Mostly the socket takes all at once, and nothing has to be watched.
+        let taken = self.stream.try_write(&self.output).unwrap_or(0);
+        if taken == self.output.len() {
+            self.output.clear();
+            return self.charge();
+        }
+        self.output.drain(..taken);
         self.charge()?;
         let deadline = Instant::now() + self.shared.limits.transfer;
         match timeout_at(deadline, self.stream.write_all(&self.output)).await {
