@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": "run a predictor",
     "inspect": "look into a snapshot",
     "dead-letters": "list and explain refused events, send them again after a fix",
+    "diff": "compare two model files, or snapshots, slot by slot",
     "replay": "rebuild the weights from journal and events",
 }
 

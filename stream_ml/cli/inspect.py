@@ -18,11 +18,12 @@ from rich.text import Text
 from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.cli.running import DIRECTORY, Running
+from stream_ml.cli.stored import find_snapshot
 from stream_ml.errors import ConfigError
 from stream_ml.streams.events_from_files import event_bytes, read_events
 from stream_ml.weights.artefact import ArtefactReader
 from stream_ml.weights.inspection import names_in, strongest, weights_of
-from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+from stream_ml.weights.snapshots import SnapshotName
 
 
 @click.command()
@@ -69,7 +70,7 @@ def inspect(
     SNAPSHOT is a file, or the folder or URL of a store, of which the newest is taken; default: the store of
     `stream-ml up`. Every byte is verified; exit code 1: it is damaged.
     """
-    store, name = _find(snapshot or _store_of(directory), model, variant)
+    store, name = find_snapshot(snapshot or _store_of(directory), model, variant)
     events = [] if events_path is None else islice(read_events(events_path, file_format), limit)
     with progress(quiet=as_json) as say, store.open(name) as reader:
         report = _report(name, reader, (event_bytes(event) for event in events), top, say)
@@ -90,24 +91,6 @@ def _store_of(directory: Path) -> str:
             f"nothing ran from {directory}\n  hint: give a snapshot, or the folder or URL of a store"
         )
     return str(store)
-
-
-def _find(target: str, model: str | None, variant: str | None) -> tuple[SnapshotStore, SnapshotName]:
-    if target.endswith(".safetensors"):
-        path = target if "://" in target else str(Path(target).absolute())
-        root, *name = path.rsplit("/", 3)
-        try:
-            return SnapshotStore(root), SnapshotName.parse("/".join(name))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-    store = SnapshotStore(target)
-    names = store.names(model or "*", variant)
-    models = sorted({name.model for name in names})
-    if not models:
-        raise ConfigError(f"{target} holds no snapshot of {model or 'any model'}")
-    if len(models) > 1:
-        raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
-    return store, max(names, key=lambda name: (name.epoch, name.step))
 
 
 def _report(

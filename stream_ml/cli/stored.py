@@ -1,0 +1,37 @@
+"""A snapshot that a person names: by its file, or as the newest one of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stream_ml.errors import ConfigError
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+
+
+def find_snapshot(
+    target: str, model: str | None = None, variant: str | None = None
+) -> tuple[SnapshotStore, SnapshotName]:
+    """
+    Return the snapshot that *target* names, and its store.
+
+    Args:
+        target: a snapshot's file, or the folder or URL of a store, of which the newest is taken.
+
+    Raises:
+        ConfigError: there is none, or the store holds several models.
+    """
+    if target.endswith(".safetensors"):
+        path = target if "://" in target else str(Path(target).absolute())
+        root, *name = path.rsplit("/", 3)
+        try:
+            return SnapshotStore(root), SnapshotName.parse("/".join(name))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    store = SnapshotStore(target)
+    names = store.names(model or "*", variant)
+    models = sorted({name.model for name in names})
+    if not models:
+        raise ConfigError(f"{target} holds no snapshot of {model or 'any model'}")
+    if len(models) > 1:
+        raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
+    return store, max(names, key=lambda name: (name.epoch, name.step))
