@@ -33,6 +33,8 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 # The embedded broker keeps 5 MiB, whatever it is told.
 FEED_RETENTION_SECONDS = 3600.0
+# The embedded broker keeps few bytes a partition, and the learner spreads deltas so that a feed keeps some seconds.
+EMBEDDED_FEED_PARTITIONS = 8
 _ENDED = {lifecycle.CONFIG: ConfigError, lifecycle.CANNOT_CONTINUE: CannotContinue}
 # Nobody is left behind when this process is killed (Linux, util-linux).
 _DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
@@ -140,7 +142,11 @@ class Stack:
         broker.create_topic(self.topic, self.create or 1)
         with closing(broker.log()) as log:
             ensure_topics(
-                log, model, self.topic, feed_partitions=1, feed_retention_seconds=FEED_RETENTION_SECONDS
+                log,
+                model,
+                self.topic,
+                feed_partitions=EMBEDDED_FEED_PARTITIONS,
+                feed_retention_seconds=FEED_RETENTION_SECONDS,
             )
         return broker
 
