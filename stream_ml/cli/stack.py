@@ -33,7 +33,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 # The embedded broker keeps 5 MiB, whatever it is told.
 FEED_RETENTION_SECONDS = 3600.0
-# The embedded broker keeps few bytes a partition, and the learner spreads deltas so that a feed keeps some seconds.
+# Deltas are spread over them: a feed that keeps few bytes a partition slows the learner down otherwise.
 EMBEDDED_FEED_PARTITIONS = 8
 _ENDED = {lifecycle.CONFIG: ConfigError, lifecycle.CANNOT_CONTINUE: CannotContinue}
 # Nobody is left behind when this process is killed (Linux, util-linux).
