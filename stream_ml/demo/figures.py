@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 # As the evaluations count: log-odds in bins of 1/16, the middle one begins at 0.
@@ -35,9 +35,8 @@ class Figures:
     negatives: NDArray[np.float64] = field(default_factory=_no_bins)
 
     @classmethod
-    def of_evaluation(cls, value: bytes) -> Self:
-        """Read the sums of one closed evaluation."""
-        said = orjson.loads(value)
+    def of_evaluation(cls, said: Mapping[str, Any]) -> Self:
+        """Read the sums of one closed evaluation, or of its ``served``."""
         return cls(
             importance_sum=said["importance_sum"],
             label_sum=said["label_sum"],

@@ -15,10 +15,18 @@ from stream_ml.streams.log import Log
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One closed evaluation: figures of the events learned from *learned_from* on."""
+    """
+    One closed evaluation.
+
+    Attributes:
+        learned_from: its events were learned from there on.
+        figures: of what the learner said just before it learned.
+        served: of what was served when they were decided; without examples where they do not say.
+    """
 
     learned_from: int
     figures: Figures
+    served: Figures
 
 
 @dataclass
@@ -40,7 +48,8 @@ class Evaluations:
 
     def _take(self, value: bytes | None) -> None:
         if value is not None and (said := orjson.loads(value))["index"] == len(self.closed):
-            self.closed.append(Closed(said["learned_from"], Figures.of_evaluation(value)))
+            served = Figures.of_evaluation(said["served"]) if said.get("served") else Figures()
+            self.closed.append(Closed(said["learned_from"], Figures.of_evaluation(said), served))
 
     def since(self, learned: int) -> Figures:
         """Return the figures of all evaluations that began at or after *learned* events."""

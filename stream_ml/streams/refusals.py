@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXPLANATIONS = {
     "invalid_json": ("the line is no JSON object", "mend the producer: one object a line, UTF-8, no NaN"),
-    "invalid_utf8": ("a text is not UTF-8", "mend the producer: encode as UTF-8, or escape as \\uXXXX"),
+    "invalid_utf8": ("a text is not UTF-8", "mend the producer: encode as UTF-8, or with \\u escapes"),
     "too_deep": ("objects are nested too deeply", "send the fields that the model reads nearer to the top"),
     "too_large": ("the event, or a value in it, is too large", "leave out what the model does not read"),
     "wrong_type": (

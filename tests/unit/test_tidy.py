@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "stream_ml.retraining": STORES,
     "services": WORKERS,
     "stream_ml.demo": WORKERS | {"stream_ml.cli"},
-    "stream_ml.cli": WORKERS | {"stream_ml.demo", "services"},
+    "stream_ml.hotels": WORKERS | {"stream_ml.cli", "stream_ml.demo"},
+    "stream_ml.cli": WORKERS | {"stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
     "loadtest": WORKERS | {"stream_ml.cli", "tests.servers"},
 }

@@ -1,5 +1,4 @@
 import numpy as np
-import orjson
 import pytest
 
 from stream_ml.demo.figures import BINS, Figures
@@ -55,5 +54,5 @@ def test_sums_are_read_from_an_evaluation():
     bins = [0.0] * BINS
     value = {"index": 3, "importance_sum": 4, "label_sum": 1, "prediction_sum": 2, "loss_sum": 1.5}
     value |= {"positives": [*bins[:-1], 1.0], "negatives": [3.0, *bins[1:]]}
-    figures = Figures.of_evaluation(orjson.dumps(value))
+    figures = Figures.of_evaluation(value)
     assert (figures.auc, figures.log_loss, figures.calibration) == (1.0, 0.375, 2.0)

@@ -119,7 +119,7 @@ def test_figures_read_from_an_evaluation_are_those_it_states(events: list[dict[s
     _, closed = learned(events, 2500)
     whole = Figures()
     for each in closed:
-        figures = Figures.of_evaluation(orjson.dumps(each))
+        figures = Figures.of_evaluation(each)
         assert figures.auc == pytest.approx(each["auc"], rel=1e-12)
         assert figures.log_loss == pytest.approx(each["log_loss"], rel=1e-12)
         assert figures.calibration == pytest.approx(each["calibration"], rel=1e-12)
