@@ -149,6 +149,7 @@ class Start:
                 if isinstance(line, Claim) and line.who == who:
                     epoch = place_of(loaded.journal.state.journal, offset)
                     self._check_newest(variant, epoch, loaded)
+                    self._check_reached(variant, loaded)
                     self._parties.reached(Point.CLAIMED)
                     return epoch
         raise CannotContinue(
@@ -160,6 +161,16 @@ class Start:
         if newest != epoch:
             raise Superseded(
                 f"{variant} was claimed by another process (epoch {newest}) right after us ({epoch})"
+            )
+
+    def _check_reached(self, variant: str, loaded: Loaded) -> None:
+        """An election can lose lines after the snapshot that they led to was loaded."""
+        reached = loaded.journal.state.variants[variant].step
+        if reached < loaded.replay.step:
+            raise RecoverableError(
+                f"{variant}: steps {reached + 1} to {loaded.replay.step}, which our snapshot holds, are no longer "
+                "in the journal: its broker lost acknowledged lines (unclean leader election?); the next start "
+                "goes on from an older snapshot"
             )
 
 

@@ -28,9 +28,9 @@ class _Partition:
     timestamps_ms: list[int] = field(default_factory=list)
     headers: list[Mapping[str, bytes]] = field(default_factory=list)
 
-    def drop(self, records: int) -> None:
+    def drop(self, records: slice) -> None:
         for column in (self.offsets, self.keys, self.values, self.timestamps_ms, self.headers):
-            del column[:records]
+            del column[records]
 
 
 @dataclass(slots=True)
@@ -118,8 +118,15 @@ class MemoryLog:
         """Forget the records below offset *before*, as retention does."""
         with self._appended:
             held = self._partition(topic, partition)
-            held.drop(bisect_left(held.offsets, before))
+            held.drop(slice(bisect_left(held.offsets, before)))
             held.first = max(held.first, before)
+
+    def lose_the_tail(self, topic: str, partition: int, offset: int) -> None:
+        """Forget the records from *offset* on, acknowledged ones, as an unclean leader election does."""
+        with self._appended:
+            held = self._partition(topic, partition)
+            held.drop(slice(bisect_left(held.offsets, offset), None))
+            held.next = offset
 
     def skip_offsets(self, topic: str, partition: int, count: int) -> None:
         """Leave a hole of *count* offsets, as transactions and compaction do."""

@@ -24,6 +24,7 @@ SEEDS_A_TASK = 2_000
 SCHEDULES = 2_500
 SEARCH_FROM = {
     "a_name_says_who_wrote_it": 18_000,
+    "a_new_writer_has_no_steps_that_the_journal_lost": 396_000,
     "the_feed_offset_is_before_the_next_delta": 4_500,
     "who_believed_a_zombie_resyncs": 3_000,
 }

@@ -203,6 +203,10 @@ class Learner:
     def take_claim(self, offset: int, line: Claim) -> None:
         self.silence, self.beaten = 0, -1
         if line.who == self.who:
+            lost = self.state.variants[VARIANT].step < self.batches.step
+            if lost and self.world.rules.a_new_writer_has_no_steps_that_the_journal_lost:
+                self.kill()
+                return
             self.begin_writing(offset)
         elif self.epoch is not None:
             if self.world.rules.a_higher_claim_throws_the_memory_away:

@@ -26,6 +26,7 @@ class Rules:
     a_claim_waits_for_silence: bool = True
     a_writer_beats_from_its_claim_on: bool = True
     a_new_writer_reads_the_journal_up_to_its_claim: bool = True
+    a_new_writer_has_no_steps_that_the_journal_lost: bool = True
     a_new_writer_sends_the_outputs_again: bool = True
     the_first_delta_begins_at_the_snapshot: bool = True
     nothing_leaves_before_its_line_is_read_back: bool = True

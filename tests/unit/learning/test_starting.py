@@ -4,13 +4,23 @@ from typing import cast
 
 import pytest
 
-from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
+from stream_ml.learning.loading import Loaded, Loader
 from stream_ml.learning.points import Point
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.starting import Superseded
 from stream_ml.streams.log import Log
-from stream_ml.weights.journal import JournalWriter
-from stream_ml.weights.lines import Begin, Claim, Decision, Release, Snapshot, Step, Variant
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import (
+    Begin,
+    Claim,
+    Decision,
+    Release,
+    Snapshot,
+    Step,
+    Variant,
+    journal_and_offset,
+)
 from tests.clicks import EVALUATE_EVERY, MODEL, events, expected_counts
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import EndAt, HoldingLog, Rig
@@ -93,6 +103,29 @@ def test_of_two_that_claim_at_once_the_earlier_stops(rig: Rig) -> None:
 
     with pytest.raises(Superseded, match="right after us"):
         rig.run_to_the_end(another_claims)
+
+
+def test_who_loaded_a_snapshot_of_steps_that_the_journal_lost_starts_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.overrides.update(snapshot_interval_seconds=0.001, snapshot_rows_per_batch=1)
+    rig.send(events(300))
+    rig.run_to_the_end(EndAt(Point.SNAPSHOT_READ_BACK, times=2))
+    snapshot = [entry.line for entry in rig.journal() if isinstance(entry.line, Snapshot)][-1]
+    (known,) = snapshot.in_force.variants
+    assert snapshot.step > known.step, "learning went on while the image was taken"
+    newest = Loader.newest
+
+    def and_then_the_tail_is_lost(loader: Loader, journal: JournalReader, variant: str) -> Loaded:
+        loaded = newest(loader, journal, variant)
+        rig.log.lose_the_tail("clicks.journal", 0, journal_and_offset(snapshot.as_of)[1])
+        return loaded
+
+    monkeypatch.setattr(Loader, "newest", and_then_the_tail_is_lost)
+    with pytest.raises(RecoverableError, match="are no longer in the journal"):
+        rig.run_to_the_end()
+    monkeypatch.setattr(Loader, "newest", newest)
+    assert rig.run_to_the_end().counts["records"] == 300
 
 
 def test_a_line_in_the_socket_of_a_frozen_writer_is_void_and_nothing_of_it_leaves(rig: Rig) -> None:
