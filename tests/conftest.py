@@ -12,6 +12,7 @@ from hypothesis import settings
 from loadtest.report import commit, machine, save
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.servers.kafka import KafkaServer, require_kafka
+from tests.servers.objects import ObjectServer
 
 SOAK = Path(__file__).parents[1] / "docs" / "results" / "soak.json"
 
@@ -60,6 +61,16 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
     """A broker of this test's own, to kill and restart."""
     require_kafka()
     server = KafkaServer(tmp_path_factory.mktemp("kafka") / "own")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """The S3-compatible server that all tests share; buckets have names of their own."""
+    server = ObjectServer(tmp_path_factory.mktemp("objects"))
     try:
         yield server.start()
     finally:

@@ -76,6 +76,8 @@ class Snapshots:
         step: of the last one announced, by whomever, or -1.
         begun_at, ended_at: of the last one begun and ended, monotonic seconds.
         failed: how many were given up.
+        bad: announced ones that did not verify when old ones were last removed.
+        store_fails: whether what was last asked of the store failed: it is full, forbidden or away.
     """
 
     def __init__(
@@ -105,7 +107,8 @@ class Snapshots:
         self._writer: SnapshotWriter | None = None
         self._pieces: deque[Future[None]] = deque()
         self.step = loaded.snapshot_step if loaded.has_snapshot else -1
-        self.failed = 0
+        self.failed = self.bad = 0
+        self.store_fails = False
         self.begun_at = self.ended_at = clock.monotonic()
 
     @property
@@ -158,18 +161,18 @@ class Snapshots:
         """Size of the rows of the last one."""
         return self._sealed.manifest.total_rows * 16
 
-    def read_back(self, name: str, announced: list[str], keep: int) -> bool:
+    def read_back(self, name: str, announced: list[str], keep: int, keep_seconds: float) -> bool:
         """
         Take notice of the line of a snapshot; return whether it was ours.
 
-        Then what is older than the newest *keep* of *announced* is removed.
+        Then what is older than the newest *keep* of *announced*, and than *keep_seconds*, is removed.
         """
         if self._phase is not _Phase.ANNOUNCED or name != self._name:
             return False
         self._phase = _Phase.IDLE
         self.step, self.ended_at = self._sealed.position.step, self._clock.monotonic()
         self._reached(Point.SNAPSHOT_READ_BACK)
-        self._threads.submit(self._retain, announced, keep)
+        self._threads.submit(self._retain, announced, keep, self._clock.now() - keep_seconds)
         return True
 
     def close(self) -> None:
@@ -245,13 +248,16 @@ class Snapshots:
         self._pieces.clear()
         self._phase = _Phase.IDLE
         self.failed += 1
+        self.store_fails = True
         self.ended_at = self._clock.monotonic()
 
-    def _retain(self, announced: list[str], keep: int) -> None:
+    def _retain(self, announced: list[str], keep: int, created_since: float) -> None:
         try:
-            retained = self._store.retain(announced, keep)
+            retained = self._store.retain(announced, keep, created_since)
         except StoreUnavailable as error:
             log.error("old snapshots could not be removed", extra={"reason": str(error)})
+            self.store_fails = True
             return
+        self.bad, self.store_fails = len(retained.bad), False
         for bad in retained.bad:
             log.error("a snapshot does not verify and is skipped", extra={"reason": str(bad)})

@@ -272,10 +272,10 @@ class WriterLoop:
             self._margins.use("feed", 0, published.bytes // self._parties.topics.feed.partitions)
 
     def _advance_snapshot(self) -> None:
+        failed = self._snapshots.failed
         if self._snapshots.idle and not self._ending and self._snapshot_due():
             self._begin_snapshot()
         sealed = self._snapshots.sealed_step
-        failed = self._snapshots.failed
         line = self._snapshots.turn(
             self._learner,
             Position(self.step, self.events, self._publisher.next_offsets),
@@ -308,7 +308,10 @@ class WriterLoop:
             if known.variant == line.variant
             for snapshot in known.snapshots
         ]
-        if self._snapshots.read_back(line.name, [*announced, line.name], self._settings.snapshots_kept):
+        settings = self._settings
+        if self._snapshots.read_back(
+            line.name, [*announced, line.name], settings.snapshots_kept, settings.snapshots_kept_seconds
+        ):
             self._margins.end_snapshot()
             self._report.snapshot_announced(self._snapshots)
 
@@ -327,6 +330,8 @@ class WriterLoop:
                 metrics.LEARNER_STEP: self.step,
                 metrics.LEARNER_HELD_STEPS: len(self._held),
                 metrics.LEARNER_FETCH_QUEUE: self._inbox.batches,
+                metrics.LEARNER_SNAPSHOTS_BAD: self._snapshots.bad,
+                metrics.LEARNER_STORE_FAILS: self._snapshots.store_fails,
             },
             self._margins.by_log(),
         )

@@ -177,6 +177,13 @@ LEARNER_SNAPSHOT_FAILURES = _counter(
     "stream_ml_learner_snapshot_failures_total",
     "Snapshots given up; learning went on, the previous one serves.",
 )
+LEARNER_SNAPSHOTS_BAD = _gauge(
+    "stream_ml_learner_snapshots_bad", "Announced snapshots that do not verify; they are skipped."
+)
+LEARNER_STORE_FAILS = _gauge(
+    "stream_ml_learner_snapshot_store_fails",
+    "1 while what was last asked of the snapshot store failed: full, forbidden or away. Learning goes on.",
+)
 LEARNER_SNAPSHOT_SECONDS = _gauge(
     "stream_ml_learner_snapshot_seconds", "Begin of the last snapshot until it was announced."
 )

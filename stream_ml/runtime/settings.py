@@ -124,6 +124,9 @@ class LearnerSettings(ServiceSettings):
     )
     snapshot_interval_seconds: float = Field(default=60.0, gt=0, description="Time between two snapshots.")
     snapshots_kept: int = Field(default=3, ge=3, description="Snapshots that verify and are kept.")
+    snapshots_kept_seconds: float = Field(
+        default=0.0, ge=0, description="Younger snapshots are kept too, however many they are."
+    )
     snapshot_rows_per_batch: int = Field(
         default=50_000, ge=1, description="Rows of a snapshot's image taken between two batches."
     )

@@ -10,9 +10,11 @@ import fcntl
 import glob
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Protocol, Self
@@ -25,6 +27,8 @@ from stream_ml.weights.artefact import ArtefactReader, ArtefactWriter, CorruptSn
 
 KEEP = 3
 _PARTIAL = ".partial"
+# Base classes of what S3 clients (botocore) and those of other clouds (aiohttp) raise beside OSError.
+_CLIENT_ERRORS = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "aiohttp": ("ClientError",)}
 _NAME = re.compile(r"([^/]+)/([^/]+)/(\d+)-(\d+)-([0-9a-f]{32})\.safetensors")
 
 
@@ -120,6 +124,7 @@ class SnapshotStore:
             ) from error
         self._local = isinstance(self._fs, LocalFileSystem)
         self._verified: set[SnapshotName] = set()
+        self._created: dict[SnapshotName, float] = {}
 
     def writer(self, model: str, variant: str) -> SnapshotWriter:
         """Return a writer for a new snapshot; where it does not end in a `finish`, no file is left."""
@@ -166,12 +171,17 @@ class SnapshotStore:
             snapshot.verify()
             return snapshot.manifest
 
-    def retain(self, announced: Sequence[SnapshotName | str], keep: int = KEEP) -> Retained:
+    def retain(
+        self, announced: Sequence[SnapshotName | str], keep: int = KEEP, created_since: float = inf
+    ) -> Retained:
         """
         Keep the newest *keep* that verify, of one variant's *announced* ones; remove all older files.
 
         Whoever calls has just read the journal's tail: it is the writer, and these are all announced ones.
         Nothing is removed while fewer than *keep* verify.
+
+        Args:
+            created_since: unix seconds; what says of itself that it was created then or later stays too.
         """
         kept: list[SnapshotName] = []
         bad: list[CorruptSnapshot] = []
@@ -186,7 +196,8 @@ class SnapshotStore:
         if len(kept) < keep:
             return Retained(kept, bad, [])
         oldest = kept[-1]
-        old = [name for name in self.names(oldest.model, oldest.variant) if name.step < oldest.step]
+        older = [name for name in self.names(oldest.model, oldest.variant) if name.step < oldest.step]
+        old = [name for name in older if self._created_at(name) < created_since]
         self.remove(old)
         return Retained(kept, bad, old)
 
@@ -195,6 +206,7 @@ class SnapshotStore:
         with _available():
             for name in names:
                 self._verified.discard(name)
+                self._created.pop(name, None)
                 if self._fs.exists(f"{self._root}/{name}"):
                     self._fs.rm_file(f"{self._root}/{name}")
 
@@ -223,9 +235,19 @@ class SnapshotStore:
                 self._fs.put_file(str(path), target)
                 path.unlink()
 
+    def _created_at(self, name: SnapshotName) -> float:
+        """Return when it says it was created; one that cannot be read is as old as can be."""
+        if name not in self._created:
+            try:
+                with self.open(name) as snapshot:
+                    self._created[name] = snapshot.manifest.created_at
+            except CorruptSnapshot:
+                return -inf
+        return self._created[name]
+
     def _verify_once(self, name: SnapshotName) -> None:
         if name not in self._verified:
-            self.verify(name)
+            self._created[name] = self.verify(name).created_at
             self._verified.add(name)
 
     def _staging(self, model: str, variant: str) -> Path:
@@ -296,10 +318,20 @@ class SnapshotWriter:
 def _available() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except _store_errors() as error:
         raise StoreUnavailable(
             f"snapshot store: {error}; nothing is lost, the next try may succeed"
         ) from error
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """Return what a store raises when it is away: the clients of object stores have errors of their own."""
+    known = (
+        getattr(sys.modules.get(module), name, None)
+        for module, names in _CLIENT_ERRORS.items()
+        for name in names
+    )
+    return (OSError, *(error for error in known if error is not None))
 
 
 def _lock(file: BinaryIO) -> bool:

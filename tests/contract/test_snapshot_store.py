@@ -1,4 +1,4 @@
-"""What every snapshot store promises: a folder, and an object store with no rename."""
+"""What every snapshot store promises: a folder, objects in memory, and a real server of objects."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ import pytest
 from stream_ml.errors import ConfigError
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, StoreUnavailable, load
+from tests.servers.objects import ObjectServer, client_settings
 from tests.unit.weights.artefacts import PARTS, Rows, image, store_one, truth
 
 Damage = Callable[[SnapshotName, Callable[[bytes], bytes]], None]
 
 
-@pytest.fixture(params=["folder", "objects"])
+@pytest.fixture(params=["folder", "objects", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "staging"))
     (tmp_path / "staging").mkdir()
+    if request.param == "s3":
+        server: ObjectServer = request.getfixturevalue("objects")
+        monkeypatch.setitem(fsspec.config.conf, "s3", client_settings(server.port))
+        return server.bucket()
     return f"memory://{uuid.uuid4()}" if request.param == "objects" else str(tmp_path / "store")
 
 
@@ -151,6 +156,15 @@ def test_one_that_is_not_announced_counts_for_nothing_and_goes_when_it_is_old(st
     assert store.names("m") == names[:0:-1]
 
 
+def test_beyond_the_count_what_is_young_is_kept_too(store: SnapshotStore, damage: Damage) -> None:
+    names = [store_one(store, step, created_at=100.0 * step) for step in range(1, 7)]
+    damage(names[0], flipped(-1))
+    assert store.retain(names, 3, created_since=200.0).removed == [names[0]]
+    assert store.retain(names, 3, created_since=300.0).removed == [names[1]]
+    assert store.retain(names, 3, created_since=1000.0).removed == [names[2]]
+    assert store.names("m") == names[:2:-1]
+
+
 def test_what_is_not_finished_leaves_nothing_behind(store: SnapshotStore, tmp_path: Path) -> None:
     with store.writer("m", "v") as writer:
         writer.add_rows(image()[0])
@@ -181,6 +195,6 @@ def test_a_url_without_a_library_that_knows_it_is_a_wrong_setting(url: str) -> N
 
 
 def test_a_store_whose_name_looks_like_a_pattern_knows_what_it_holds(url: str) -> None:
-    store = SnapshotStore(f"{url} [prod] *")
+    store = SnapshotStore(f"{url}/ [prod] *")
     name = store_one(store)
     assert store.names(name.model) == [name]

@@ -74,11 +74,18 @@ def truth(pieces: list[bytes]) -> Rows:
     return table
 
 
-def store_one(store: SnapshotStore, step: int = 40, epoch: int = 7, seed: int = 1) -> SnapshotName:
+def store_one(
+    store: SnapshotStore, step: int = 40, epoch: int = 7, seed: int = 1, created_at: float = 2.25
+) -> SnapshotName:
     pieces = image(seed)
     found = truth(pieces).digest()
     manifest = replace(
-        MANIFEST, step=step, epoch=epoch, total_rows=found["rows"], rows_hash=found["rows_hash"]
+        MANIFEST,
+        step=step,
+        epoch=epoch,
+        total_rows=found["rows"],
+        rows_hash=found["rows_hash"],
+        created_at=created_at,
     )
     with store.writer("m", "v") as writer:
         for piece in pieces[:-1]:
