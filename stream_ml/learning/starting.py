@@ -168,9 +168,9 @@ class Start:
         reached = loaded.journal.state.variants[variant].step
         if reached < loaded.replay.step:
             raise RecoverableError(
-                f"{variant}: steps {reached + 1} to {loaded.replay.step}, which our snapshot holds, are no longer "
-                "in the journal: its broker lost acknowledged lines (unclean leader election?); the next start "
-                "goes on from an older snapshot"
+                f"{variant}: steps {reached + 1} to {loaded.replay.step}, which our snapshot holds, are no "
+                "longer in the journal: its broker lost acknowledged lines (unclean leader election?); "
+                "the next start goes on from an older snapshot"
             )
 
 

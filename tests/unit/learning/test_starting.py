@@ -108,9 +108,16 @@ def test_of_two_that_claim_at_once_the_earlier_stops(rig: Rig) -> None:
 def test_who_loaded_a_snapshot_of_steps_that_the_journal_lost_starts_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig.overrides.update(snapshot_interval_seconds=0.001, snapshot_rows_per_batch=1)
-    rig.send(events(300))
-    rig.run_to_the_end(EndAt(Point.SNAPSHOT_READ_BACK, times=2))
+    rig.overrides.update(snapshot_interval_seconds=0.001, snapshot_rows_per_batch=10)
+    end = EndAt(Point.SNAPSHOT_READ_BACK, times=2)
+
+    def learn_on_while_an_image_is_taken(point: Point) -> None:
+        end(point)
+        if point is Point.IMAGE_BEGUN and end.seen.count(point) == 2:
+            rig.send(events(200, first=100))
+
+    rig.send(events(100))
+    rig.run_to_the_end(learn_on_while_an_image_is_taken)
     snapshot = [entry.line for entry in rig.journal() if isinstance(entry.line, Snapshot)][-1]
     (known,) = snapshot.in_force.variants
     assert snapshot.step > known.step, "learning went on while the image was taken"
