@@ -109,15 +109,17 @@ def test_who_loaded_a_snapshot_of_steps_that_the_journal_lost_starts_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.overrides.update(snapshot_interval_seconds=0.001, snapshot_rows_per_batch=10)
-    end = EndAt(Point.SNAPSHOT_READ_BACK, times=2)
+    end, sent = EndAt(Point.SNAPSHOT_READ_BACK, times=2), 20
 
-    def learn_on_while_an_image_is_taken(point: Point) -> None:
+    def there_is_always_more(point: Point) -> None:
+        nonlocal sent
+        if point is Point.LEARNED:
+            rig.send(events(20, first=sent))
+            sent += 20
         end(point)
-        if point is Point.IMAGE_BEGUN and end.seen.count(point) == 2:
-            rig.send(events(200, first=100))
 
-    rig.send(events(100))
-    rig.run_to_the_end(learn_on_while_an_image_is_taken)
+    rig.send(events(sent))
+    rig.run_to_the_end(there_is_always_more)
     snapshot = [entry.line for entry in rig.journal() if isinstance(entry.line, Snapshot)][-1]
     (known,) = snapshot.in_force.variants
     assert snapshot.step > known.step, "learning went on while the image was taken"
@@ -132,7 +134,7 @@ def test_who_loaded_a_snapshot_of_steps_that_the_journal_lost_starts_again(
     with pytest.raises(RecoverableError, match="are no longer in the journal"):
         rig.run_to_the_end()
     monkeypatch.setattr(Loader, "newest", newest)
-    assert rig.run_to_the_end().counts["records"] == 300
+    assert rig.run_to_the_end().counts["records"] == sent
 
 
 def test_a_line_in_the_socket_of_a_frozen_writer_is_void_and_nothing_of_it_leaves(rig: Rig) -> None:
