@@ -28,7 +28,7 @@ class Connection:
         try:
             self._transport.open()
         except (TTransportException, OSError) as error:
-            raise ConnectionLost(f"{host}:{port}: {_said(error)}") from error
+            raise ConnectionLost(f"nobody answers there ({_said(error)}); is a predictor running?") from error
 
     def call(self, function: str, arguments: tuple[Any, ...], timeout_seconds: float) -> Any:
         """
