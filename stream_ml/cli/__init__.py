@@ -22,6 +22,7 @@ COMMANDS = {
     "learn": "run a learner",
     "serve": "run a predictor",
     "inspect": "look into a snapshot",
+    "export": "write examples or weights for other tools",
     "dead-letters": "list and explain refused events, send them again after a fix",
     "diff": "compare two model files, or snapshots, slot by slot",
     "replay": "rebuild the weights from journal and events",

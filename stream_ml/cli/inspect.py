@@ -17,9 +17,8 @@ from rich.text import Text
 
 from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
-from stream_ml.cli.running import DIRECTORY, Running
-from stream_ml.cli.stored import find_snapshot
-from stream_ml.errors import ConfigError
+from stream_ml.cli.running import DIRECTORY
+from stream_ml.cli.stored import find_snapshot, store_of
 from stream_ml.streams.events_from_files import event_bytes, read_events
 from stream_ml.weights.artefact import ArtefactReader
 from stream_ml.weights.inspection import names_in, strongest, weights_of
@@ -70,7 +69,7 @@ def inspect(
     SNAPSHOT is a file, or the folder or URL of a store, of which the newest is taken; default: the store of
     `stream-ml up`. Every byte is verified; exit code 1: it is damaged.
     """
-    store, name = find_snapshot(snapshot or _store_of(directory), model, variant)
+    store, name = find_snapshot(snapshot or store_of(directory), model, variant)
     events = [] if events_path is None else islice(read_events(events_path, file_format), limit)
     with progress(quiet=as_json) as say, store.open(name) as reader:
         report = _report(name, reader, (event_bytes(event) for event in events), top, say)
@@ -78,19 +77,6 @@ def inspect(
         click.echo(orjson.dumps(report, option=orjson.OPT_NON_STR_KEYS))
     else:
         _show(report, named=events_path is not None)
-
-
-def _store_of(directory: Path) -> str:
-    """Return the store of the service that runs, or last ran, from *directory*."""
-    running = Running.find(directory)
-    if running is not None:
-        return running.snapshot_store
-    store = directory / "snapshots"
-    if not store.is_dir():
-        raise ConfigError(
-            f"nothing ran from {directory}\n  hint: give a snapshot, or the folder or URL of a store"
-        )
-    return str(store)
 
 
 def _report(

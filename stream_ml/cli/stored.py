@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stream_ml.cli.running import Running
 from stream_ml.errors import ConfigError
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
@@ -35,3 +36,16 @@ def find_snapshot(
     if len(models) > 1:
         raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
     return store, max(names, key=lambda name: (name.epoch, name.step))
+
+
+def store_of(directory: Path) -> str:
+    """Return the store of the service that runs, or last ran, from *directory*."""
+    running = Running.find(directory)
+    if running is not None:
+        return running.snapshot_store
+    store = directory / "snapshots"
+    if not store.is_dir():
+        raise ConfigError(
+            f"nothing ran from {directory}\n  hint: give a snapshot, or the folder or URL of a store"
+        )
+    return str(store)
