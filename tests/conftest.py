@@ -5,7 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import settings
 
@@ -14,28 +17,63 @@ from stream_ml.streams.embedded import EmbeddedBroker
 from tests.servers.kafka import KafkaServer, require_kafka
 from tests.servers.objects import ObjectServer
 
+# What a run with reduced counts draws from: the same each time.
+SEED = 20261123
 SOAK = Path(__file__).parents[1] / "docs" / "results" / "soak.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-counts", action="store_true", help="as many rounds as a release needs (hours)")
+    parser.addoption("--seed", type=int, help="of the random schedules, as a run printed it, to repeat them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("reduced", max_examples=50, deadline=None, database=None)
     settings.register_profile("full", max_examples=2000, deadline=None, database=None)
     settings.load_profile("full" if config.getoption("--full-counts") else "reduced")
+    if config.getoption("--seed") is None:
+        config.option.seed = SystemRandom().randrange(10**9) if config.getoption("--full-counts") else SEED
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is only run with full counts: it needs tools that not every machine has."""
+    if not config.getoption("--full-counts"):
+        left_out = [item for item in items if item.get_closest_marker("full_counts")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed of the random schedules: --seed {config.getoption('--seed')}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Keep what a run with full counts showed: `make soak` is run by hand, its result is committed."""
+    """
+    Keep what a run with full counts showed: `make soak` is run by hand, its result is committed.
+
+    A run of a part (``-k``) renews that part of the file.
+    """
     if config.getoption("--full-counts"):
-        counted = {
-            kind: len(terminalreporter.stats.get(kind, ()))
-            for kind in ("passed", "failed", "error", "skipped")
-        }
-        failed = [report.nodeid for report in terminalreporter.stats.get("failed", ())]
-        save({"name": "soak", **counted, "failures": failed, "machine": machine(), "commit": commit()}, SOAK)
+        stats = terminalreporter.stats
+        counted = {kind: len(stats.get(kind, ())) for kind in ("passed", "failed", "error", "skipped")}
+        failed = [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())]
+        part = {**counted, "failures": failed, "seed": config.getoption("--seed"), "commit": commit()}
+        before = orjson.loads(SOAK.read_bytes()) if SOAK.exists() else {}
+        parts = {**before.get("parts", {}), config.getoption("keyword") or "all": part}
+        figures = {**before.get("figures", {}), **_figures(stats)}
+        save({"name": "soak", "parts": parts, "figures": figures, "machine": machine()}, SOAK)
+
+
+def _figures(stats: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Return what the tests that passed say that they saw, by test."""
+    passed = {report.nodeid.rpartition("::")[2]: report for report in stats.get("passed", ())}
+    return {name: dict(report.user_properties) for name, report in passed.items() if report.user_properties}
+
+
+@pytest.fixture
+def random(request: pytest.FixtureRequest) -> Random:
+    """Dice of the run's seed and the test's name: alone or among others, a test draws the same."""
+    return Random(f"{request.config.getoption('--seed')} {request.node.name}")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from stream_ml.weights.feed import Action, Assembler, decode_chunk
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Claim, Step
 from stream_ml.weights.snapshots import SnapshotStore, load
-from tests.clicks import MODEL, event, identity
+from tests.clicks import EVALUATE_EVERY, MODEL, event, expected_counts, identity
 from tests.servers.kafka import KafkaServer
 from tests.servers.processes import Process
 
@@ -104,11 +105,16 @@ class Lives:
         self._writer.close()
         self.log.close()
 
-    def start(self, module: str = "services.learner", *arguments: str) -> Process:
+    def start(
+        self,
+        module: str = "services.learner",
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> Process:
         """Begin a life."""
         log = self.directory / f"life-{len(self._processes)}.log"
         command = ["-m", module, *arguments, "--settings", str(self.settings)]
-        self._processes.append(Process.python(command, log).start())
+        self._processes.append(Process.python(command, log, environment).start())
         return self._processes[-1]
 
     def _all_learned(self) -> bool:
@@ -187,6 +193,23 @@ class Lives:
                 assembler.restart(later[0].step)
         return rows.digest()
 
+    def check(self, last: dict[str, Any]) -> None:
+        """The bits are those of a replay (of an uninterrupted run, with one partition), the counts exact."""
+        replayed = self.replayed()
+        assert digest(replayed) == digest(last)
+        for partition, ranges in self.ranges().items():
+            assert ranges[0][0] == 0
+            assert ranges[-1][1] == self.log.bounds("events", partition).next
+            assert all(before[1] == after[0] for before, after in pairwise(ranges)), "a gap, or a range twice"
+        assert replayed["learned"] + replayed["duplicates"] + replayed["refused"] == self.produced
+        assert len(set(self.keys("clicks.dead-letters"))) == replayed["refused"]
+        assert len(set(self.keys("clicks.evaluations"))) == replayed["learned"] // EVALUATE_EVERY
+        assert self.followed()["rows_hash"] == last["rows_hash"], "the feed says something else"
+        if self.partitions == 1:
+            assert digest(self.learned_at_once().digest()) == digest(last)
+            counts = expected_counts(self.produced)
+            assert (replayed["learned"], replayed["duplicates"], replayed["refused"]) == counts
+
     def _feed(self) -> Iterator[bytes]:
         """Yield the feed's records, partition 0 before partition 1, as a slow reader may."""
         for fetch in self._whole("clicks.weights"):
@@ -211,6 +234,10 @@ class Lives:
             fetches += came
         reader.close()
         return _joined(fetches)
+
+
+def digest(said: dict[str, Any]) -> tuple[int, int, int]:
+    return said["rows"], said["rows_hash"], said["state_hash"]
 
 
 def _joined(fetches: list[Fetch]) -> Fetch:

@@ -45,20 +45,6 @@ def test_a_changed_model_file_is_refused(lives: Lives) -> None:
     assert "a variant keeps one model file for life" in life.output()
 
 
-def test_of_two_learners_the_later_claims_and_the_earlier_ends_itself(lives: Lives) -> None:
-    first = lives.start()
-    lives.produce_until(lambda: lives.steps() > 0, 30)
-    # Silent for longer than a standby waits.
-    first.freeze()
-    second = lives.start()
-    lives.produce_until(lambda: lives.writers() == 2, 30)
-    first.thaw()
-    assert first.wait() == lifecycle.UNAVAILABLE, first.tail()
-    assert "our memory is void, we stop" in first.output()
-    last = lives.ended(second)
-    assert lives.replayed()["rows_hash"] == last["rows_hash"]
-
-
 def test_a_standby_that_was_frozen_or_read_junk_leaves_a_living_writer_alone(lives: Lives) -> None:
     lives.settings.write_text(lives.settings.read_text().replace("after_seconds = 0.2", "after_seconds = 2"))
     first = lives.start()
@@ -74,18 +60,6 @@ def test_a_standby_that_was_frozen_or_read_junk_leaves_a_living_writer_alone(liv
     assert first.terminate() == 0, first.tail()
     last = lives.ended(standby)
     assert lives.replayed()["rows_hash"] == last["rows_hash"]
-
-
-def test_a_broker_that_is_killed_and_comes_back_costs_nothing(lives: Lives, own_kafka: KafkaServer) -> None:
-    life = lives.start()
-    lives.produce_until(lambda: '"caught up"' in life.output(), 30)
-    lives.produce_until(lambda: False, 1)
-    own_kafka.kill()
-    own_kafka.start()
-    lives.produce_until(lambda: False, 1)
-    last = lives.ended(life)
-    assert last["state_hash"] == lives.learned_at_once().digest()["state_hash"]
-    assert lives.replayed()["learned"] > 0
 
 
 def test_a_topic_made_anew_is_a_stop_and_the_loss_may_be_accepted(
