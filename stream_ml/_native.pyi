@@ -130,6 +130,16 @@ class Learner:
     def load_removed(self, ids: bytes | memoryview) -> None: ...
     def load_state(self, state: bytes | memoryview) -> None:
         """Raises ValueError: of another fingerprint or format, or damaged."""
+    def begin_with(
+        self, before: Plan, state: bytes | memoryview, *, same_ids: bool, same_times: bool
+    ) -> None:
+        """
+        Begin a variant with the rows loaded, which a learner of the plan *before* left with *state*.
+
+        Every row is changed so that its weight under this plan's hyper-parameters is the one it had; n stays.
+        Counters and evaluations start at zero; the duplicate windows do unless *same_ids*, the watermark
+        unless *same_times*. Raises ValueError: damaged, or of another loss or optimizer.
+        """
     def begin_variant(self) -> None:
         """Begin a variant with what was loaded: its counters and evaluations start at zero."""
     def lookup(self, ids: bytes) -> bytes:

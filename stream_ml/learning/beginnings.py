@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
+from stream_ml.learning.evolving import changes_since, told
 from stream_ml.learning.points import Point, Reached
 from stream_ml.learning.topics import Topics, first_offsets, going_on, lost
 from stream_ml.streams.log import Log
@@ -24,7 +25,6 @@ from stream_ml.weights.lines import (
     place_of,
 )
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
-from stream_ml.weights.state import VariantState
 
 log = logging.getLogger(__name__)
 
@@ -62,23 +62,30 @@ class Beginnings:
     def __init__(self, parties: Parties, reader: JournalReader, writer: JournalWriter) -> None:
         self._parties, self._reader, self._writer = parties, reader, writer
 
-    def serving_variant(self) -> str:
+    def variant_to_learn(self) -> str:
         """
-        Return the variant that serves; begins one where none does.
+        Return the variant that this process learns; begins one where there is none.
+
+        It is the one that serves or, if the model file was changed since, one that goes on with its rows.
 
         Raises:
-            ConfigError: the model file is not that variant's.
+            ConfigError: the changed model file cannot go on with these rows.
+            CannotContinue: no snapshot has them, or events after it are gone.
         """
         if self._reader.state.next_offset == 0:
             self._begin_journal()
         state = self._reader.state
         if state.serving is None:
             return self._first_variant()
-        self._check_fingerprint(state.serving, state.variants[state.serving])
-        return state.serving
+        if state.variants[state.serving].fingerprint == self._parties.model.fingerprint:
+            return state.serving
+        return self._of_changed_model(state.serving)
 
     def new_variant(self, seed: Announced | None, why: str) -> str:
         """Begin a variant with the rows of *seed* that learns on from there, its loss counted; it serves."""
+        return self._let_serve(self._begin(seed, why), why)
+
+    def _begin(self, seed: Announced | None, why: str) -> str:
         events = first_offsets(self._parties.log, self._parties.topics.events)
         gone: dict[int, int] = {}
         if seed is not None and not self._begun_anew(seed):
@@ -96,7 +103,40 @@ class Beginnings:
             lost=gone or None,
         )
         self._writer.append(line)
-        return self._let_serve(variant, why)
+        return variant
+
+    def _of_changed_model(self, serving: str) -> str:
+        """Return the variant that the changed model file has begun since *serving* serves, or begin it."""
+        state = self._reader.state
+        for variant, known in state.variants.items():
+            if (known.fingerprint, known.seed and known.seed.variant) == (
+                self._parties.model.fingerprint,
+                serving,
+            ):
+                return variant
+        seed = self._newest_that_loads(state.variants[serving].snapshots)
+        if seed is None:
+            raise CannotContinue(
+                f"the model file was changed, but no snapshot of {serving}, which serves, verifies: there "
+                "are no rows to go on with. Undo the change, let it take a snapshot, then change it again"
+            )
+        change = changes_since(self._parties.store, seed.name, self._parties.model)
+        if change.obstacle:
+            raise ConfigError(
+                f"the model file cannot go on with the rows of {serving}, which serves: {change.obstacle}. "
+                "Undo the change, or give the changed model another name\n"
+                "  hint: stream-ml diff SNAPSHOT_STORE MODEL shows what differs"
+            )
+        gone = lost(self._parties.log, self._parties.topics.events, seed.events)
+        if gone and not self._parties.accept_loss:
+            raise CannotContinue(
+                f"{self._parties.topics.events.name}: records after {seed.name} are gone, by partition: "
+                f"{gone}; `stream-ml learn SETTINGS --accept-loss` goes on behind them, the loss is counted"
+            )
+        variant = self._begin(seed, told(change))
+        self._read_back()
+        self._parties.reached(Point.CHANGED_VARIANT_BEGUN)
+        return variant
 
     def _first_variant(self) -> str:
         """Return a variant that was begun but not decided for, or begin one."""
@@ -106,14 +146,19 @@ class Beginnings:
                 return self._let_serve(variant, "first start")
         stored = [(known.snapshots[-1], known) for known in state.variants.values() if known.snapshots]
         fitting = [snapshot for snapshot, known in stored if known.fingerprint == fingerprint]
-        if stored and not fitting:
-            return self.new_variant(
-                None, "the journal was lost, and no stored snapshot is of this model file"
-            )
-        if fitting:
-            newest = max(fitting, key=lambda snapshot: (snapshot.epoch, snapshot.step))
-            return self.new_variant(newest, f"the journal was lost; goes on from {newest.name}")
-        return self.new_variant(None, "first start")
+        if not stored:
+            return self.new_variant(None, "first start")
+        newest = max(
+            fitting or [snapshot for snapshot, _ in stored],
+            key=lambda snapshot: (snapshot.epoch, snapshot.step),
+        )
+        why = f"the journal was lost; goes on from {newest.name}"
+        if not fitting:
+            change = changes_since(self._parties.store, newest.name, self._parties.model)
+            if change.obstacle:
+                return self.new_variant(None, f"the journal was lost, and {change.obstacle}")
+            why += f"; {told(change)}"
+        return self.new_variant(newest, why)
 
     def _let_serve(self, variant: str, why: str) -> str:
         decided = self._reader.state.decisions.get("serve")
@@ -130,7 +175,11 @@ class Beginnings:
         self._parties.reached(Point.VARIANT_BEGUN)
         serving = self._reader.state.serving
         assert serving is not None, "a decision was just read"
-        self._check_fingerprint(serving, self._reader.state.variants[serving])
+        if self._reader.state.variants[serving].fingerprint != self._parties.model.fingerprint:
+            raise ConfigError(
+                f"another process, with another model file, has just decided that {serving} serves; "
+                "give all learners of a model one file, then start again"
+            )
         return serving
 
     def _begin_journal(self) -> None:
@@ -156,11 +205,19 @@ class Beginnings:
 
     def _newest_that_verifies(self, names: list[SnapshotName]) -> tuple[SnapshotName, Manifest] | None:
         for name in sorted(names, key=lambda name: (name.epoch, name.step), reverse=True):
-            try:
-                return name, self._parties.store.verify(name)
-            except CorruptSnapshot as error:
-                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+            if manifest := self._verified(name):
+                return name, manifest
         return None
+
+    def _newest_that_loads(self, snapshots: list[Announced]) -> Announced | None:
+        return next((each for each in reversed(snapshots) if self._verified(each.name)), None)
+
+    def _verified(self, name: SnapshotName | str) -> Manifest | None:
+        try:
+            return self._parties.store.verify(name)
+        except CorruptSnapshot as error:
+            log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+            return None
 
     def _restated(self, name: SnapshotName, manifest: Manifest, number: int) -> VariantInForce:
         announced = Announced(
@@ -187,14 +244,6 @@ class Beginnings:
     def _begun_anew(self, snapshot: Announced) -> bool:
         """Whether *snapshot* is of an earlier journal, so that its offsets are of other topics."""
         return journal_and_offset(snapshot.epoch)[0] != self._reader.state.journal
-
-    def _check_fingerprint(self, variant: str, known: VariantState) -> None:
-        if known.fingerprint != self._parties.model.fingerprint:
-            raise ConfigError(
-                f"the model file compiles to fingerprint {self._parties.model.fingerprint}, but variant "
-                f"{variant} of {self._parties.name}, which serves, has {known.fingerprint}: a variant keeps "
-                "one model file for life. Undo the change, or give the changed model another name"
-            )
 
     def _next_id(self) -> str:
         stored = {name.variant for name in self._parties.store.names(self._parties.name)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.evolving import inherit
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.replaying import Replay, ReplayImpossible
 from stream_ml.weights.artefact import CorruptSnapshot
@@ -75,8 +76,7 @@ class Loader:
                 "verifies; restore one, or begin a new variant with --accept-loss"
             )
         try:
-            learner = self._new_learner() if line.seed is None else self._learner_of(line.seed.name)
-            learner.begin_variant()
+            learner = self._new_learner() if line.seed is None else self._begun_with(line.seed)
         except CorruptSnapshot as error:
             raise ReplayImpossible(
                 f"{variant} begins with a snapshot that does not verify: {error}"
@@ -104,6 +104,17 @@ class Loader:
         with JournalReader(self._parties.log, topic) as reader:
             reader.read_to_end()
             return reader.state.variants[variant].line
+
+    def _begun_with(self, seed: Seed) -> Learner:
+        learner = self._new_learner()
+        with self._parties.store.open(seed.name) as snapshot:
+            parts = load(snapshot, learner)
+        if snapshot.manifest.fingerprint == self._parties.model.fingerprint:
+            learner.load_state(parts.state)
+            learner.begin_variant()
+        else:
+            inherit(learner, parts, self._parties.model)
+        return learner
 
     def _learner_of(self, name: str) -> Learner:
         learner = self._new_learner()

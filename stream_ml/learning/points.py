@@ -15,6 +15,7 @@ class Point(Enum):
     """
 
     VARIANT_BEGUN = "the variant and the decision that it serves are in the journal"
+    CHANGED_VARIANT_BEGUN = "the variant of a changed model file is in the journal, another one serves"
     CLAIM_SENT = "the claim is on its way"
     CLAIMED = "the claim was read back"
     OUTPUTS_SENT_AGAIN = "the outputs since the snapshot were sent again"
@@ -31,6 +32,7 @@ class Point(Enum):
     SNAPSHOT_STORED = "a snapshot has its name in the store, nobody announced it"
     SNAPSHOT_ANNOUNCED = "its line is on its way"
     SNAPSHOT_READ_BACK = "its line was read back; older snapshots are still there"
+    SERVING_DECIDED = "the decision that a variant, which has caught up, serves is on its way"
     OFFSETS_COMMITTED = "offsets were committed, as advice"
 
 

@@ -67,7 +67,7 @@ class Start:
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as reader:
             reader.read_to_end()
             beginnings = Beginnings(self._parties, reader, self._writer)
-            variant = beginnings.serving_variant()
+            variant = beginnings.variant_to_learn()
             try:
                 loaded = self._catch_up(reader, variant)
             except ReplayImpossible as error:

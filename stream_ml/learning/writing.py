@@ -25,6 +25,7 @@ from stream_ml.learning.publishing import FeedLimits, Publisher, Writership
 from stream_ml.learning.reporting import Report
 from stream_ml.learning.snapshotting import AsOf, Position, Snapshots
 from stream_ml.learning.starting import Started, Superseded
+from stream_ml.learning.succeeding import Succession
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
@@ -123,6 +124,7 @@ class WriterLoop:
         )
         self._report = Report(parties.name, parties.log, topics.events.name, self._clock, self._threads)
         self._as_of = AsOf(started.loaded.journal.state.place, started.loaded.journal.state.in_force())
+        self._succession = Succession(started.variant, parties.who)
 
     def _build_inbox(self) -> None:
         parties, settings = self._parties, self._settings
@@ -161,6 +163,7 @@ class WriterLoop:
         self._report.writer(True)
         try:
             self._send_again()
+            self._succeed()  # where the writer before was killed just then, no line may come to tell
             self._advance_snapshot()  # of an empty table: step 0, before the first event
             while not stop.requested():
                 self._turn(batch_wanted=len(self._held) < self._settings.held_steps)
@@ -233,6 +236,12 @@ class WriterLoop:
             if getattr(entry.line, "variant", None) == self._started.variant:
                 self._judge(entry)
         self._as_of = AsOf(read.place, read.in_force)
+        self._succeed()
+
+    def _succeed(self) -> None:
+        if decision := self._succession.turn(self._as_of.in_force):
+            self._append(decision)
+            self._reached(Point.SERVING_DECIDED)
 
     def _judge(self, entry: Entry) -> None:
         match entry.line:

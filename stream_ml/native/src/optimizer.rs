@@ -4,7 +4,7 @@
 //! mirror these lines in numpy, bit for bit.
 
 use crate::options::{LearnerOptions, OptimizerKind};
-use crate::rows::{Columns, LANES};
+use crate::rows::{Columns, LANES, Row};
 
 /// Bounds that keep every float32 finite whatever the stream says; no sane stream meets them.
 const MAX_GRADIENT: f32 = 1e15;
@@ -54,6 +54,27 @@ impl Optimizer {
         }
     }
 
+    /// The row that has the weight under these hyper-parameters that `row` has under those `before`, of one optimizer: a
+    /// weight of zero stays zero, n is the same sum of squares whatever they are. Where z is the weight, nothing changes.
+    pub fn adopt(&self, before: &Optimizer, row: Row) -> Row {
+        debug_assert_eq!(self.kind, before.kind);
+        if self.kind != OptimizerKind::Ftrl || self == before {
+            return row;
+        }
+        let Row { z, n } = row;
+        let w = before.ftrl_weight(z, n);
+        let z = if w == 0.0 {
+            z.clamp(-self.l1, self.l1)
+        } else {
+            let opposite = f64::from(self.l1.copysign(-w));
+            bound(
+                (opposite - f64::from(w) * f64::from(self.scale(n))) as f32,
+                MAX_Z,
+            )
+        };
+        Row { z, n }
+    }
+
     /// The weight of one row.
     #[inline(always)]
     pub fn weight(&self, z: f32, n: f32) -> f32 {
@@ -77,9 +98,13 @@ impl Optimizer {
     #[inline(always)]
     fn ftrl_weight(&self, z: f32, n: f32) -> f32 {
         let shrunk = z - self.l1.copysign(z);
-        let scale = (self.beta + n.sqrt()) * self.inverse_alpha + self.l2;
-        let w = bound(-shrunk / scale, MAX_WEIGHT);
+        let w = bound(-shrunk / self.scale(n), MAX_WEIGHT);
         if z.abs() <= self.l1 { 0.0 } else { w }
+    }
+
+    #[inline(always)]
+    fn scale(&self, n: f32) -> f32 {
+        (self.beta + n.sqrt()) * self.inverse_alpha + self.l2
     }
 
     /// Algorithm 1, "update": `g = slope · x; sigma = (√(n + g²) − √n) · (1 / alpha); z += g − sigma · w; n += g²`.

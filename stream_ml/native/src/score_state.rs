@@ -54,6 +54,16 @@ impl ScoreState {
             loss::bounded(smoothed(options.loss, self.label_sum, self.importance_sum) as f32);
     }
 
+    /// Go on under other options with the same score of everything. The base stays what it is, whatever rate the options
+    /// name: measuring begins anew nowhere, for the first labels would move every score.
+    pub(crate) fn adopt(&mut self, options: &LearnerOptions, before: &LearnerOptions) {
+        let (new, old) = (Optimizer::new(options), Optimizer::new(before));
+        self.bias = new.of_bias().adopt(&old.of_bias(), self.bias);
+        if before.base_rate.is_some() {
+            self.examples = u64::MAX;
+        }
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(MAGIC, VERSION);
         self.write(&mut writer);

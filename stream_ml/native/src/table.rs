@@ -214,6 +214,14 @@ impl Table {
         }
     }
 
+    /// Change every row at once, as restored; no image may be in progress.
+    pub fn change_rows(&mut self, change: impl Fn(Row) -> Row) {
+        debug_assert!(self.image.is_none());
+        self.map.for_each_mut(|_, value| {
+            *value = change(Row::unpack(*value)).pack() | (*value & CHANGED);
+        });
+    }
+
     /// Remove a row; the next cut and the image in progress say so. False if there is none.
     pub fn remove(&mut self, id: u64) -> bool {
         let there = self.take_out(id);

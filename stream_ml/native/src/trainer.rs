@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::block::{Block, Example};
 use crate::codec::{Damaged, Reader, Writer};
 use crate::evaluation::{Evaluation, Evaluations, Judged};
+use crate::optimizer::Optimizer;
 use crate::options::LearnerOptions;
 use crate::score_state::{Score, ScoreState, Scorer};
 use crate::table::{MAX_ROWS, Table};
@@ -91,6 +92,45 @@ impl Trainer {
     pub fn begin_variant(&mut self) {
         self.counters = Counters::default();
         self.evaluations = Evaluations::new(self.course.evaluate_every);
+    }
+
+    /// Begin a variant of another course with the rows that were loaded and the state of a learner of the course `before`:
+    /// every weight stays what it was. What cannot go on is left out: counts, the windows unless event ids mean the same
+    /// (`same_ids`), the watermark unless times do (`same_times`). Nothing changes if the state is refused.
+    pub fn begin_with(
+        &mut self,
+        before: &Course,
+        state: &[u8],
+        same_ids: bool,
+        same_times: bool,
+    ) -> Result<(), Damaged> {
+        let Course { options, .. } = &self.course;
+        if (options.loss, options.optimizer) != (before.options.loss, before.options.optimizer) {
+            return Err(Damaged(
+                "rows of another loss or optimizer mean something else".into(),
+            ));
+        }
+        let State {
+            score: mut state,
+            windows,
+            ..
+        } = State::read(state, before, self.course.duplicate_window)?;
+        state.adopt(options, &before.options);
+        if !same_times {
+            state.watermark_us = i64::MIN;
+        }
+        let (new, old) = (Optimizer::new(options), Optimizer::new(&before.options));
+        if new != old {
+            self.table.change_rows(|row| new.adopt(&old, row));
+        }
+        self.state = state;
+        self.windows = if same_ids {
+            windows
+        } else {
+            Windows::new(self.course.duplicate_window)
+        };
+        self.begin_variant();
+        Ok(())
     }
 
     /// Totals since the variant began; a figure that does not exist yet is NaN.
@@ -304,21 +344,39 @@ impl Trainer {
 
     /// Go on from the state of another learner of the same plan; nothing changes if it is refused.
     pub fn load_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        let read = State::read(bytes, &self.course, self.course.duplicate_window)?;
+        (self.state, self.counters) = (read.score, read.counters);
+        (self.evaluations, self.windows) = (read.evaluations, read.windows);
+        Ok(())
+    }
+}
+
+/// What `Trainer::state_bytes` wrote.
+struct State {
+    score: ScoreState,
+    counters: Counters,
+    evaluations: Evaluations,
+    windows: Windows,
+}
+
+impl State {
+    /// Read the state of a learner of `course` into windows of `window` events.
+    fn read(bytes: &[u8], course: &Course, window: usize) -> Result<State, Damaged> {
         let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
-        let (found, own) = (reader.text()?, &self.course.fingerprint);
-        if found != own {
+        let (found, wanted) = (reader.text()?, &course.fingerprint);
+        if found != wanted {
             return Err(Damaged(format!(
-                "learner state: of plan {found}, this learner has {own}"
+                "learner state: of plan {found}, this learner has {wanted}"
             )));
         }
-        let state = ScoreState::read(&mut reader)?;
-        let counters = Counters::read(&mut reader)?;
-        let evaluations = Evaluations::read(&mut reader)?;
-        let windows = Windows::read(&mut reader, self.course.duplicate_window)?;
+        let state = State {
+            score: ScoreState::read(&mut reader)?,
+            counters: Counters::read(&mut reader)?,
+            evaluations: Evaluations::read(&mut reader)?,
+            windows: Windows::read(&mut reader, course.duplicate_window, window)?,
+        };
         reader.finish()?;
-        (self.state, self.counters, self.evaluations, self.windows) =
-            (state, counters, evaluations, windows);
-        Ok(())
+        Ok(state)
     }
 }
 

@@ -52,11 +52,16 @@ impl Windows {
         }
     }
 
-    pub(crate) fn read(reader: &mut Reader, size: usize) -> Result<Windows, Damaged> {
-        let written = reader.u64()?;
-        if written != size as u64 {
+    /// Read windows of `written` events into windows of `size`, of which each keeps the newest that fit.
+    pub(crate) fn read(
+        reader: &mut Reader,
+        written: usize,
+        size: usize,
+    ) -> Result<Windows, Damaged> {
+        let found = reader.u64()?;
+        if found != written as u64 {
             return Err(Damaged(format!(
-                "duplicate windows of {written} events, the model has {size}"
+                "duplicate windows of {found} events, the model has {written}"
             )));
         }
         let mut windows = Windows::new(size);
@@ -64,11 +69,12 @@ impl Windows {
             let partition =
                 i32::try_from(reader.i64()?).map_err(|error| Damaged(error.to_string()))?;
             let failed = |error: std::io::Error| Damaged(error.to_string());
-            let window = windows.of(partition).map_err(failed)?;
-            let window =
-                window.ok_or_else(|| Damaged("a window where the model has none".into()))?;
+            let mut window = windows.of(partition).map_err(failed)?;
             for _ in 0..reader.u64()? {
-                window.accept(reader.u64()?);
+                let id = reader.u64()?;
+                if let Some(window) = &mut window {
+                    window.accept(id);
+                }
             }
         }
         Ok(windows)

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
+from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.loading import Loaded, Loader
 from stream_ml.learning.points import Point
 from stream_ml.learning.replaying import ReplayImpossible
@@ -21,7 +21,7 @@ from stream_ml.weights.lines import (
     Variant,
     journal_and_offset,
 )
-from tests.clicks import EVALUATE_EVERY, MODEL, events, expected_counts
+from tests.clicks import EVALUATE_EVERY, events, expected_counts
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import EndAt, HoldingLog, Rig
 
@@ -155,14 +155,6 @@ def test_a_line_in_the_socket_of_a_frozen_writer_is_void_and_nothing_of_it_leave
     assert isinstance(frozen.error, Superseded)
     assert successor.counts["records"] == 300
     assert len(set(rig.keys("clicks.dead-letters"))) == expected_counts(300)[2]
-
-
-def test_a_changed_model_file_is_refused(rig: Rig) -> None:
-    rig.send(events(100))
-    rig.run_to_the_end()
-    rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
-    with pytest.raises(ConfigError, match="v1 of clicks, which serves"):
-        rig.run_to_the_end()
 
 
 def test_a_corrupt_snapshot_is_named_and_the_previous_one_serves(

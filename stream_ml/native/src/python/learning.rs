@@ -52,20 +52,23 @@ impl Learner {
     }
 }
 
+fn course_of(plan: &crate::plan::Plan) -> Course {
+    Course {
+        fingerprint: plan.fingerprint().to_string(),
+        options: plan.learner().clone(),
+        record_wise: plan.events().learn_after == LearnAfter::Record,
+        duplicate_window: plan.events().duplicate_window as usize,
+        evaluate_every: plan.events().evaluate_every,
+    }
+}
+
 #[pymethods]
 impl Learner {
     #[new]
     #[pyo3(signature = (plan, *, scan_threads = 1, expected_rows = 0))]
     fn new(plan: &Plan, scan_threads: usize, expected_rows: usize) -> PyResult<Learner> {
         let plan = &plan.plan;
-        let course = Course {
-            fingerprint: plan.fingerprint().to_string(),
-            options: plan.learner().clone(),
-            record_wise: plan.events().learn_after == LearnAfter::Record,
-            duplicate_window: plan.events().duplicate_window as usize,
-            evaluate_every: plan.events().evaluate_every,
-        };
-        let trainer = Trainer::new(course, expected_rows).map_err(no_memory)?;
+        let trainer = Trainer::new(course_of(plan), expected_rows).map_err(no_memory)?;
         let scanner = || Scanner::new(Arc::clone(plan), Mode::Learn);
         let helping = (0..scan_threads).map(|_| scanner());
         let inner = Inner::new(trainer, scanner(), helping).map_err(no_memory)?;
@@ -184,6 +187,22 @@ impl Learner {
         let state = contiguous(state)?;
         let loaded = self.with(py, |trainer| trainer.load_state(&state));
         loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
+    }
+
+    #[pyo3(signature = (before, state, *, same_ids, same_times))]
+    fn begin_with(
+        &self,
+        py: Python<'_>,
+        before: &Plan,
+        state: &Bound<'_, PyAny>,
+        same_ids: bool,
+        same_times: bool,
+    ) -> PyResult<()> {
+        let (state, before) = (contiguous(state)?, course_of(&before.plan));
+        let begun = self.with(py, |trainer| {
+            trainer.begin_with(&before, &state, same_ids, same_times)
+        });
+        begun.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
     }
 
     fn begin_variant(&self, py: Python<'_>) {

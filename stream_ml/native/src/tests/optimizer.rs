@@ -1,5 +1,6 @@
 use super::*;
 use crate::options::Loss;
+use crate::options::OptimizerKind::{Adagrad, Ftrl, Sgd};
 use crate::seeded::Random;
 
 fn optimizer(kind: OptimizerKind, alpha: f32, beta: f32, l1: f32, l2: f32) -> Optimizer {
@@ -89,4 +90,63 @@ fn adagrad_and_sgd_step_against_the_gradient() {
     let shrinking = optimizer(OptimizerKind::Sgd, 0.5, 1.0, 1.0, 2.0);
     assert_eq!(shrinking.step(1.0, 1.0, 0.0, 2.0, 0.0).0, (1.5 - 0.5) / 2.0);
     assert_eq!(shrinking.step(1.0, 1.0, 0.0, 0.9, 0.0).0, 0.0);
+}
+
+/// Of hyper-parameters and rows of every size, with weights of both signs and many that l1 holds at zero.
+#[test]
+fn a_row_keeps_its_weight_under_other_hyper_parameters() {
+    let mut random = Random(11);
+    let mut any = |choices: &[f32]| choices[random.below(choices.len() as u64) as usize];
+    let mut zeros = 0;
+    for _ in 0..20_000 {
+        let mut ftrl = || {
+            let (alpha, beta) = (any(&[0.03, 0.2, 3.0]), any(&[0.0, 0.7, 5.0]));
+            optimizer(
+                Ftrl,
+                alpha,
+                beta,
+                any(&[0.0, 0.9, 4.0]),
+                any(&[0.0, 0.3, 9.0]),
+            )
+        };
+        let (before, after) = (ftrl(), ftrl());
+        let sign = any(&[1.0, -1.0]);
+        let row = Row {
+            z: sign * any(&[0.0, 0.4, 0.901, 1.7, 37.0, 5e3]),
+            n: any(&[1e-3, 0.2, 8.0, 4e4]),
+        };
+        let adopted = after.adopt(&before, row);
+        let (w, now) = (
+            before.weight(row.z, row.n),
+            after.weight(adopted.z, adopted.n),
+        );
+        // What the nearest float32 to z can say of w.
+        let most =
+            adopted.z.abs() * f32::EPSILON / after.scale(row.n) + w.abs() * 4.0 * f32::EPSILON;
+        assert!(
+            (w - now).abs() <= most,
+            "{before:?} {after:?} {row:?}: {w} {now}"
+        );
+        assert_eq!(adopted.n, row.n);
+        assert!(w != 0.0 || now == 0.0, "zero stays zero");
+        zeros += u32::from(w == 0.0);
+        assert_eq!(
+            before.adopt(&before, row),
+            row,
+            "bit for bit where nothing changed"
+        );
+    }
+    assert!((2_000..18_000).contains(&zeros), "{zeros}");
+}
+
+#[test]
+fn where_z_is_the_weight_a_row_stays_what_it_is() {
+    let row = Row { z: -0.7, n: 3.0 };
+    for kind in [Adagrad, Sgd] {
+        let (before, after) = (
+            optimizer(kind, 0.1, 1.0, 0.2, 0.3),
+            optimizer(kind, 0.4, 2.0, 0.5, 0.6),
+        );
+        assert_eq!(after.adopt(&before, row), row);
+    }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::options::{Loss, OptimizerKind};
+use crate::rows::Row;
 
 fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
     let options = LearnerOptions {
@@ -187,4 +188,115 @@ fn a_variant_that_begins_with_a_state_counts_from_zero_and_learns_on_as_before()
         (warm.counters().learned, warm.counters().duplicates),
         (1, 1)
     );
+}
+
+/// Learn examples of three features each, with labels of both kinds.
+fn learned(trainer: &mut Trainer, ids: std::ops::Range<u64>) {
+    let mut block = Block::default();
+    for id in ids {
+        block.ids.extend([id % 7 + 1, id % 5 + 11, 21]);
+        block.values.extend([1.0, -1.5, 0.5]);
+        block.examples.push(Example {
+            end: block.ids.len() as u32,
+            record: id as u32,
+            index: 0,
+            label: f32::from(u8::from(id % 3 == 0)),
+            importance: 1.0,
+            served: f32::NAN,
+            event_id: id,
+            timestamp_us: id as i64,
+        });
+    }
+    trainer.learn(0, &block, &mut Vec::new()).unwrap();
+}
+
+fn of_course(change: impl Fn(&mut Course)) -> Trainer {
+    let mut course = trainer(false, "old").course;
+    course.options.base_rate = None;
+    course.options.base_rate_events = 1_000;
+    change(&mut course);
+    Trainer::new(course, 0).unwrap()
+}
+
+fn score(trainer: &mut Trainer, id: u64) -> f32 {
+    let ids = [id % 7 + 1, id % 5 + 11, 21];
+    let Trainer {
+        scorer,
+        table,
+        state,
+        ..
+    } = trainer;
+    scorer
+        .score(table, &ids, &[1.0, -1.5, 0.5], state)
+        .prediction
+}
+
+/// Let `new` begin with the rows and the state of `old`.
+fn begin(new: &mut Trainer, old: &Trainer, same_ids: bool, same_times: bool) {
+    for (id, value) in old.table.map.iter(0, usize::MAX) {
+        new.table.put(id, Row::unpack(value));
+    }
+    new.begin_with(&old.course, &old.state_bytes(), same_ids, same_times)
+        .unwrap();
+}
+
+#[test]
+fn a_variant_of_other_hyper_parameters_scores_the_same_as_it_begins() {
+    let mut old = of_course(|_| ());
+    learned(&mut old, 1..200);
+    let mut new = of_course(|course| {
+        course.fingerprint = "new".into();
+        (course.options.alpha, course.options.beta) = (0.2, 0.3);
+        (course.options.l1, course.options.l2) = (0.6, 0.1);
+        course.options.base_rate = Some(0.9);
+    });
+    begin(&mut new, &old, true, true);
+    for id in 0..35 {
+        let (before, after) = (score(&mut old, id), score(&mut new, id));
+        assert!((before - after).abs() < 1e-6, "{before} {after}");
+    }
+    assert_eq!(new.counters, Counters::default());
+    learned(&mut new, 198..203);
+    assert_eq!((new.counters.duplicates, new.counters.learned), (2, 3));
+    assert_eq!(new.state.watermark_us, 202);
+}
+
+#[test]
+fn a_base_rate_that_was_known_is_not_measured_anew() {
+    let mut old = of_course(|course| course.options.base_rate = Some(0.3));
+    learned(&mut old, 1..9);
+    let mut new = of_course(|_| ());
+    begin(&mut new, &old, true, true);
+    learned(&mut new, 9..12);
+    assert_eq!(new.state.base, old.state.base);
+}
+
+#[test]
+fn where_ids_or_times_mean_something_else_they_are_forgotten() {
+    let mut old = of_course(|_| ());
+    learned(&mut old, 1..9);
+    let mut new = of_course(|_| ());
+    begin(&mut new, &old, false, false);
+    assert_eq!(new.state.watermark_us, i64::MIN);
+    learned(&mut new, 8..9);
+    assert_eq!(new.counters.duplicates, 0);
+}
+
+#[test]
+fn with_rows_of_another_optimizer_loss_or_plan_nothing_begins() {
+    let mut old = of_course(|_| ());
+    learned(&mut old, 1..9);
+    let state = old.state_bytes();
+    let mut another = old.course.clone();
+    another.fingerprint = "another".into();
+    let plainly = of_course(|_| ()).begin_with(&another, &state, true, true);
+    assert!(plainly.unwrap_err().to_string().contains("of plan old"));
+    for change in [
+        (|course: &mut Course| course.options.optimizer = OptimizerKind::Sgd) as fn(&mut Course),
+        |course| course.options.loss = Loss::Squared,
+    ] {
+        let refused = of_course(change).begin_with(&old.course, &state, true, true);
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("mean something else"), "{message}");
+    }
 }

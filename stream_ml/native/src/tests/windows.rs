@@ -35,7 +35,7 @@ fn any_stream_is_judged_by_the_last_w_events_also_after_a_restart() {
         windows.write(&mut writer);
         let bytes = writer.finish();
         let mut restored =
-            Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), size).unwrap();
+            Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), size, size).unwrap();
         found.extend(accepted(&mut restored, second));
         assert_eq!(found, expected(&ids, size), "seed {seed}");
         assert!(found.contains(&true) && found.contains(&false));
@@ -55,5 +55,23 @@ fn windows_of_another_size_are_refused() {
     let mut writer = Writer::new(0, 0);
     Windows::new(3).write(&mut writer);
     let bytes = writer.finish();
-    assert!(Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), 4).is_err());
+    assert!(Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), 4, 3).is_err());
+}
+
+#[test]
+fn windows_go_on_in_another_size_with_the_newest_that_fit() {
+    let mut windows = Windows::new(3);
+    accepted(&mut windows, &[1, 2, 3, 4]);
+    let mut writer = Writer::new(0, 0);
+    windows.write(&mut writer);
+    let bytes = writer.finish();
+    let resized =
+        |size| Windows::read(&mut Reader::new(&bytes, "", 0, 0).unwrap(), 3, size).unwrap();
+    assert_eq!(accepted(&mut resized(2), &[3, 4]), [true, true]);
+    assert_eq!(accepted(&mut resized(2), &[2, 4]), [false, true]);
+    assert_eq!(
+        accepted(&mut resized(5), &[1, 2, 3, 4]),
+        [false, true, true, true]
+    );
+    assert!(resized(0).of(0).unwrap().is_none());
 }
