@@ -21,7 +21,11 @@ def test_everything_produced_is_learned_repeated_or_a_dead_letter(rig: Rig) -> N
     assert len(set(rig.keys("clicks.evaluations"))) == counts["learned"] // 50
 
 
-@pytest.mark.parametrize("point", list(Point))
+# Of a changed model file: see test_evolving.
+CHANGED = {Point.CHANGED_VARIANT_BEGUN, Point.SERVING_DECIDED}
+
+
+@pytest.mark.parametrize("point", [point for point in Point if point not in CHANGED])
 def test_killed_at_a_point_the_next_life_has_the_same_bits(tmp_path: Path, point: Point) -> None:
     whole = Rig(tmp_path / "whole")
     whole.send(events(500))

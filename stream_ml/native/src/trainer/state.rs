@@ -1,0 +1,103 @@
+//! What a learner is beside its rows, as bytes; and how a variant of another course begins with it.
+
+use super::{Counters, Course, Trainer};
+use crate::codec::{Damaged, Reader, Writer};
+use crate::evaluation::Evaluations;
+use crate::optimizer::Optimizer;
+use crate::score_state::ScoreState;
+use crate::windows::Windows;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"SMls");
+const VERSION: u32 = 1;
+
+impl Trainer {
+    /// Everything that learning depends on and that is not a row.
+    pub fn state_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new(MAGIC, VERSION);
+        writer.text(&self.course.fingerprint);
+        self.state.write(&mut writer);
+        self.counters
+            .all()
+            .iter()
+            .for_each(|&count| writer.u64(count));
+        self.evaluations.write(&mut writer);
+        self.windows.write(&mut writer);
+        writer.finish()
+    }
+
+    /// Go on from the state of another learner of the same plan; nothing changes if it is refused.
+    pub fn load_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        let read = State::read(bytes, &self.course, self.course.duplicate_window)?;
+        (self.state, self.counters) = (read.score, read.counters);
+        (self.evaluations, self.windows) = (read.evaluations, read.windows);
+        Ok(())
+    }
+
+    /// Begin a variant of another course with the rows that were loaded and the state of a learner of the course `before`:
+    /// every weight stays what it was. What cannot go on is left out: counts, the windows unless event ids mean the same
+    /// (`same_ids`), the watermark unless times do (`same_times`). Nothing changes if the state is refused.
+    pub fn begin_with(
+        &mut self,
+        before: &Course,
+        state: &[u8],
+        same_ids: bool,
+        same_times: bool,
+    ) -> Result<(), Damaged> {
+        let Course { options, .. } = &self.course;
+        if (options.loss, options.optimizer) != (before.options.loss, before.options.optimizer) {
+            return Err(Damaged(
+                "rows of another loss or optimizer mean something else".into(),
+            ));
+        }
+        let State {
+            score: mut state,
+            windows,
+            ..
+        } = State::read(state, before, self.course.duplicate_window)?;
+        state.adopt(options, &before.options);
+        if !same_times {
+            state.watermark_us = i64::MIN;
+        }
+        let (new, old) = (Optimizer::new(options), Optimizer::new(&before.options));
+        if new != old {
+            self.table.change_rows(|row| new.adopt(&old, row));
+        }
+        self.state = state;
+        self.windows = if same_ids {
+            windows
+        } else {
+            Windows::new(self.course.duplicate_window)
+        };
+        self.begin_variant();
+        Ok(())
+    }
+}
+
+/// What `Trainer::state_bytes` wrote.
+struct State {
+    score: ScoreState,
+    counters: Counters,
+    evaluations: Evaluations,
+    windows: Windows,
+}
+
+impl State {
+    /// Read the state of a learner of `course` into windows of `window` events.
+    fn read(bytes: &[u8], course: &Course, window: usize) -> Result<State, Damaged> {
+        let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
+        let (found, wanted) = (reader.text()?, &course.fingerprint);
+        if found != wanted {
+            return Err(Damaged(format!(
+                "learner state: of plan {found}, this learner has {wanted}"
+            )));
+        }
+        let state = State {
+            score: ScoreState::read(&mut reader)?,
+            counters: Counters::read(&mut reader)?,
+            evaluations: Evaluations::read(&mut reader)?,
+            windows: Windows::read(&mut reader, course.duplicate_window, window)?,
+        };
+        reader.finish()?;
+        Ok(state)
+    }
+}
