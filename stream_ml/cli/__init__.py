@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "check a model file; show what it makes of an event",
     "up": "run learner and predictor, on an embedded broker or a given Kafka",
     "send": "push events from a file",
+    "backfill": "push the history, from files or a query, before going live",
     "score": "ask for scores",
     "learn": "run a learner",
     "serve": "run a predictor",

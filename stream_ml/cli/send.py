@@ -62,7 +62,7 @@ def send(
 
     A line that is no JSON object is pushed as it is: the learner puts it into the dead-letter topic.
     """
-    settings = _client_settings(bootstrap, kafka_file)
+    settings = client_settings(bootstrap, kafka_file)
     if "bootstrap.servers" not in settings:
         running = Running.need(directory, "--bootstrap")
         settings["bootstrap.servers"] = running.bootstrap
@@ -71,19 +71,21 @@ def send(
     if topic is None:
         raise ConfigError("no topic is named\n  hint: --topic NAME")
     with closing(KafkaLog(settings)) as log:
-        _find_topic(log, topic, partitions)
+        find_topic(log, topic, partitions)
         records = islice(pack(read_events(file, file_format), key=key, record_by=record_by), max_records)
         sender = PacedSender(log, topic, events_per_second=rate, follow_group=follow_group)
         report = _push(sender, records, quiet=as_json)
     _tell({"topic": topic, **report}, as_json=as_json)
 
 
-def _client_settings(bootstrap: str | None, kafka_file: Path | None) -> dict[str, str]:
+def client_settings(bootstrap: str | None, kafka_file: Path | None) -> dict[str, str]:
+    """Return the settings of a Kafka client, from file, environment and option."""
     settings = kafka_properties.for_client(kafka_file, os.environ)
     return settings | ({"bootstrap.servers": bootstrap} if bootstrap else {})
 
 
-def _find_topic(log: Log, topic: str, partitions: int | None) -> None:
+def find_topic(log: Log, topic: str, partitions: int | None) -> None:
+    """Make the topic with so many partitions; where none is to be made, ConfigError if there is none."""
     if partitions is not None:
         log.ensure_topic(topic, partitions)
     elif log.topic(topic) is None:

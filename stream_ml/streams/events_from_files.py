@@ -195,9 +195,14 @@ def _parquet_events(file: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
     try:
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(PARQUET_ROWS_A_BATCH):
             for row in batch.to_pylist():
-                yield {name: _json_value(value) for name, value in row.items() if not _is_nothing(value)}
+                yield without_nothing(row)
     except pyarrow.ArrowInvalid as error:
         raise ConfigError(f"{path}: not Parquet: {error}") from error
+
+
+def without_nothing(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a row as JSON can hold them, without those that are null or not a number."""
+    return {name: _json_value(value) for name, value in row.items() if not _is_nothing(value)}
 
 
 def _is_nothing(value: Any) -> bool:
@@ -215,7 +220,7 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     if isinstance(value, dict):
-        return {name: _json_value(each) for name, each in value.items() if not _is_nothing(each)}
+        return without_nothing(value)
     if isinstance(value, list | tuple):
         return [_json_value(each) for each in value]
     return value

@@ -1,0 +1,124 @@
+"""``stream-ml backfill``: the history of a model, from files or a query, before it goes live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import orjson
+
+from stream_ml.cli.progress import counted, progress
+from stream_ml.cli.running import DIRECTORY, Running
+from stream_ml.cli.send import client_settings, find_topic
+from stream_ml.errors import ConfigError, RecoverableError
+from stream_ml.streams.backfill import Held, check_alone, send_missing
+from stream_ml.streams.events_from_files import Event, read_events
+from stream_ml.streams.events_from_sql import read_query
+from stream_ml.streams.kafka import KafkaLog
+from stream_ml.streams.log import Log
+from stream_ml.streams.paced import PacedSender
+from stream_ml.streams.packing import pack
+
+STALLED_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option(
+    "--sql", metavar="URL", help="A database, in SQLAlchemy's words; its query comes after the files."
+)
+@click.option("--query", help="Of the database; with an ORDER BY.")
+@click.option("--bootstrap", help="Kafka, host:port; without it, what `stream-ml up` runs on.")
+@click.option("--topic", help="The events; without it, the topic that `stream-ml up` learns from.")
+@click.option("--key", metavar="FIELD", help="Field that keys a record: its repeats meet in one partition.")
+@click.option("--record-by", metavar="FIELD", help="Consecutive events with one value of it share a record.")
+@click.option("--follow-group", metavar="GROUP", help="The learner's: stay close ahead of it, wait for it.")
+@click.option("--create", "partitions", metavar="N", type=click.IntRange(min=1), help="Make the topic.")
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of FILES.")
+@click.option("--kafka-file", type=click.Path(path_type=Path), help="Client settings: name=value a line.")
+@click.option("--directory", default=DIRECTORY, type=click.Path(path_type=Path), help="Of `stream-ml up`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
+def backfill(
+    files: tuple[str, ...],
+    sql: str | None,
+    query: str | None,
+    bootstrap: str | None,
+    topic: str | None,
+    key: str | None,
+    record_by: str | None,
+    follow_group: str | None,
+    partitions: int | None,
+    file_format: str | None,
+    kafka_file: Path | None,
+    directory: Path,
+    as_json: bool,
+) -> None:
+    """
+    Push the events of FILES, in their order, then those of a query, before any live event.
+
+    Killed and run again with the same arguments, it goes on where it was: each event is pushed once. When it
+    has ended, let the producers begin with what comes after the history.
+    """
+    if (sql is None) != (query is None) or not (files or sql):
+        raise ConfigError(
+            "no history is named\n  hint: FILES, or --sql URL --query 'SELECT … ORDER BY …', or both"
+        )
+    settings = client_settings(bootstrap, kafka_file)
+    if "bootstrap.servers" not in settings:
+        running = Running.need(directory, "--bootstrap")
+        settings["bootstrap.servers"] = running.bootstrap
+        topic, follow_group = topic or running.topic, follow_group or running.group
+    if topic is None:
+        raise ConfigError("no topic is named\n  hint: --topic NAME")
+    records = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
+    with closing(KafkaLog(settings)) as log, progress(quiet=as_json) as say:
+        find_topic(log, topic, partitions)
+        held = Held(log, topic)
+        with PacedSender(log, topic, follow_group=follow_group) as sender:
+            for _ in counted(
+                send_missing(sender, records, held), say, lambda number: f"{number:,} records are sent"
+            ):
+                pass
+        if sender.records:
+            check_alone(log, topic, held, sender.acknowledged)
+        if follow_group is not None:
+            say("the learner learns them")
+            _wait_until_learned(log, topic, follow_group)
+    report = {"topic": topic, "events": sender.events, "records": sender.records, "held_before": held.records}
+    if as_json:
+        click.echo(orjson.dumps(report))
+        return
+    learned = "" if follow_group is None else ", learned"
+    click.echo(f"{sender.events:,} events in {sender.records:,} records to {topic}{learned}")
+    if held.records:
+        click.echo(f"{held.records:,} records were there before")
+    click.echo("now let the producers begin, with what comes after the history")
+
+
+def _events(
+    files: tuple[str, ...], file_format: str | None, sql: str | None, query: str | None
+) -> Iterator[Event]:
+    for file in files:
+        yield from read_events(file, file_format)
+    if sql is not None and query is not None:
+        yield from read_query(sql, query)
+
+
+def _wait_until_learned(log: Log, topic: str, group: str) -> None:
+    found = log.topic(topic)
+    assert found is not None
+    ends = {partition: log.bounds(topic, partition).next for partition in range(found.partitions)}
+    seen, moved_at = log.committed(group, topic), time.monotonic()
+    while any(seen.get(partition, 0) < end for partition, end in ends.items()):
+        if time.monotonic() - moved_at > STALLED_SECONDS:
+            raise RecoverableError(
+                f"all is sent, and {group} stands at {seen} of {topic} for {STALLED_SECONDS:g} s\n"
+                "  hint: is the learner running, and is this its consumer group?"
+            )
+        time.sleep(LOOK_SECONDS)
+        if (now := log.committed(group, topic)) != seen:
+            seen, moved_at = now, time.monotonic()
