@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import orjson
 
 from services.learner.__main__ import kafka_log, native_learner, parties_of
 from stream_ml.cli.progress import counted, progress
+from stream_ml.errors import ConfigError
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.weights.journal import Entry
@@ -22,13 +24,30 @@ from stream_ml.weights.journal import Entry
 @click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--variant", help="Which; default: the one that serves.")
 @click.option("--to-step", type=click.IntRange(min=0), help="Stop there; default: the journal's end.")
+@click.option(
+    "--to-time", metavar="TIME", help="Stop where the learner was then: 2026-03-01T17:45, UTC unless it says."
+)
+@click.option(
+    "--from-snapshot",
+    is_flag=True,
+    help="Begin with the newest snapshot that is not later, instead of an empty table.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
-def replay(settings: Path, variant: str | None, to_step: int | None, as_json: bool) -> None:
+def replay(
+    settings: Path,
+    variant: str | None,
+    to_step: int | None,
+    to_time: str | None,
+    from_snapshot: bool,
+    as_json: bool,
+) -> None:
     """
     Learn again what the journal says, into an empty table, and print its digest.
 
-    SETTINGS is the learner's file. Equal digests mean equal rows and equal state, bit for bit.
+    SETTINGS is the learner's file; STREAM_ML_SNAPSHOT_STORE names a copy of its store. Equal digests mean
+    equal rows and equal state, bit for bit.
     """
+    until = None if to_time is None else _unix_seconds(to_time)
     given = load(LearnerSettings, settings, os.environ)
     with closing(kafka_log(given)) as log, progress(quiet=as_json) as say:
         parties = parties_of(given, log)
@@ -37,8 +56,24 @@ def replay(settings: Path, variant: str | None, to_step: int | None, as_json: bo
         def watched(lines: list[Entry]) -> Iterator[Entry]:
             return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
 
-        found = rebuild(parties, new_learner, variant, to_step, watched=watched).described()
+        found = rebuild(
+            parties,
+            new_learner,
+            variant,
+            to_step,
+            to_time=until,
+            from_snapshot=from_snapshot,
+            watched=watched,
+        ).described()
     if as_json:
         click.echo(orjson.dumps(found).decode())
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in found.items()))
+
+
+def _unix_seconds(text: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--to-time: {text} is no time\n  hint: as 2026-03-01T17:45:00Z") from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -44,15 +44,20 @@ class Loader:
     def __init__(self, parties: Parties, new_learner: Callable[[], Learner]) -> None:
         self._parties, self._new_learner = parties, new_learner
 
-    def newest(self, known: JournalReader, variant: str) -> Loaded:
+    def newest(self, known: JournalReader, variant: str, at_most: int | None = None) -> Loaded:
         """
         Return the variant as of its newest announced snapshot that verifies, or of its beginning.
+
+        Args:
+            at_most: no snapshot of a later step.
 
         Raises:
             ReplayImpossible: there is neither, or the lines from there on were trimmed.
         """
         state = known.state.variants[variant]
         for snapshot in reversed(state.snapshots):
+            if at_most is not None and snapshot.step > at_most:
+                continue
             try:
                 learner = self._learner_of(snapshot.name)
             except CorruptSnapshot as error:

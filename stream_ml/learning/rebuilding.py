@@ -10,7 +10,8 @@ from stream_ml._native import Learner
 from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loader
-from stream_ml.weights.journal import Entry, JournalReader
+from stream_ml.weights.journal import Entry, JournalReader, first_after
+from stream_ml.weights.lines import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,16 @@ def rebuild(
     variant: str | None = None,
     to_step: int | None = None,
     *,
+    to_time: float | None = None,
+    from_snapshot: bool = False,
     watched: Callable[[list[Entry]], Iterable[Entry]] = iter,
 ) -> Rebuilt:
     """
     Replay *variant* (or the one that serves) from its beginning up to *to_step* (or the journal's end).
 
     Args:
+        to_time: unix seconds; learn no step whose line came to the journal later.
+        from_snapshot: begin with the newest snapshot that is not later, instead of an empty table.
         watched: hands on the journal's lines, one by one as they are followed.
 
     Raises:
@@ -64,7 +69,21 @@ def rebuild(
     with JournalReader.open(parties.log, parties.topics.journal.name) as known:
         known.read_to_end()
         variant = variant or known.state.serving
-        state = known.state.variants.get(variant or "")
+        if to_time is not None:
+            to_step = _step_at(parties, variant, to_time, to_step)
+        variant = _checked(parties, known, variant, to_step)
+        loader = Loader(parties, new_learner)
+        loaded = loader.newest(known, variant, to_step) if from_snapshot else loader.beginning(variant)
+    first = dict(loaded.replay.events)
+    with loaded.journal as journal:
+        loaded.replay.follow(watched(journal.read_to_end()), to_step)
+    loaded.replay.close()
+    events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
+    return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner)
+
+
+def _checked(parties: Parties, known: JournalReader, variant: str | None, to_step: int | None) -> str:
+    state = known.state.variants.get(variant or "")
     if variant is None or state is None:
         raise ConfigError(f"{parties.name} has no variant {variant or 'that serves'}")
     if state.fingerprint != parties.model.fingerprint:
@@ -74,10 +93,16 @@ def rebuild(
         )
     if to_step is not None and to_step > state.step:
         raise ConfigError(f"variant {variant} has {state.step} steps, there is no step {to_step} yet")
-    loaded = Loader(parties, new_learner).beginning(variant)
-    first = dict(loaded.replay.events)
-    with loaded.journal as journal:
-        loaded.replay.follow(watched(journal.read_to_end()), to_step)
-    loaded.replay.close()
-    events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
-    return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner)
+    return variant
+
+
+def _step_at(parties: Parties, variant: str | None, to_time: float, to_step: int | None) -> int:
+    """Return the last valid step of *variant* that the journal had at *to_time*, *to_step* at most."""
+    topic = parties.topics.journal.name
+    end = first_after(parties.log, topic, to_time)
+    last = 0
+    with JournalReader(parties.log, topic) as journal:
+        for offset, line, verdict in journal.read_to_end():
+            if offset < end and isinstance(line, Step) and line.variant == variant and verdict.valid:
+                last = line.step
+    return last if to_step is None else min(last, to_step)

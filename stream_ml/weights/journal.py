@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from stream_ml.errors import CannotContinue, InvalidRecord
-from stream_ml.streams.log import Log
+from stream_ml.streams.log import Fetch, Log
 from stream_ml.weights.lines import (
     Announced,
     Line,
@@ -164,6 +164,16 @@ class JournalWriter:
         self._writer.close()
 
 
+def first_after(log: Log, topic: str, unix_seconds: float) -> int:
+    """Return the offset of the first line that came to the journal after *unix_seconds*, or its end."""
+    bounds = log.bounds(topic, 0)
+    for fetch in _fetches(log, topic, bounds.first, bounds.next):
+        for offset, timestamp_ms in zip(fetch.offsets, fetch.timestamps_ms, strict=True):
+            if timestamp_ms > unix_seconds * 1e3:
+                return offset
+    return bounds.next
+
+
 def _decoded(value: bytes | None) -> Line | None:
     try:
         return decode_line(value)
@@ -173,17 +183,22 @@ def _decoded(value: bytes | None) -> Line | None:
 
 def _lines(log: Log, topic: str, first: int, end: int) -> Iterator[tuple[int, Line | None]]:
     """Yield the lines of ``[first, end)``."""
+    for fetch in _fetches(log, topic, first, end):
+        for offset, value in zip(fetch.offsets, fetch.values, strict=True):
+            if offset < end:
+                yield offset, _decoded(value)
+
+
+def _fetches(log: Log, topic: str, first: int, end: int) -> Iterator[Fetch]:
+    """Yield the records of ``[first, end)``, and perhaps some after them."""
     reader = log.reader(topic, {0: first})
     try:
         while first < end:
             fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
             if not fetches:
                 raise CannotContinue(f"{topic}: lines from {first} to {end} do not arrive")
-            for fetch in fetches:
-                for offset, value in zip(fetch.offsets, fetch.values, strict=True):
-                    if offset < end:
-                        yield offset, _decoded(value)
-                first = fetch.next
+            yield from fetches
+            first = fetches[-1].next
     finally:
         reader.close()
 

@@ -1,6 +1,8 @@
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.weights.journal import Entry
+from stream_ml.weights.lines import Step
 from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import MODEL, events, expected_counts
 from tests.unit.learning.rig import EndAt, Rig, new_learner
@@ -21,17 +24,19 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path, partitions=2)
 
 
-def rebuilt(rig: Rig, variant: str | None = None, to_step: int | None = None) -> Rebuilt:
+def rebuilt(
+    rig: Rig, variant: str | None = None, to_step: int | None = None, store: str = "snapshots", **how: Any
+) -> Rebuilt:
     parties = Parties(
         log=rig.log,
-        store=SnapshotStore(str(rig.folder / "snapshots")),
+        store=SnapshotStore(str(rig.folder / store)),
         topics=ensure_topics(rig.log, "clicks", "events", 2, 60.0),
         model=rig.model,
         who="replay",
         accept_loss=False,
         reached=go_on,
     )
-    return rebuild(parties, partial(new_learner, rig.model), variant, to_step, watched=seen_by(rig))
+    return rebuild(parties, partial(new_learner, rig.model), variant, to_step, watched=seen_by(rig), **how)
 
 
 def seen_by(rig: Rig) -> Callable[[list[Entry]], Iterator[Entry]]:
@@ -73,6 +78,43 @@ def test_a_step_of_the_past_is_what_the_learner_was_then(rig: Rig) -> None:
     found = rebuilt(rig, to_step=step)
     assert found.step == step
     assert found.learner.digest() == first.digest
+
+
+def test_every_step_from_a_copy_of_the_store_has_the_bits_of_a_replay_into_an_empty_table(rig: Rig) -> None:
+    rig.overrides["snapshot_interval_seconds"] = 0.001
+    send(rig)
+    life = rig.run_to_the_end()
+    shutil.copytree(rig.folder / "snapshots", rig.folder / "copy")
+    begun_with = set()
+    for step in range(1, life.loop.step + 1 if life.loop else 0, 3):
+        late = rebuilt(rig, to_step=step, store="copy", from_snapshot=True)
+        assert late.step == step
+        assert late.learner.digest() == rebuilt(rig, to_step=step).learner.digest()
+        begun_with.add(late.events[0][0])
+    assert len(begun_with) > 1, "no snapshot was used"
+
+
+def test_from_a_snapshot_events_before_it_are_not_needed(rig: Rig) -> None:
+    send(rig)
+    life = rig.run_to_the_end()
+    rig.log.delete_records("events", 1, 150)
+    assert rebuilt(rig, from_snapshot=True).learner.digest() == life.digest
+
+
+def test_a_time_names_the_last_step_whose_line_was_there(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    (lines,) = rig.records("clicks.journal")
+    steps = [
+        (stamp, entry.line.step)
+        for stamp, entry in zip(lines.timestamps_ms, rig.journal(), strict=True)
+        if isinstance(entry.line, Step)
+    ]
+    stamp = steps[len(steps) // 2][0]
+    wanted = max(step for at, step in steps if at <= stamp)
+    assert rebuilt(rig, to_time=stamp / 1e3).step == wanted
+    assert rebuilt(rig, to_time=stamp / 1e3, to_step=1).step == 1
+    assert rebuilt(rig, to_time=steps[0][0] / 1e3 - 60).step == 0
 
 
 def test_lines_of_a_killed_writer_count_if_they_were_valid(rig: Rig) -> None:
