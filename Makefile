@@ -67,7 +67,7 @@ clean: ## Remove what setup made
 	@command -v cargo >/dev/null \
 	  || { echo "cargo is needed to build the crate, Rust 1.89 or newer (apt-get install rustup, then: rustup default stable)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt maturin
+	$(BIN)/pip install --quiet --constraint constraints.txt maturin setuptools
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
 	touch $@
 

@@ -32,6 +32,11 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "events_per_second_packed": "the same, 50 events a record, events/s",
         "ratio_limit": "times the smaller of `consume()` alone and the learner alone (the worse of both)",
     },
+    "poison": {
+        "events_per_second_clean": "backlog in Kafka → learned, nothing broken, events/s",
+        "events_per_second_poisoned": "the same with one event in a hundred broken, in nine ways, events/s",
+        "throughput_loss": "throughput lost by it",
+    },
     "freshness": {
         "events_per_second": "load during the run, events/s",
         "p50_ms": "event produced → first score that reflects it, median, ms",

@@ -85,7 +85,7 @@ def test_every_broken_event_is_a_dead_letter_with_its_origin_and_is_learned_once
     }
     assert {each["reason"] for each in letters} == set(WAYS)
     summary = command(kafka.bootstrap).stdout
-    assert f"{broken} dead letters, 0 of them sent again" in summary
+    assert f"{broken:,} dead letters, 0 of them sent again" in summary
     assert "field _label: expected a number, found a text: no" in summary
 
     unmended = command(kafka.bootstrap, "--check", str(tmp_path / "model.toml"), "--resend", "--json")
@@ -96,9 +96,9 @@ def test_every_broken_event_is_a_dead_letter_with_its_origin_and_is_learned_once
     again = command(kafka.bootstrap, "--resend", "--mended", "-", "--json", text=mended)
     assert orjson.loads(again.stdout) == {"sent": broken, "sent_before": 0, "still_refused": 0, "cut": 0}
     repeated = command(kafka.bootstrap, "--resend", "--mended", "-", text=mended)
-    assert f"0 dead letters sent again\n{broken} were sent before" in repeated.stdout
+    assert f"0 dead letters sent again\n{broken:,} were sent before" in repeated.stdout
     assert learned_all(stack, events + broken) == Counts(events, 0, broken)
-    assert f"{broken} dead letters, {broken} of them sent again" in command(kafka.bootstrap).stdout
+    assert f"{broken:,} dead letters, {broken:,} of them sent again" in command(kafka.bootstrap).stdout
     log.close()
 
 
