@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
@@ -25,6 +26,7 @@ from stream_ml.weights.lines import (
     place_of,
 )
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+from stream_ml.weights.state import VARIANTS_KEPT
 
 log = logging.getLogger(__name__)
 
@@ -144,21 +146,20 @@ class Beginnings:
         for variant, known in state.variants.items():
             if known.line is not None and known.fingerprint == fingerprint:
                 return self._let_serve(variant, "first start")
-        stored = [(known.snapshots[-1], known) for known in state.variants.values() if known.snapshots]
-        fitting = [snapshot for snapshot, known in stored if known.fingerprint == fingerprint]
-        if not stored:
-            return self.new_variant(None, "first start")
-        newest = max(
-            fitting or [snapshot for snapshot, _ in stored],
-            key=lambda snapshot: (snapshot.epoch, snapshot.step),
-        )
-        why = f"the journal was lost; goes on from {newest.name}"
-        if not fitting:
+        stored = [
+            (known.snapshots[-1], known.fingerprint) for known in state.variants.values() if known.snapshots
+        ]
+        stored.sort(key=lambda each: (each[0].epoch, each[0].step), reverse=True)
+        obstacle = ""
+        for newest, learned_with in stored:
+            why = f"the journal was lost; goes on from {newest.name}"
+            if learned_with == fingerprint:
+                return self.new_variant(newest, why)
             change = changes_since(self._parties.store, newest.name, self._parties.model)
-            if change.obstacle:
-                return self.new_variant(None, f"the journal was lost, and {change.obstacle}")
-            why += f"; {told(change)}"
-        return self.new_variant(newest, why)
+            if not change.obstacle:
+                return self.new_variant(newest, f"{why}; {told(change)}")
+            obstacle = change.obstacle
+        return self.new_variant(None, f"the journal was lost, and {obstacle}" if stored else "first start")
 
     def _let_serve(self, variant: str, why: str) -> str:
         decided = self._reader.state.decisions.get("serve")
@@ -195,13 +196,13 @@ class Beginnings:
         self._read_back()
 
     def _stored_variants(self, stored: list[SnapshotName], number: int) -> tuple[VariantInForce, ...]:
-        """Return every variant of the store with its newest snapshot that verifies."""
-        variants = []
-        for variant in sorted({name.variant for name in stored}):
-            newest = self._newest_that_verifies([name for name in stored if name.variant == variant])
-            if newest is not None:
-                variants.append(self._restated(*newest, number))
-        return tuple(variants)
+        """Return the variants begun last, in their order, each with its newest snapshot that verifies."""
+        by_variant: dict[str, list[SnapshotName]] = {}
+        for name in sorted(stored, key=lambda name: name.epoch, reverse=True):
+            by_variant.setdefault(name.variant, []).append(name)
+        found = filter(None, map(self._newest_that_verifies, by_variant.values()))
+        newest = [self._restated(*each, number) for each in islice(found, VARIANTS_KEPT)]
+        return tuple(reversed(newest))
 
     def _newest_that_verifies(self, names: list[SnapshotName]) -> tuple[SnapshotName, Manifest] | None:
         for name in sorted(names, key=lambda name: (name.epoch, name.step), reverse=True):

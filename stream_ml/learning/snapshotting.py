@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -161,11 +161,19 @@ class Snapshots:
         """Size of the rows of the last one."""
         return self._sealed.manifest.total_rows * 16
 
-    def read_back(self, name: str, announced: list[str], keep: int, keep_seconds: float) -> bool:
+    def read_back(
+        self,
+        name: str,
+        announced: list[str],
+        keep: int,
+        keep_seconds: float,
+        variants: Collection[str] | None = None,
+    ) -> bool:
         """
         Take notice of the line of a snapshot; return whether it was ours.
 
-        Then what is older than the newest *keep* of *announced*, and than *keep_seconds*, is removed.
+        Then what is older than the newest *keep* of *announced*, and than *keep_seconds*, is removed; and, by
+        the writer of the variant that serves, everything of variants that are none of *variants* any more.
         """
         if self._phase is not _Phase.ANNOUNCED or name != self._name:
             return False
@@ -173,6 +181,8 @@ class Snapshots:
         self.step, self.ended_at = self._sealed.position.step, self._clock.monotonic()
         self._reached(Point.SNAPSHOT_READ_BACK)
         self._threads.submit(self._retain, announced, keep, self._clock.now() - keep_seconds)
+        if variants is not None:
+            self._threads.submit(self._forget, variants)
         return True
 
     def close(self) -> None:
@@ -261,3 +271,13 @@ class Snapshots:
         self.bad, self.store_fails = len(retained.bad), False
         for bad in retained.bad:
             log.error("a snapshot does not verify and is skipped", extra={"reason": str(bad)})
+
+    def _forget(self, variants: Collection[str]) -> None:
+        try:
+            gone = self._store.forget(self._writership.model, variants, self._writership.epoch)
+        except StoreUnavailable as error:
+            log.error("snapshots of forgotten variants could not be removed", extra={"reason": str(error)})
+            return
+        if gone:
+            extra = {"removed": [str(name) for name in gone], "kept_variants": sorted(variants)}
+            log.info("snapshots of forgotten variants are removed", extra=extra)

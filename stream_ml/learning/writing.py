@@ -319,10 +319,20 @@ class WriterLoop:
         ]
         settings = self._settings
         if self._snapshots.read_back(
-            line.name, [*announced, line.name], settings.snapshots_kept, settings.snapshots_kept_seconds
+            line.name,
+            [*announced, line.name],
+            settings.snapshots_kept,
+            settings.snapshots_kept_seconds,
+            self._variants_in_force(),
         ):
             self._margins.end_snapshot()
             self._report.snapshot_announced(self._snapshots)
+
+    def _variants_in_force(self) -> list[str] | None:
+        """Return all variants, if ours is the one that serves: its writer looks after those that do not."""
+        in_force = self._as_of.in_force
+        serving = {each.decision.variant for each in in_force.decisions if each.decision.kind == "serve"}
+        return [said.variant for said in in_force.variants] if self._started.variant in serving else None
 
     def _commit(self) -> None:
         self._committed_at = self._clock.monotonic()

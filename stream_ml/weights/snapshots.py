@@ -201,6 +201,18 @@ class SnapshotStore:
         self.remove(old)
         return Retained(kept, bad, old)
 
+    def forget(self, model: str, known: Collection[str], before_epoch: int) -> list[SnapshotName]:
+        """
+        Remove the snapshots of variants of *model* that are not *known* any more; return their names.
+
+        What was taken in *before_epoch* or later is of a variant that whoever calls does not know yet: it stays.
+        """
+        every = [name for name in self.names(model) if name.variant not in known]
+        late = {name.variant for name in every if name.epoch >= before_epoch}
+        old = [name for name in every if name.variant not in late]
+        self.remove(old)
+        return old
+
     def remove(self, names: Collection[SnapshotName]) -> None:
         """Remove snapshots; one that is not there is none."""
         with _available():

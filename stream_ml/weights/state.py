@@ -36,6 +36,8 @@ _REPEATS_KNOWN = 16
 # Deltas of a writer that long ago have left the feed; a claim is one restart.
 _CLAIMS_KEPT = 64
 _SNAPSHOTS_KEPT = 16
+# The one that serves and those begun last; a statement of the journal, and a start from it, grow with each.
+VARIANTS_KEPT = 4
 
 
 class Validity(Enum):
@@ -225,7 +227,19 @@ class JournalState:
             return REPEAT if known.line == line else void(f"variant {line.variant} exists already")
         events = dict(line.events)
         self.variants[line.variant] = VariantState(line.fingerprint, line.seed, 0, events, line=line)
+        self._forget_variants()
         return VALID
+
+    def _forget_variants(self) -> None:
+        """Forget the oldest variants that do not serve; from now on their lines are void."""
+        idle = [variant for variant in self.variants if variant != self.serving]
+        for variant in idle[: max(0, len(self.variants) - VARIANTS_KEPT)]:
+            del self.variants[variant]
+        self.decisions = {
+            thing: decided
+            for thing, decided in self.decisions.items()
+            if decided.decision.variant in self.variants
+        }
 
     def _claim(self, offset: int, line: Claim) -> Verdict:
         state = self.variants.get(line.variant)

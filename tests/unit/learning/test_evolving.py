@@ -14,8 +14,9 @@ from stream_ml.learning.evolving import inherit
 from stream_ml.learning.points import Point
 from stream_ml.weights.inspection import Weights, weights_of
 from stream_ml.weights.journal import JournalWriter
-from stream_ml.weights.lines import Decision, Snapshot, Variant
+from stream_ml.weights.lines import Begin, Decision, Snapshot, Variant
 from stream_ml.weights.snapshots import SnapshotName, load
+from stream_ml.weights.state import VARIANTS_KEPT
 from tests.clicks import MODEL, events
 from tests.unit.learning.rig import EndAt, Rig
 from tests.unit.learning.test_starting import damage
@@ -226,3 +227,28 @@ def test_events_that_are_gone_since_the_snapshot_are_a_loss_to_be_accepted(rig: 
     rig.accept_loss = True
     assert rig.run_to_the_end().counts["records"] == 70
     assert said(rig, Variant, "v2")[0].lost == {0: 30}
+
+
+def test_snapshots_of_the_oldest_variants_are_removed_and_a_lost_journal_states_only_the_last(
+    rig: Rig,
+) -> None:
+    rig.accept_loss = True
+    for number in range(2, 9):
+        rig.forget_broker()
+        rig.model_text = MODEL.replace("alpha = 0.3", f"alpha = 0.{number}")
+        life = rig.run_to_the_end()
+        assert life.started is not None
+        assert life.started.variant == f"v{number}"
+    kept = {name.variant for name in rig.store.names("clicks")}
+    assert kept == {f"v{number}" for number in range(8 - VARIANTS_KEPT + 1, 9)}
+    begin = rig.journal()[0].line
+    assert isinstance(begin, Begin)
+    assert [said.variant for said in begin.variants] == ["v4", "v5", "v6", "v7"]
+
+
+def test_a_variant_begun_meanwhile_keeps_its_snapshots(rig: Rig) -> None:
+    rig.model_text = CHANGED
+    rig.run_to_the_end()
+    taken = rig.store.names("clicks", "v2")
+    assert rig.store.forget("clicks", {"v1"}, before_epoch=taken[-1].epoch) == []
+    assert rig.store.forget("clicks", {"v1"}, before_epoch=taken[0].epoch + 1) == taken

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream_ml.weights.lines import Begin, Claimed, Decision, Line, decode_line, encode_line, place_of
-from stream_ml.weights.state import JournalState, Validity
+from stream_ml.weights.state import VARIANTS_KEPT, JournalState, Validity
 from tests.unit.weights.journal_lines import claim, fold, release, serve, snapshot, step, variant
 
 # In `fold` the begin is line 0: the variant is 1, the first claim 2.
@@ -172,3 +172,16 @@ def test_the_journal_is_applied_in_its_order_only() -> None:
     state, _ = fold(*OPENED)
     with pytest.raises(AssertionError):
         state.apply(1, claim())
+
+
+def test_of_the_variants_that_do_not_serve_the_oldest_are_forgotten_with_all_that_was_decided_of_them() -> (
+    None
+):
+    names = [f"v{number}" for number in range(1, VARIANTS_KEPT + 3)]
+    skip = Decision(kind="skip", variant="v2", who="op", why="", partition=0, next=9, lost=9)
+    state, verdicts = fold(variant("v1"), serve("v1"), variant("v2"), skip, *map(variant, names[2:]))
+    assert all(verdict.valid for verdict in verdicts)
+    assert list(state.variants) == ["v1", *names[-VARIANTS_KEPT + 1 :]]
+    assert list(state.decisions) == ["serve"]
+    assert state.serving == "v1"
+    assert not state.apply(90, claim(name="v2")).valid
