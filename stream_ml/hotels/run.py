@@ -171,8 +171,12 @@ class _Run:
         self._wait_until_served()
         http = self._stack.running.learner_http
         self._wait_until(lambda: counts(http).all == events)  # the counters are renewed once in a while
-        self._wait_until(lambda: len(self._evaluations.closed) == events // EVALUATED_TOGETHER)
+        self._wait_until(lambda: self._evaluated() == events // EVALUATED_TOGETHER)
         return counts(http)
+
+    def _evaluated(self) -> int:
+        self._evaluations.poll()
+        return len(self._evaluations.closed)
 
     def _wait_until(self, reached: Callable[[], bool]) -> None:
         end = time.monotonic() + CATCH_UP_SECONDS
@@ -183,7 +187,6 @@ class _Run:
                     f"{self.pushed} outcomes pushed, not all served {CATCH_UP_SECONDS:.0f} s later"
                 )
             time.sleep(LOOK_SECONDS)
-            self._evaluations.poll()
 
     @property
     def when_known(self) -> Figures:
