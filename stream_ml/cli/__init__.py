@@ -13,10 +13,10 @@ from stream_ml.runtime.lifecycle import exit_code
 # In the order in which a newcomer meets them; a module is imported only when its command is asked for.
 COMMANDS = {
     "demo": "learn a year of shopping baskets and score them live",
-    "hotels": "score hotel bookings when made, learn them when their outcome is known",
+    "hotels": "score hotel bookings, learn them months later: honest figures",
     "init": "write a model file from a sample of your own events",
     "check": "check a model file; show what it makes of an event",
-    "up": "run learner and predictor, on an embedded broker or a given Kafka",
+    "up": "run learner and predictor, on an embedded broker or your Kafka",
     "send": "push events from a file",
     "backfill": "push the history, from files or a query, before going live",
     "score": "ask for scores",
