@@ -21,7 +21,9 @@ TESTS = {
     "learn": "JSON events → updated rows, against Vowpal Wabbit, River, scikit-learn.",
     "ingest": "A backlog in Kafka → learned, against consume() alone and the learner alone.",
     "poison": "What it costs the learner that one event in a hundred is broken.",
+    "snapshots": "How long learning waits for a snapshot of 20 million rows that is being taken.",
     "freshness": "An event is produced → the first score that reflects it.",
+    "reload": "What calls notice while a model of 10 million rows is loaded and swapped in.",
     "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
 }
 Command = Callable[..., None]

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, serve
+from loadtest import freshness, ingest, learn, reload, serve, snapshots
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -70,3 +70,20 @@ def test_serve_answers_while_the_feed_is_applied(monkeypatch: pytest.MonkeyPatch
     assert result["p99_ratio_while_learning"] == pytest.approx(
         result["p99_ms_while_learning"] / result["p99_ms"], abs=0.01
     )
+
+
+def test_snapshots_are_taken_while_batches_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "QUICK_ROWS", 50_000)
+    monkeypatch.setattr(snapshots, "QUICK_SECONDS", 0.3)
+    result = measured(snapshots)
+    assert result["snapshots"] > 0
+    assert result["gap_ms_p999_with"] > 0
+    assert result["table_rows"] > 50_000
+
+
+def test_reload_answers_every_call_while_the_model_is_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "QUICK_ROWS", 20_000)
+    result = measured(reload)
+    assert result["reloads"] >= reload.QUICK_RELOADS
+    assert result["calls"] > 0
+    assert result["p99_ms_while_reloading"] > 0
