@@ -59,7 +59,7 @@ def learn_file(
             the peers read their files in blocks.
         expected_rows: 0 lets the table grow from empty.
     """
-    records = _lines if one_event_a_record else _blocks
+    records = _lines if one_event_a_record else blocks
     batch_records = BATCH_RECORDS_OF_THREADS if scan_threads else BATCH_RECORDS
     compiled = plan()
     watch = Watch()
@@ -82,7 +82,7 @@ def learn_file(
     )
 
 
-def _blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
+def blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
     """Yield lists of *batch_records* records of about RECORD_BYTES, each of whole lines."""
     batch: list[bytes] = []
     start = 0
@@ -100,7 +100,7 @@ def _blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
 
 def _lines(path: Path, batch_records: int) -> Iterator[list[bytes]]:
     """Yield lists of lines, each a record of one event."""
-    for records in _blocks(path, batch_records):
+    for records in blocks(path, batch_records):
         yield [line for record in records for line in record.splitlines()]
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 Value = str | int | float | bool | None
 ORIGIN = {"name", "quick", "seed", "method", "machine", "commit", "load_average", "measured_at"}
-NO_FIGURES = ORIGIN | {"bars", "rows"}
+NO_FIGURES = ORIGIN | {"bars", "cases"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Report:
     Attributes:
         figures: the results by their fixed names, and whatever else the run wants said.
         bars: the figures' names → what the bar asks, as a text that begins with ≥ or ≤ or =.
-        rows: one mapping a contestant or case, all with the same keys; what the printed table shows.
+        rows: one mapping a contestant or case, all with the same keys; what the printed table shows. Named
+            ``cases`` in the object where ``rows`` is a figure.
         load_average: of the minute before the run; above a few tenths something else disturbed it.
     """
 
@@ -47,7 +48,7 @@ class Report:
             "name": self.name,
             **self.figures,
             "bars": dict(self.bars),
-            "rows": [dict(row) for row in self.rows],
+            "cases" if "rows" in self.figures else "rows": [dict(row) for row in self.rows],
             "quick": self.quick,
             "seed": self.seed,
             "method": self.method,
@@ -66,13 +67,13 @@ def save(result: Mapping[str, Any], path: Path) -> None:
 
 def show(result: Mapping[str, Any], console: Console) -> None:
     """Print the rows, then the figures beside their bars, then how it was measured."""
-    rows: Sequence[Mapping[str, Value]] = result["rows"]
+    rows: Sequence[Mapping[str, Value]] = result["cases" if "cases" in result else "rows"]
     if rows:
         table = Table(*rows[0], title=result["name"])
         for row in rows:
             table.add_row(*map(shown, row.values()))
         console.print(table)
-    for name in (name for name in result if name not in NO_FIGURES):
+    for name in (name for name in result if name not in NO_FIGURES and result[name] is not rows):
         bar = result["bars"].get(name)
         console.print(f"{name:32} {shown(result[name]):>14}" + (f"   bar {bar}" if bar else ""))
     origin = [result["machine"], f"load {result['load_average']}"]

@@ -55,6 +55,13 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "p99_ratio_while_learning": "ratio of the two",
         "feed_rows_per_second": "rows applied a second meanwhile",
     },
+    "memory": {
+        "rows": "live rows",
+        "bytes_per_row": "memory of a table grown from empty, slack included, bytes a live row",
+        "bytes_per_row_presized": "the same, presized",
+        "max_stall_ms": "longest call of 64 events while the table grows, processor time, ms",
+        "speed_ratio_many_rows": "events/s at 200 M live rows, times those at 1 M",
+    },
 }
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, reload, serve, snapshots
+from loadtest import freshness, ingest, learn, memory, reload, serve, snapshots
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -87,3 +87,14 @@ def test_reload_answers_every_call_while_the_model_is_swapped(monkeypatch: pytes
     assert result["reloads"] >= reload.QUICK_RELOADS
     assert result["calls"] > 0
     assert result["p99_ms_while_reloading"] > 0
+
+
+def test_memory_grows_the_table_to_the_rows_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = memory.Size(rows=64_000, window=1_000, many_rows=100_000, stream_events=2_000)
+    monkeypatch.setattr(memory, "QUICK", size)
+    result = measured(memory)
+    assert result["rows"] == 64_000
+    assert [case["rows"] for case in result["cases"]] == [64_000] * 3
+    assert 16 < result["bytes_per_row_presized"] <= result["bytes_per_row"]
+    assert result["max_stall_ms"] == max(case["longest call ms"] for case in result["cases"][:2])
+    assert result["speed_ratio_many_rows"] > 0

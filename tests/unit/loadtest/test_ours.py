@@ -23,7 +23,7 @@ def test_records_hold_every_line_once_whole_and_in_order(
     file: Path, record_bytes: int, batch_records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "RECORD_BYTES", record_bytes)
-    made = [record for batch in ours._blocks(file, batch_records) for record in batch]
+    made = [record for batch in ours.blocks(file, batch_records) for record in batch]
     assert b"".join(made) == file.read_bytes()
     assert all(record.endswith(b"\n") for record in made)
     assert [
