@@ -26,6 +26,7 @@ TESTS = {
     "reload": "What calls notice while a model of 10 million rows is loaded and swapped in.",
     "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
     "memory": "Bytes a live row, the longest stall while the table grows, speed at 200 M live rows.",
+    "recover": "A large model's learner and predictor are started again: how long, and the same bits.",
 }
 Command = Callable[..., None]
 

@@ -29,9 +29,9 @@ METHOD = (
     "table has that many rows. Every call is timed, in processor time of its thread: page faults included, "
     "other processes on the machine not. Bytes a row: memory of the table's buckets over live rows. Grown: "
     "from empty; once more with a duplicate window, deltas cut, and images for snapshots taken piece by "
-    "piece all the time; presized: expected_rows says how many come. Speed at many rows (not in a quick run): the "
-    "generated Criteo-like stream, learned a second time by a table of nothing else, and by one that holds "
-    "so many other rows besides."
+    "piece all the time; presized: expected_rows says how many come. Speed at many rows (not in a "
+    "quick run): the generated Criteo-like stream, learned a second time by a table of nothing else, and by "
+    "one that holds so many other rows besides."
 )
 BARS = {
     "bytes_per_row": "≤ 32",

@@ -62,6 +62,14 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "max_stall_ms": "longest call of 64 events while the table grows, processor time, ms",
         "speed_ratio_many_rows": "events/s at 200 M live rows, times those at 1 M",
     },
+    "recover": {
+        "rows": "rows of the model",
+        "seconds_to_first_score": "start of a predictor → its first score, seconds",
+        "seconds_to_same_step": "start of a killed learner → back at its step, seconds",
+        "same_bits": "its rows and state equal those of a learner that never stopped",
+        "replayed_events": "events learned again from the journal meanwhile",
+        "replayed_events_per_second": "the same, a second",
+    },
 }
 
 

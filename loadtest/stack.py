@@ -98,11 +98,11 @@ class Stack:
         return consumer
 
     def start_learner(
-        self, cores: Collection[int], topic: str, model: str = MODEL, **settings: Any
+        self, cores: Collection[int], topic: str, model: str = MODEL, text: str = "", **settings: Any
     ) -> Service:
-        """Start the learner of the identified stream under the name *model*."""
+        """Start the learner of the model file *text*, or of the identified stream under the name *model*."""
         file = self.directory / f"{model}.toml"
-        file.write_text(model_file(identified=True).replace(f'"{MODEL}"', f'"{model}"'))
+        file.write_text(text or model_file(identified=True).replace(f'"{MODEL}"', f'"{model}"'))
         wanted = {"model_file": file, "events_topic": topic, **settings}
         return self._start("learner", cores, wanted)
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, memory, reload, serve, snapshots
+from loadtest import freshness, ingest, learn, memory, recover, reload, serve, snapshots
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -98,3 +98,15 @@ def test_memory_grows_the_table_to_the_rows_wanted(monkeypatch: pytest.MonkeyPat
     assert 16 < result["bytes_per_row_presized"] <= result["bytes_per_row"]
     assert result["max_stall_ms"] == max(case["longest call ms"] for case in result["cases"][:2])
     assert result["speed_ratio_many_rows"] > 0
+
+
+def test_recover_brings_back_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    size = recover.Size(rows=100 * recover.ROWS_PER_RECORD, replayed_rows=50 * recover.ROWS_PER_RECORD)
+    monkeypatch.setattr(recover, "QUICK", size)
+    result = measured(recover)
+    assert result["rows"] == 32_000
+    assert result["same_bits"] is True
+    assert result["replayed_events"] == 50 * 64
+    for figure in ("seconds_to_first_score", "seconds_to_same_step", "replayed_events_per_second"):
+        assert result[figure] > 0
