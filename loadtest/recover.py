@@ -31,8 +31,8 @@ METHOD = (
     "Events whose five features are all new go through a real broker into the learner service on the same "
     "two cores, until the model has that many rows; it is stopped, which takes a snapshot. Started again it "
     "learns some more and is killed (SIGKILL). Then: from the start of a learner until it has the step it "
-    "was killed at (snapshot, then replay of the journal); from the start of a predictor until a client has its "
-    "first score (snapshot, then the feed). The rate of replay leaves out the time in which the learner "
+    "was killed at (snapshot, then replay of the journal); from the start of a predictor until a client has "
+    "its first score (snapshot, then the feed). The rate of replay leaves out the time in which the learner "
     "started with nothing to replay. Same bits: rows and state of the snapshot it takes at the end equal "
     "those of a learner in process that learned the same records without any stop."
 )

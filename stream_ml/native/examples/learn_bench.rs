@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use _native::block::{Block, Example};
-use _native::options::{LearnerOptions, Loss, OptimizerKind};
+use _native::options::{LearnerOptions, Loss, OptimizerKind, TableOptions};
 use _native::trainer::{Course, Trainer};
 
 /// One feature of each number; of the Criteo display-advertising set, the categories of each field.
@@ -77,6 +77,7 @@ fn course() -> Course {
     Course {
         fingerprint: String::new(),
         options,
+        table: TableOptions::default(),
         record_wise: false,
         duplicate_window: 0,
         evaluate_every: 10_000,

@@ -36,7 +36,12 @@ pub struct Homes {
 impl Homes {
     #[inline(always)]
     pub fn of(self, id: u64) -> usize {
-        let hash = hash_of(id);
+        self.of_hash(hash_of(id))
+    }
+
+    /// It never decreases from one hash to a higher one.
+    #[inline(always)]
+    pub fn of_hash(self, hash: u64) -> usize {
         let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
         let home = scaled(self.old);
         // On which side of the frontier an id lies cannot be predicted.

@@ -316,6 +316,18 @@ impl IdMap {
         })
     }
 
+    /// Every id whose hash lies within `from..=to`, with its value.
+    pub fn iter_hashes(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+        let (first, last) = (self.homes().of_hash(from), self.homes().of_hash(to));
+        let mut next = last;
+        // What does not fit its bucket is in those behind.
+        while next < self.end && self.buckets()[next][SLOTS - 1] != 0 {
+            next += 1;
+        }
+        self.iter(first, next + 1)
+            .filter(move |&(id, _)| (from..=to).contains(&hash_of(id)))
+    }
+
     /// Apply `change` to every value.
     pub fn for_each_mut(&mut self, mut change: impl FnMut(u64, &mut u64)) {
         let end = self.end;

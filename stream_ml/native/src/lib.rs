@@ -12,11 +12,13 @@ pub mod counters;
 #[path = "tests/evaluated.rs"]
 mod evaluated;
 pub mod evaluation;
+mod expiry;
 mod expr;
 mod features;
 mod fields;
 mod find;
 pub mod front;
+mod gate;
 pub mod hash;
 pub mod id_map;
 pub mod image;

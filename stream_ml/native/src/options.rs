@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::table::MAX_ROWS;
+
 /// McMahan et al. 2013 name the hyper-parameters; a plan states every one.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,30 @@ pub struct LearnerOptions {
     pub base_rate: Option<f64>,
     /// Else it is measured over the first this many examples, and frozen.
     pub base_rate_events: u64,
+}
+
+/// Which features have a row: the `table` part of a plan; one without it has the default.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableOptions {
+    pub max_rows: usize,
+    /// Probability that a feature without a row gets one when it is seen.
+    pub admission: f64,
+    /// Event time after which a row that was not seen is dropped.
+    pub expire_after_seconds: Option<f64>,
+    /// Absolute weight below which a row is dropped, seen or not.
+    pub expire_below: f32,
+}
+
+impl Default for TableOptions {
+    fn default() -> TableOptions {
+        TableOptions {
+            max_rows: MAX_ROWS,
+            admission: 1.0,
+            expire_after_seconds: None,
+            expire_below: 0.0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

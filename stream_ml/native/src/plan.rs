@@ -11,8 +11,9 @@ use crate::expr::{Expression, Number, Time};
 use crate::hash::{feature_id, fingerprint};
 use crate::keys::{Keys, Target};
 use crate::math::MATH_VERSION;
-use crate::options::LearnerOptions;
+use crate::options::{LearnerOptions, TableOptions};
 use crate::set::Set;
+use crate::table::MAX_ROWS;
 use crate::text::Text;
 
 /// Format of the plan's JSON that this release reads.
@@ -20,6 +21,8 @@ const FORMAT: u32 = 1;
 const MAX_SLOTS: usize = 65_535;
 const MAX_FIELDS: usize = 65_535;
 const MAX_PATH: usize = 32;
+/// A hundred years, so that no sum of event times overflows.
+const MAX_EXPIRY_SECONDS: f64 = 100.0 * 366.0 * 86_400.0;
 
 /// A plan that this release cannot run; the message says where.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +132,7 @@ pub struct Plan {
     fingerprint: String,
     name: String,
     learner: LearnerOptions,
+    table: TableOptions,
     events: EventOptions,
     slots: Vec<SlotInfo>,
     pub(crate) rules: Vec<Rule>,
@@ -164,6 +168,8 @@ struct Source {
     evaluate_every: u64,
     slots: Vec<SlotSource>,
     learner: LearnerOptions,
+    #[serde(default)]
+    table: TableOptions,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +205,7 @@ impl Plan {
         let source: Source = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         check_sizes(&source)?;
         check_learner(&source.learner)?;
+        check_table(&source.table)?;
         let (keys, fields_below) = paths(&source.fields)?;
         let mut slots = Vec::new();
         let mut rules = Vec::new();
@@ -222,6 +229,7 @@ impl Plan {
             },
             name: source.name,
             learner: source.learner,
+            table: source.table,
             slots,
             rules,
             read_fields,
@@ -246,6 +254,10 @@ impl Plan {
 
     pub fn learner(&self) -> &LearnerOptions {
         &self.learner
+    }
+
+    pub fn table(&self) -> &TableOptions {
+        &self.table
     }
 
     pub fn events(&self) -> &EventOptions {
@@ -298,6 +310,26 @@ fn check_learner(learner: &LearnerOptions) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+fn check_table(table: &TableOptions) -> Result<(), String> {
+    let TableOptions {
+        max_rows,
+        admission,
+        expire_after_seconds,
+        expire_below,
+    } = *table;
+    let sound = (1..=MAX_ROWS).contains(&max_rows)
+        && admission > 0.0
+        && admission <= 1.0
+        && expire_after_seconds
+            .is_none_or(|seconds| seconds > 0.0 && seconds <= MAX_EXPIRY_SECONDS)
+        && (0.0..=1e10).contains(&expire_below);
+    if sound {
+        Ok(())
+    } else {
+        Err(format!("table: {table:?} is out of bounds"))
+    }
 }
 
 impl RuleKind {

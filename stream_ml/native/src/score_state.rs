@@ -157,6 +157,11 @@ impl Scorer {
         self.finish(state)
     }
 
+    /// Weight of a row.
+    pub fn weight(&self, row: Row) -> f32 {
+        self.optimizer.weight(row.z, row.n)
+    }
+
     /// Weight of the bias; base + this is the score of an example without features.
     #[inline(always)]
     pub fn bias_weight(&self, state: &ScoreState) -> f32 {

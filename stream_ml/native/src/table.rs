@@ -1,7 +1,9 @@
 //! The rows of a model, and which of them changed since the last cut.
 
+use crate::gate::{Gate, Outside};
 use crate::id_map::{IdMap, NOWHERE, Places, Position, hash_of};
 use crate::image::Image;
+use crate::options::TableOptions;
 use crate::rows::{self, CHANGED, Columns, ROW_BYTES, Row, parse_rows};
 
 /// Rows a table may hold, unless told otherwise.
@@ -23,6 +25,9 @@ pub struct Table {
     pub(crate) image: Option<Image>,
     /// Features left out because the table was full.
     pub refused: u64,
+    /// Sightings of features that had no row and were not let in.
+    pub not_admitted: u64,
+    gate: Option<Gate>,
     fresh: Vec<u64>,
 }
 
@@ -37,8 +42,16 @@ impl Table {
             removed: Vec::new(),
             image: None,
             refused: 0,
+            not_admitted: 0,
+            gate: None,
             fresh: Vec::new(),
         })
+    }
+
+    /// Let `take` make rows as the options say; what is put in, as restored, is not asked.
+    pub fn gated(mut self, options: &TableOptions) -> Table {
+        self.gate = Gate::new(options);
+        self
     }
 
     /// Live rows.
@@ -62,6 +75,13 @@ impl Table {
 
     pub fn get(&self, id: u64) -> Option<Row> {
         self.map.get(id).map(Row::unpack)
+    }
+
+    /// The rows of ids whose hashes lie within `from..=to`.
+    pub fn rows_of_hashes(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, Row)> {
+        self.map
+            .iter_hashes(from, to)
+            .map(|(id, value)| (id, Row::unpack(value)))
     }
 
     /// Find the home buckets of `ids` and ask the processor to fetch them; `take` wants them some examples later.
@@ -88,17 +108,17 @@ impl Table {
         columns.unpack();
     }
 
-    /// Like `read`, but an unseen id gets a row, and `write` can follow. No row moves in between.
+    /// Like `read`, but an unseen id gets a row, if it may, and `write` can follow. No row moves in between.
+    /// `sighting`: of the ids, a number of its own for each example.
     #[inline(always)]
-    pub fn take(&mut self, ids: &[u64], homes: &[u32], columns: &mut Columns) {
+    pub fn take(&mut self, ids: &[u64], homes: &[u32], sighting: u64, columns: &mut Columns) {
         self.reserve(ids.len());
         let Columns {
             places, elsewhere, ..
         } = columns;
         let count = self.map.look(ids, homes, places, elsewhere);
         for index in elsewhere[..count].iter().map(|&index| index as usize) {
-            let position = self.insert(ids[index]);
-            self.refused += u64::from(position.is_none());
+            let position = self.enter(ids[index], sighting);
             places.positions[index] = position.unwrap_or(NOWHERE);
             places.values[index] = position.map_or(0, |position| self.map.value(position));
         }
@@ -111,6 +131,28 @@ impl Table {
         if !self.map.crossings.is_empty() {
             self.note_crossings();
         }
+    }
+
+    #[inline]
+    fn enter(&mut self, id: u64, sighting: u64) -> Option<Position> {
+        if self.gate.is_some() && self.stays_outside(id, sighting) {
+            return None;
+        }
+        let position = self.insert(id);
+        self.refused += u64::from(position.is_none());
+        position
+    }
+
+    fn stays_outside(&mut self, id: u64, sighting: u64) -> bool {
+        let Some(gate) = self.gate.filter(|_| self.map.find(id).is_none()) else {
+            return false;
+        };
+        match gate.admit(id, sighting, self.len()) {
+            Ok(()) => return false,
+            Err(Outside::NotAdmitted) => self.not_admitted += 1,
+            Err(Outside::Full) => self.refused += 1,
+        }
+        true
     }
 
     #[inline]

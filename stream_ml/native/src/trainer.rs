@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::block::{Block, Example};
 use crate::codec::{Damaged, Reader};
 use crate::evaluation::{Evaluation, Evaluations, Judged};
-use crate::options::LearnerOptions;
+use crate::expiry::Expiry;
+use crate::options::{LearnerOptions, TableOptions};
 use crate::score_state::{Score, ScoreState, Scorer};
 use crate::table::{MAX_ROWS, Table};
 use crate::windows::{Window, Windows};
@@ -20,6 +21,7 @@ const PREFETCH_EXAMPLES: usize = 4;
 pub struct Course {
     pub fingerprint: String,
     pub options: LearnerOptions,
+    pub table: TableOptions,
     /// All events of a record are scored before any of them is learned.
     pub record_wise: bool,
     pub duplicate_window: usize,
@@ -44,6 +46,7 @@ pub struct Trainer {
     state: ScoreState,
     windows: Windows,
     evaluations: Evaluations,
+    expiry: Option<Expiry>,
     counters: Counters,
     /// Scores of the record in hand, by example.
     said: Vec<(usize, Score)>,
@@ -58,11 +61,12 @@ impl Trainer {
         // A window that cannot be had is refused now, not at the first event.
         Windows::new(course.duplicate_window).of(0)?;
         Ok(Trainer {
-            table: Table::new(MAX_ROWS, expected_rows)?,
+            table: Table::new(MAX_ROWS, expected_rows)?.gated(&course.table),
             scorer: Scorer::new(&course.options),
             state: ScoreState::new(&course.options),
             windows: Windows::new(course.duplicate_window),
             evaluations: Evaluations::new(course.evaluate_every),
+            expiry: Expiry::new(&course.table),
             counters: Counters::default(),
             said: Vec::new(),
             homes: Vec::new(),
@@ -91,6 +95,9 @@ impl Trainer {
     pub fn begin_variant(&mut self) {
         self.counters = Counters::default();
         self.evaluations = Evaluations::new(self.course.evaluate_every);
+        if let Some(expiry) = &mut self.expiry {
+            expiry.dropped = 0;
+        }
     }
 
     /// Totals since the variant began; a figure that does not exist yet is NaN.
@@ -108,9 +115,12 @@ impl Trainer {
             let figures = tally.figures();
             metrics.extend(figures.map(|(name, figure)| (format!("{prefix}{name}"), figure)));
         }
+        let expired = self.expiry.as_ref().map_or(0, |expiry| expiry.dropped);
         let table = [
             ("rows", self.table.len() as f64),
             ("rows_refused", self.table.refused as f64),
+            ("rows_not_admitted", self.table.not_admitted as f64),
+            ("rows_expired", expired as f64),
             ("table_bytes", self.table.bytes() as f64),
             ("evaluations", self.evaluations.index as f64),
         ];
@@ -263,8 +273,9 @@ impl Trainer {
             &block.values[features.clone()],
         );
         self.scorer.columns.start(values);
-        self.table
-            .take(ids, &self.homes[features], &mut self.scorer.columns);
+        let sighting = self.counters.learned;
+        let (homes, columns) = (&self.homes[features], &mut self.scorer.columns);
+        self.table.take(ids, homes, sighting, columns);
         let score = self.scorer.finish(&self.state);
 
         self.counters.learned += 1;
@@ -286,6 +297,13 @@ impl Trainer {
         self.scorer.learn(score, label, importance, &mut self.state);
         self.table.write(ids, &mut self.scorer.columns);
         self.state.count(&self.course.options, label, importance);
+        if let Some(expiry) = &mut self.expiry {
+            let (learned, scorer) = (self.counters.learned, &self.scorer);
+            expiry.see(ids);
+            expiry.turn(learned, watermark_us, &mut self.table, |row| {
+                scorer.weight(row)
+            });
+        }
     }
 }
 

@@ -56,6 +56,7 @@ fn course_of(plan: &crate::plan::Plan) -> Course {
     Course {
         fingerprint: plan.fingerprint().to_string(),
         options: plan.learner().clone(),
+        table: *plan.table(),
         record_wise: plan.events().learn_after == LearnAfter::Record,
         duplicate_window: plan.events().duplicate_window as usize,
         evaluate_every: plan.events().evaluate_every,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::block::Example;
-use crate::options::{LearnerOptions, Loss, OptimizerKind};
+use crate::options::{LearnerOptions, Loss, OptimizerKind, TableOptions};
 use crate::trainer::Course;
 
 /// A record is one example with its first byte as the only feature; "!" makes the scanner panic.
@@ -39,6 +39,7 @@ fn learner(threads: usize) -> Learner<FirstByte, Vec<u8>> {
     let course = Course {
         fingerprint,
         options,
+        table: TableOptions::default(),
         record_wise: false,
         duplicate_window: 0,
         evaluate_every: 7,

@@ -32,7 +32,7 @@ impl Both {
             self.columns.start(&vec![1.0; ids.len()]);
             let mut homes = vec![0; ids.len()];
             self.table.aim(&ids, &mut homes);
-            self.table.take(&ids, &homes, &mut self.columns);
+            self.table.take(&ids, &homes, 0, &mut self.columns);
             for (at, &id) in ids.iter().enumerate() {
                 let before = Row {
                     z: self.columns.z[at],
@@ -231,7 +231,7 @@ fn a_full_table_leaves_new_features_out_and_counts_them() {
         columns.start(&[1.0, 1.0]);
         let mut homes = [0; 2];
         table.aim(&[id, 1], &mut homes);
-        table.take(&[id, 1], &homes, &mut columns);
+        table.take(&[id, 1], &homes, 0, &mut columns);
         columns.z[..2].fill(id as f32);
         table.write(&[id, 1], &mut columns);
     }

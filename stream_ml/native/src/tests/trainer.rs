@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{Loss, OptimizerKind};
+use crate::options::{Loss, OptimizerKind, TableOptions};
 use crate::rows::Row;
 
 fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
@@ -16,6 +16,7 @@ fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
     let course = Course {
         fingerprint: fingerprint.into(),
         options,
+        table: TableOptions::default(),
         record_wise,
         duplicate_window: 3,
         evaluate_every: 4,

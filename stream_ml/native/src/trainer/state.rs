@@ -3,6 +3,7 @@
 use super::{Counters, Course, Trainer};
 use crate::codec::{Damaged, Reader, Writer};
 use crate::evaluation::Evaluations;
+use crate::expiry::Expiry;
 use crate::optimizer::Optimizer;
 use crate::score_state::ScoreState;
 use crate::windows::Windows;
@@ -22,6 +23,9 @@ impl Trainer {
             .for_each(|&count| writer.u64(count));
         self.evaluations.write(&mut writer);
         self.windows.write(&mut writer);
+        if let Some(expiry) = &self.expiry {
+            expiry.write(&mut writer);
+        }
         writer.finish()
     }
 
@@ -30,12 +34,14 @@ impl Trainer {
         let read = State::read(bytes, &self.course, self.course.duplicate_window)?;
         (self.state, self.counters) = (read.score, read.counters);
         (self.evaluations, self.windows) = (read.evaluations, read.windows);
+        self.expiry = read.expiry;
         Ok(())
     }
 
     /// Begin a variant of another course with the rows that were loaded and the state of a learner of the course `before`:
-    /// every weight stays what it was. What cannot go on is left out: counts, the windows unless event ids mean the same
-    /// (`same_ids`), the watermark unless times do (`same_times`). Nothing changes if the state is refused.
+    /// every weight stays what it was. What cannot go on is left out: counts, what expiry has seen, the windows unless
+    /// event ids mean the same (`same_ids`), the watermark unless times do (`same_times`). Nothing changes if the state
+    /// is refused.
     pub fn begin_with(
         &mut self,
         before: &Course,
@@ -79,6 +85,7 @@ struct State {
     counters: Counters,
     evaluations: Evaluations,
     windows: Windows,
+    expiry: Option<Expiry>,
 }
 
 impl State {
@@ -96,6 +103,9 @@ impl State {
             counters: Counters::read(&mut reader)?,
             evaluations: Evaluations::read(&mut reader)?,
             windows: Windows::read(&mut reader, course.duplicate_window, window)?,
+            expiry: Expiry::new(&course.table)
+                .map(|expiry| expiry.read(&mut reader))
+                .transpose()?,
         };
         reader.finish()?;
         Ok(state)
