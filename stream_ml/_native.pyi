@@ -156,7 +156,7 @@ class Learner:
 
         records learned duplicates refused skipped empty; examples log_loss auc calibration
         normalized_entropy importance_sum label_sum prediction_sum loss_sum, the same with ``served_`` in
-        front; rows rows_refused table_bytes evaluations.
+        front; rows rows_refused rows_not_admitted rows_expired table_bytes evaluations.
         """
     @property
     def watermark_us(self) -> int: ...

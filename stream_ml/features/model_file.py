@@ -31,6 +31,13 @@ SLOT_NAME = re.compile(r"[\w.-]{1,100}")
 RESERVED_SLOT = "bias"
 
 TOP_KEYS = ("name", *(key.name for key in EXPRESSION_KEYS), UNLABELLED.name, "features", "learner")
+# Keys of [learner] that mean nothing without another one.
+NEEDED = {
+    "duplicate_window": "event_id",
+    "max_skew_seconds": "timestamp",
+    "expire_after_seconds": "timestamp",
+    "expire_below": "expire_after_seconds",
+}
 LEARNER_KEYS = tuple(setting.name for setting in LEARNER)
 KINDS = {
     Type.TEXT: "category",
@@ -57,6 +64,10 @@ class Learner:
     duplicate_window: int
     max_skew_seconds: float
     evaluate_every: int
+    max_rows: int
+    admission: float
+    expire_after_seconds: float | None
+    expire_below: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,8 +321,9 @@ class _Reader:
         """Check what no key can be blamed for alone."""
         if "label" not in self.document:
             self._missing("label", 'label = "redeemed"')
-        for setting, needed in (("duplicate_window", "event_id"), ("max_skew_seconds", "timestamp")):
-            if setting in self._table("learner") and needed not in self.document:
+        given = self._table("learner")
+        for setting, needed in NEEDED.items():
+            if setting in given and needed not in {*self.document, *given}:
                 self.problems.add(
                     self._place(("learner", setting)).key, f"{setting} means nothing without {needed}"
                 )

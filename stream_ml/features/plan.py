@@ -15,7 +15,7 @@ import orjson
 import xxhash
 
 from stream_ml.features.model_file import KINDS, ModelFile, parse_model_file, read_model_file
-from stream_ml.features.settings import EXPRESSION_KEYS
+from stream_ml.features.settings import EXPRESSION_KEYS, LEARNER
 from stream_ml.features.signatures import Type
 from stream_ml.features.typed import Expression, Field, Operation
 
@@ -24,6 +24,9 @@ FORMAT = 1
 MATH = 1
 # Of [learner], but of the whole plan.
 PLAN_SETTINGS = ("learn_after", "duplicate_window", "max_skew_seconds", "evaluate_every")
+# Of [learner], but of the table. A plan where none is set leaves them out: it keeps its fingerprint.
+TABLE_SETTINGS = ("max_rows", "admission", "expire_after_seconds", "expire_below")
+_UNSET_TABLE = {setting.name: setting.default for setting in LEARNER if setting.name in TABLE_SETTINGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def slot_of(name: str, expression: Expression) -> Slot:
 
 def _plan(model_file: ModelFile, slots: tuple[Slot, ...], numbers: Mapping[Field, int]) -> dict[str, Any]:
     learner = asdict(model_file.learner)
+    table = {name: learner.pop(name) for name in TABLE_SETTINGS}
     features = zip(slots, model_file.features.values(), strict=True)
     return {
         "format": FORMAT,
@@ -107,6 +111,7 @@ def _plan(model_file: ModelFile, slots: tuple[Slot, ...], numbers: Mapping[Field
             {"name": slot.name, "kind": slot.kind, "seed": slot.seed, "expr": _numbered(e.operation, numbers)}
             for slot, e in features
         ],
+        **({} if table == _UNSET_TABLE else {"table": table}),
     }
 
 

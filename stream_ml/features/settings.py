@@ -143,6 +143,41 @@ LEARNER = (
         whole=True,
         why="a longer one would hardly ever close",
     ),
+    Setting(
+        "max_rows",
+        2**30,
+        "rows the table may have; what would need one more is left out and counted",
+        low=1,
+        high=2**30,
+        whole=True,
+        why="a place in the table has 32 bits",
+    ),
+    Setting(
+        "admission",
+        1.0,
+        "probability that a feature without a row gets one, each time it is seen",
+        low=0,
+        high=1,
+        above=True,
+        why="it is a probability, and 0 would learn nothing",
+    ),
+    Setting(
+        "expire_after_seconds",
+        None,
+        "event time after which a feature that was not seen loses its row; else never",
+        low=0,
+        high=3_153_600_000.0,
+        above=True,
+        why="a hundred years",
+    ),
+    Setting(
+        "expire_below",
+        0.0,
+        "absolute weight below which a feature loses its row, as often as expire_after_seconds says",
+        low=0,
+        high=1e6,
+        why="more leaves no weight at all",
+    ),
 )
 # What a mean label can be; the ends would be an infinite log-odds.
 BASE_RATES = {"logistic": (0.0, 1.0), "poisson": (0.0, float("inf"))}

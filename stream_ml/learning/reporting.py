@@ -36,6 +36,8 @@ _TOTALS = {
     "served_prediction_sum": metrics.LEARNER_SERVED_PREDICTIONS,
     "served_importance_sum": metrics.LEARNER_SERVED_IMPORTANCE,
     "rows_refused": metrics.LEARNER_ROWS_REFUSED,
+    "rows_not_admitted": metrics.LEARNER_ROWS_NOT_ADMITTED,
+    "rows_expired": metrics.LEARNER_ROWS_EXPIRED,
 }
 
 

@@ -168,6 +168,13 @@ LEARNER_ROWS_REFUSED = _total(
     "stream_ml_learner_rows_refused_total",
     "Times that a feature found no room for its row, since this process began: the table is full.",
 )
+LEARNER_ROWS_NOT_ADMITTED = _total(
+    "stream_ml_learner_rows_not_admitted_total",
+    "Times that a feature without a row was seen and was not admitted, since this process began.",
+)
+LEARNER_ROWS_EXPIRED = _total(
+    "stream_ml_learner_rows_expired_total", "Rows dropped by expiry since the variant began."
+)
 LEARNER_TABLE_BYTES = _gauge("stream_ml_learner_table_bytes", "Memory of the table.")
 LEARNER_FEED_DELTAS = _counter("stream_ml_learner_feed_deltas_total", "Deltas sent into the feed.")
 LEARNER_FEED_ROWS = _counter("stream_ml_learner_feed_rows_total", "Rows sent into the feed.")
