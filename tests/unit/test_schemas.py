@@ -11,6 +11,7 @@ import pytest
 
 from stream_ml._native import Learner, Plan
 from stream_ml.features import compile_model
+from stream_ml.features.plan import TABLE_SETTINGS
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import Source, StepOutputs
 from stream_ml.streams.dead_letters import read_dead_letter
@@ -94,7 +95,7 @@ def test_the_page_of_the_plan_names_every_key_of_one() -> None:
     object_of_the_page = PLAN_PAGE.split("```")[1]
     named = set(re.findall(r'"(\w+)":', object_of_the_page))
     plan = orjson.loads(MODEL.plan_bytes)
-    assert named == {*plan, *plan["learner"], *plan["slots"][0]}
+    assert named == {*plan, *plan["learner"], *plan["slots"][0], "table", *TABLE_SETTINGS}
 
 
 def test_the_page_of_the_plan_names_every_operation_that_the_core_compiles() -> None:
