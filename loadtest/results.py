@@ -62,6 +62,10 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "max_stall_ms": "longest call of 64 events while the table grows, processor time, ms",
         "speed_ratio_many_rows": "events/s at 200 M live rows, times those at 1 M",
     },
+    "sparing": {
+        "fewest_rows_ratio": "rows with admission and expiry, times those without",
+        "its_loss_more": "progressive log loss more than without",
+    },
     "recover": {
         "rows": "rows of the model",
         "seconds_to_first_score": "start of a predictor → its first score, seconds",

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, memory, recover, reload, serve, snapshots
+from loadtest import freshness, ingest, learn, memory, recover, reload, serve, snapshots, sparing
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -110,3 +110,11 @@ def test_recover_brings_back_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> N
     assert result["replayed_events"] == 50 * 64
     for figure in ("seconds_to_first_score", "seconds_to_same_step", "replayed_events_per_second"):
         assert result[figure] > 0
+
+
+def test_sparing_has_fewer_rows_with_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparing, "QUICK_EVENTS", 5_000)
+    result = measured(sparing)
+    without, *others = result["rows"]
+    assert all(case["rows"] < without["rows"] for case in others)
+    assert 0 < result["fewest_rows_ratio"] < 1
