@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
@@ -92,7 +93,7 @@ def load(snapshot: ArtefactReader, into: Loadable) -> Parts:
     Raises:
         CorruptSnapshot: what was loaded so far is to be thrown away.
     """
-    for rows in snapshot.rows():
+    for rows in _read_ahead(snapshot.rows()):
         into.load_rows(rows)
     parts = snapshot.parts()
     into.load_removed(parts.removed)
@@ -103,6 +104,15 @@ def load(snapshot: ArtefactReader, into: Loadable) -> Parts:
             f"{found['rows_hash']} were loaded, manifest says {manifest.total_rows} of {manifest.rows_hash}"
         )
     return parts
+
+
+def _read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield *pieces*; a thread reads and verifies the next one while the caller works on the last."""
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
 
 
 class SnapshotStore:
