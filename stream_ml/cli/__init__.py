@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "write examples or weights for other tools",
     "dead-letters": "list and explain refused events, send them again after a fix",
     "diff": "compare two model files, or snapshots, slot by slot",
+    "skip": "give up events that cannot be learned",
     "replay": "rebuild the weights from journal and events",
 }
 

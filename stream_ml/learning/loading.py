@@ -37,6 +37,14 @@ class Loaded:
     snapshot_step: int
     has_snapshot: bool
 
+    def skip(self, variant: str) -> dict[int, int]:
+        """Go on where decisions say that *variant* does; return their places, by partition."""
+        skips = self.journal.state.skips(variant)
+        for partition, decided in skips.items():
+            assert decided.decision.next is not None, "of a skip"
+            self.replay.events[partition] = decided.decision.next
+        return {partition: decided.place for partition, decided in skips.items()}
+
 
 class Loader:
     """Loads a variant of the model; a snapshot that does not verify is named and skipped."""

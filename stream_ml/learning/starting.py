@@ -81,11 +81,13 @@ class Start:
     def _catch_up(self, known: JournalReader, variant: str) -> Loaded:
         loaded = self._loader.newest(known, variant)
         loaded.replay.follow(loaded.journal.read_to_end())
+        loaded.skip(variant)
         gone = lost(self._parties.log, self._parties.topics.events, loaded.replay.events)
         if gone:
             raise ReplayImpossible(
                 f"{self._parties.topics.events.name}: records that {variant} never learned are gone, "
-                f"by partition: {gone}; --accept-loss goes on behind them as a new variant"
+                f"by partition: {gone}; `stream-ml skip SETTINGS --to PARTITION:OFFSET --accept-loss` goes on "
+                "behind them, `stream-ml learn SETTINGS --accept-loss` does as a new variant"
             )
         events = self._parties.topics.events
         loaded.replay.events |= added_partitions(self._parties.log, events, loaded.replay.events)

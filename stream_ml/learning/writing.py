@@ -80,6 +80,7 @@ class WriterLoop:
         self._parties, self._started, self._settings, self._clock = parties, started, settings, clock
         self._journal, self._writer, self._reached = journal, writer, parties.reached
         self._learner = started.loaded.replay.learner
+        self._skips = started.loaded.skip(started.variant)
         self.step = self.confirmed = started.loaded.replay.step
         self.events, self._confirmed_events = (
             dict(started.loaded.replay.events),
@@ -216,6 +217,9 @@ class WriterLoop:
                 step=step,
                 topic_id=self._parties.topics.events.id,
                 ranges=tuple(part.described for part in batch.ranges),
+                decisions=tuple(
+                    self._skips.pop(part.partition) for part in batch.ranges if part.partition in self._skips
+                ),
             )
         )
         self._reached(Point.STEP_LINE_SENT)

@@ -215,7 +215,7 @@ class SnapshotStore:
         """
         Remove the snapshots of variants of *model* that are not *known* any more; return their names.
 
-        What was taken in *before_epoch* or later is of a variant that whoever calls does not know yet: it stays.
+        What was taken in *before_epoch* or later is of a variant that the caller does not know yet: it stays.
         """
         every = [name for name in self.names(model) if name.variant not in known]
         late = {name.variant for name in every if name.epoch >= before_epoch}

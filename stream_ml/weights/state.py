@@ -174,6 +174,20 @@ class JournalState:
         decided = self.decisions.get(f"learn {variant}")
         return decided is None or decided.decision.kind == "resume"
 
+    def skips(self, variant: str) -> dict[int, Decided]:
+        """Return the skips of *variant* that no step has taken yet, by partition."""
+        events = self.variants[variant].events
+        every = (
+            each for each in self.decisions.values() if each.decision.thing.startswith(f"skip {variant} ")
+        )
+        return {
+            each.decision.partition: each
+            for each in every
+            if each.decision.partition is not None
+            and each.decision.next is not None
+            and each.decision.next > events.get(each.decision.partition, 0)
+        }
+
     def in_force(self) -> InForce:
         """
         Return what holds now, for a snapshot line whose ``as_of`` is `place`.

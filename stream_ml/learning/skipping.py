@@ -1,0 +1,67 @@
+"""Gives events up: a decision in the journal, which the variant's writer takes at its next start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.learning.beginnings import Parties
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Decision
+from stream_ml.weights.state import JournalState
+
+_FLUSH_SECONDS = 30.0
+
+
+def skips(parties: Parties, state: JournalState, to: Mapping[int, int]) -> list[Decision]:
+    """
+    Return the decisions by which the serving variant goes on at *to*, their loss counted in offsets.
+
+    Raises:
+        ConfigError: there is no such variant, partition or offset, or nothing is skipped.
+    """
+    if state.serving is None:
+        raise ConfigError(f"no variant of {parties.name} serves yet: there is nothing to skip")
+    decisions = []
+    for partition, goal in to.items():
+        first, end = state.variants[state.serving].events.get(partition, 0), _end(parties, partition)
+        if not first < goal <= end:
+            raise ConfigError(
+                f"{parties.topics.events.name}[{partition}] goes on at {first} and ends at {end}; "
+                f"--to {partition}:{goal} is not between them"
+            )
+        known = state.decisions.get(f"skip {state.serving} {partition}")
+        decisions.append(
+            Decision(
+                kind="skip",
+                variant=state.serving,
+                who=parties.who,
+                why="stream-ml skip",
+                replaces=known.place if known else None,
+                partition=partition,
+                next=goal,
+                lost=goal - first,
+            )
+        )
+    return decisions
+
+
+def decide(parties: Parties, to: Mapping[int, int]) -> list[Decision]:
+    """Append the decisions of `skips` to the journal, and return them once they count; raises as it does."""
+    topic = parties.topics.journal.name
+    with JournalReader.open(parties.log, topic) as journal:
+        journal.read_to_end()
+        decisions = skips(parties, journal.state, to)
+        writer = JournalWriter(parties.log, topic)
+        for decision in decisions:
+            writer.append(decision)
+        writer.flush(_FLUSH_SECONDS)
+        writer.close()
+        for _, line, verdict in journal.read_to_end():
+            if line in decisions and not verdict.valid:
+                raise CannotContinue(f"the skip does not count: {verdict.reason}; look, then decide again")
+    return decisions
+
+
+def _end(parties: Parties, partition: int) -> int:
+    return parties.log.bounds(parties.topics.events.name, partition).next
