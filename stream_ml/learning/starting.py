@@ -86,8 +86,8 @@ class Start:
         if gone:
             raise ReplayImpossible(
                 f"{self._parties.topics.events.name}: records that {variant} never learned are gone, "
-                f"by partition: {gone}; `stream-ml skip SETTINGS --to PARTITION:OFFSET --accept-loss` goes on "
-                "behind them, `stream-ml learn SETTINGS --accept-loss` does as a new variant"
+                f"by partition: {gone}; `stream-ml skip SETTINGS --to PARTITION:OFFSET --accept-loss` goes "
+                "on behind them, `stream-ml learn SETTINGS --accept-loss` does as a new variant"
             )
         events = self._parties.topics.events
         loaded.replay.events |= added_partitions(self._parties.log, events, loaded.replay.events)
