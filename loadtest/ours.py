@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stream_ml._native import Learner
 # gives them. On one core they stay in its cache; several threads find more work in one call.
 RECORD_BYTES = 64 * 1024
 BATCH_RECORDS = 8
-BATCH_RECORDS_OF_THREADS = 64
+BATCH_RECORDS_OF_THREADS = 24
 IMAGE_ROWS = 1_000_000
 # Room from the start, as VW's `-b 24` has for more weights; the stream brings fewer new rows than this.
 EXPECTED_ROWS_PER_EVENT = 2
@@ -65,7 +66,8 @@ def learn_file(
     watch = Watch()
     learner = Learner(compiled, scan_threads=scan_threads, expected_rows=expected_rows)
     refused = 0
-    for batch in records(path, batch_records):
+    batches = records(path, batch_records)
+    for batch in _read_ahead(batches) if scan_threads else batches:
         refused += len(learner.learn([(0, batch, [0] * len(batch))]).refused)
     seconds, cpu_seconds = watch.read()
     metrics = learner.metrics()
@@ -96,6 +98,15 @@ def blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
                 batch = []
     if batch:
         yield batch
+
+
+def _read_ahead(batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """Yield the batches; the next one is read while one is learned, as the service does it."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _lines(path: Path, batch_records: int) -> Iterator[list[bytes]]:

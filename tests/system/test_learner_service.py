@@ -10,7 +10,6 @@ from confluent_kafka.admin import AdminClient
 
 from stream_ml.learning.points import Point
 from stream_ml.runtime import lifecycle
-from tests.clicks import MODEL
 from tests.servers.kafka import KafkaServer
 from tests.servers.processes import wait_until
 from tests.system.lives import Lives
@@ -35,14 +34,6 @@ def test_a_topic_that_is_not_there_is_named(lives: Lives) -> None:
     life = lives.start()
     assert life.wait() == lifecycle.CONFIG
     assert "there is no topic evnets" in life.output()
-
-
-def test_a_changed_model_file_is_refused(lives: Lives) -> None:
-    lives.last()
-    (lives.directory / "model.toml").write_text(MODEL.replace("alpha = 0.3", "alpha = 0.4"))
-    life = lives.start()
-    assert life.wait() == lifecycle.CONFIG
-    assert "a variant keeps one model file for life" in life.output()
 
 
 def test_a_standby_that_was_frozen_or_read_junk_leaves_a_living_writer_alone(lives: Lives) -> None:
