@@ -17,7 +17,7 @@ from stream_ml._native import Learner
 # A record of several events, as a producer packs them, and a call of several records, as a poll of Kafka
 # gives them. On one core they stay in its cache; several threads find more work in one call.
 RECORD_BYTES = 64 * 1024
-BATCH_RECORDS = 8
+BATCH_RECORDS = 4
 BATCH_RECORDS_OF_THREADS = 24
 IMAGE_ROWS = 1_000_000
 # Room from the start, as VW's `-b 24` has for more weights; the stream brings fewer new rows than this.
