@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.batch import Batch
 from stream_ml.learning.beginnings import Parties
-from stream_ml.learning.fetching import BatchLimits, Fetcher
 from stream_ml.learning.inbox import Inbox, JournalRead
-from stream_ml.learning.margins import EARLY, RetentionMargins
+from stream_ml.learning.margins import RetentionMargins
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
 from stream_ml.learning.points import Point
-from stream_ml.learning.publishing import FeedLimits, Publisher, Writership
 from stream_ml.learning.reporting import Report
-from stream_ml.learning.snapshotting import AsOf, Position, Snapshots
+from stream_ml.learning.snapshotting import AsOf, Position
 from stream_ml.learning.starting import Started, Superseded
 from stream_ml.learning.succeeding import Succession
+from stream_ml.learning.wiring import new_fetcher, new_keeper, new_publisher
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
@@ -38,8 +37,6 @@ from stream_ml.weights.state import Validity, Verdict
 log = logging.getLogger(__name__)
 
 _JOURNAL_POLL_SECONDS = 0.1
-# A feed that keeps so many bytes a partition must hold this many seconds of it.
-_FEED_SECONDS_RETAINED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,61 +92,20 @@ class WriterLoop:
         self._build(model_text)
 
     def _build(self, model_text: bytes) -> None:
-        parties, started = self._parties, self._started
+        parties, started, settings, clock = self._parties, self._started, self._settings, self._clock
         topics = parties.topics
-        self._build_inbox()
-        self._source = Source(parties.name, started.variant, topics.events.name)
-        self._sender = OutputSender(self._writer, self._source, self._settings.message_max_bytes)
-        writership = Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
-        self._margins = RetentionMargins(parties.log.retained_bytes)
-        self._publisher = Publisher(
-            self._writer,
-            topics.feed.name,
-            {p: parties.log.bounds(topics.feed.name, p).next for p in range(topics.feed.partitions)},
-            writership,
-            started.loaded.snapshot_step,
-            self._feed_limits(parties.log.retained_bytes, topics.feed.partitions),
-            self._clock,
-            self._reached,
-        )
-        self._snapshots = Snapshots(
-            parties.store,
-            parties.model,
-            model_text,
-            writership,
-            started.loaded,
-            self._clock,
-            self._reached,
-            self._writing,
-            self._settings.snapshot_rows_per_batch,
-        )
-        self._report = Report(parties.name, parties.log, topics.events.name, self._clock, self._threads)
-        self._as_of = AsOf(started.loaded.journal.state.place, started.loaded.journal.state.in_force())
-        self._succession = Succession(started.variant, parties.who)
-
-    def _build_inbox(self) -> None:
-        parties, settings = self._parties, self._settings
         self._inbox = Inbox(settings.fetch_queue_batches)
-        limits = BatchLimits(
-            settings.batch_max_records,
-            settings.batch_max_bytes,
-            settings.step_interval_seconds,
-            settings.poll_wait_seconds,
+        self._fetcher = new_fetcher(parties, self.events, self._inbox, settings, clock)
+        self._source = Source(parties.name, started.variant, topics.events.name)
+        self._sender = OutputSender(self._writer, self._source, settings.message_max_bytes)
+        self._publisher = new_publisher(parties, started, self._writer, settings, clock)
+        self._margins = RetentionMargins(parties.log.retained_bytes)
+        self._report = Report(parties.name, parties.log, topics.events.name, clock, self._threads)
+        self._keeper = new_keeper(
+            parties, started, model_text, self._writing, self._margins, self._report, settings, clock
         )
-        self._fetcher = Fetcher(
-            parties.log, parties.topics.events, self.events, self._inbox, limits, self._clock
-        )
-
-    def _feed_limits(self, retained: int | None, partitions: int) -> FeedLimits:
-        budget = float(self._settings.feed_bytes_per_second)
-        if retained is not None:
-            budget = min(budget, retained * partitions / _FEED_SECONDS_RETAINED)
-        return FeedLimits(
-            self._settings.publish_interval_seconds,
-            self._settings.heartbeat_interval_seconds,
-            budget,
-            self._settings.message_max_bytes,
-        )
+        self._snapshots = self._keeper.snapshots
+        self._succession = Succession(started.variant, parties.who)
 
     def run(self, stop: Stop) -> None:
         """
@@ -239,11 +195,11 @@ class WriterLoop:
         for entry in read.entries:
             if getattr(entry.line, "variant", None) == self._started.variant:
                 self._judge(entry)
-        self._as_of = AsOf(read.place, read.in_force)
+        self._keeper.as_of = AsOf(read.place, read.in_force)
         self._succeed()
 
     def _succeed(self) -> None:
-        if decision := self._succession.turn(self._as_of.in_force):
+        if decision := self._succession.turn(self._keeper.as_of.in_force):
             self._append(decision)
             self._reached(Point.SERVING_DECIDED)
 
@@ -256,7 +212,7 @@ class WriterLoop:
             case Step() if entry.line.epoch == self._started.epoch:
                 self._own_line(entry.line, entry.verdict)
             case Snapshot() if entry.verdict.valid:
-                self._snapshot_read_back(entry.line)
+                self._keeper.read_back(entry.line)
 
     def _own_line(self, line: Step, verdict: Verdict) -> None:
         if verdict.valid:
@@ -285,58 +241,13 @@ class WriterLoop:
             self._margins.use("feed", 0, published.bytes // self._parties.topics.feed.partitions)
 
     def _advance_snapshot(self) -> None:
-        failed = self._snapshots.failed
-        if self._snapshots.idle and not self._ending and self._snapshot_due():
-            self._begin_snapshot()
-        sealed = self._snapshots.sealed_step
-        line = self._snapshots.turn(
+        self._keeper.turn(
             self._learner,
             Position(self.step, self.events, self._publisher.next_offsets),
-            acknowledged=0 <= sealed <= self.confirmed and self._sender.acknowledged(sealed),
+            lambda step: step <= self.confirmed and self._sender.acknowledged(step),
+            self._append,
+            may_begin=not self._ending,
         )
-        if line is not None:
-            self._append(line)
-            self._reached(Point.SNAPSHOT_ANNOUNCED)
-        if self._snapshots.failed > failed:
-            self._report.snapshot_failed()
-
-    def _snapshot_due(self) -> bool:
-        if self._snapshots.step < 0 and not self._snapshots.failed:
-            return True  # the first one at once, so that predictors can start
-        since = self._clock.monotonic() - self._snapshots.begun_at
-        took = self._snapshots.ended_at - self._snapshots.begun_at
-        # A snapshot names its place in the feed: without anything new it grows old all the same.
-        oldest = self._settings.feed_retention_seconds * EARLY
-        interval = self._settings.snapshot_interval_seconds if self.step > self._snapshots.step else oldest
-        return since >= interval or self._margins.snapshot_due(since, took)
-
-    def _begin_snapshot(self) -> None:
-        self._snapshots.begin(self._learner, self._as_of)
-        self._margins.begin_snapshot()
-
-    def _snapshot_read_back(self, line: Snapshot) -> None:
-        announced = [
-            snapshot.name
-            for known in self._as_of.in_force.variants
-            if known.variant == line.variant
-            for snapshot in known.snapshots
-        ]
-        settings = self._settings
-        if self._snapshots.read_back(
-            line.name,
-            [*announced, line.name],
-            settings.snapshots_kept,
-            settings.snapshots_kept_seconds,
-            self._variants_in_force(),
-        ):
-            self._margins.end_snapshot()
-            self._report.snapshot_announced(self._snapshots)
-
-    def _variants_in_force(self) -> list[str] | None:
-        """Return all variants, if ours is the one that serves: its writer looks after those that do not."""
-        in_force = self._as_of.in_force
-        serving = {each.decision.variant for each in in_force.decisions if each.decision.kind == "serve"}
-        return [said.variant for said in in_force.variants] if self._started.variant in serving else None
 
     def _commit(self) -> None:
         self._committed_at = self._clock.monotonic()
@@ -370,7 +281,7 @@ class WriterLoop:
         self._until(lambda: self._publisher.all_sent, "the feed")
         self._until(lambda: self._snapshots.idle, "a snapshot")
         if self._snapshots.step < self.step:
-            self._begin_snapshot()
+            self._keeper.begin(self._learner)
             self._until(lambda: self._snapshots.idle, "the last snapshot")
         self._append(
             Release(

@@ -1,0 +1,103 @@
+"""When the writer takes a snapshot, and which ones stay: its own decisions about what `Snapshots` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream_ml._native import Learner
+from stream_ml.learning.margins import EARLY, RetentionMargins
+from stream_ml.learning.points import Point, Reached
+from stream_ml.learning.reporting import Report
+from stream_ml.learning.snapshotting import AsOf, Position, Snapshots
+from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.weights.lines import Line, Snapshot
+
+
+class Keeper:
+    """
+    Lets the snapshots of *variant* be taken when they are due, and removed when they are old.
+
+    Attributes:
+        as_of: what the journal says, as last read; a snapshot that is begun states it.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        snapshots: Snapshots,
+        margins: RetentionMargins,
+        as_of: AsOf,
+        settings: LearnerSettings,
+        report: Report,
+        clock: Clock,
+        reached: Reached,
+    ) -> None:
+        self._variant, self.snapshots, self._margins, self.as_of = variant, snapshots, margins, as_of
+        self._settings, self._report, self._clock, self._reached = settings, report, clock, reached
+
+    def turn(
+        self,
+        learner: Learner,
+        position: Position,
+        acknowledged: Callable[[int], bool],
+        append: Callable[[Line], None],
+        *,
+        may_begin: bool,
+    ) -> None:
+        """
+        Begin one if it is due, or take the next piece of the one that is being taken.
+
+        Args:
+            acknowledged: whether all lines and outputs of the steps up to one are.
+            append: to the journal.
+        """
+        failed = self.snapshots.failed
+        if may_begin and self.snapshots.idle and self._due(position.step):
+            self.begin(learner)
+        sealed = self.snapshots.sealed_step
+        line = self.snapshots.turn(learner, position, acknowledged=sealed >= 0 and acknowledged(sealed))
+        if line is not None:
+            append(line)
+            self._reached(Point.SNAPSHOT_ANNOUNCED)
+        if self.snapshots.failed > failed:
+            self._report.snapshot_failed()
+
+    def begin(self, learner: Learner) -> None:
+        """Begin one now."""
+        self.snapshots.begin(learner, self.as_of)
+        self._margins.begin_snapshot()
+
+    def read_back(self, line: Snapshot) -> None:
+        """Take notice of the line of a snapshot; if it was ours, older ones go."""
+        announced = [
+            snapshot.name
+            for known in self.as_of.in_force.variants
+            if known.variant == line.variant
+            for snapshot in known.snapshots
+        ]
+        if self.snapshots.read_back(
+            line.name,
+            [*announced, line.name],
+            self._settings.snapshots_kept,
+            self._settings.snapshots_kept_seconds,
+            self._variants_in_force(),
+        ):
+            self._margins.end_snapshot()
+            self._report.snapshot_announced(self.snapshots)
+
+    def _due(self, step: int) -> bool:
+        if self.snapshots.step < 0 and not self.snapshots.failed:
+            return True  # the first one at once, so that predictors can start
+        since = self._clock.monotonic() - self.snapshots.begun_at
+        took = self.snapshots.ended_at - self.snapshots.begun_at
+        # A snapshot names its place in the feed: without anything new it grows old all the same.
+        oldest = self._settings.feed_retention_seconds * EARLY
+        interval = self._settings.snapshot_interval_seconds if step > self.snapshots.step else oldest
+        return since >= interval or self._margins.snapshot_due(since, took)
+
+    def _variants_in_force(self) -> list[str] | None:
+        """Return all variants, if ours is the one that serves: its writer looks after those that do not."""
+        in_force = self.as_of.in_force
+        serving = {each.decision.variant for each in in_force.decisions if each.decision.kind == "serve"}
+        return [said.variant for said in in_force.variants] if self._variant in serving else None
