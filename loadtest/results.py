@@ -66,6 +66,14 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "fewest_rows_ratio": "rows with admission and expiry, times those without",
         "its_loss_more": "progressive log loss more than without",
     },
+    "replay": {
+        "events_per_second": "replay of events in Kafka, 50 a record → rows of a past step, events/s",
+        "events_per_second_filling": "the same, and what the scan gives is kept, events/s",
+        "events_per_second_cached": "the same from the kept scans, events/s",
+        "ratio_cached": "times the replay without them",
+        "same_bits": "rows and state are equal, either way",
+        "cache_bytes_per_event": "bytes of the cache an event of 39 fields",
+    },
     "recover": {
         "rows": "rows of the model",
         "seconds_to_first_score": "start of a predictor → its first score, seconds",

@@ -37,6 +37,9 @@ class Plan:
     def fingerprint(self) -> str:
         """xxh3-128 of the plan's bytes, 32 hex digits."""
     @property
+    def scan_fingerprint(self) -> str:
+        """Equal for two plans of which this release makes the same examples; 32 hex digits."""
+    @property
     def source(self) -> bytes:
         """The bytes the plan was made of."""
     def explain(self, event: bytes) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class Learned:
     # that Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16),
     # and served: the same for the probabilities that were served, or null.
     evaluations: list[bytes]
+    scans: list[bytes]  # one a range, where learn was asked to keep them: opaque, checksummed
     seconds: float  # spent working
 
 @final
@@ -106,8 +110,16 @@ class Learner:
     """
 
     def __new__(cls, plan: Plan, *, scan_threads: int = 1, expected_rows: int = 0) -> Learner: ...
-    def learn(self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]]) -> Learned:
+    def learn(
+        self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]], *, keep_scans: bool = False
+    ) -> Learned:
         """Learn ranges in the order given; a range is (partition, values, timestamps_ms)."""
+    def learn_scanned(self, ranges: Sequence[tuple[int, bytes]]) -> Learned:
+        """
+        Learn ranges in the order given; a range is (partition, what an equal `scan_fingerprint` kept of it).
+
+        Raises ValueError, and learns nothing, if one is damaged.
+        """
     def cut(self) -> Cut:
         """Return every row changed or removed since the last cut, as it is now, and the score state."""
     def begin_image(self) -> None:

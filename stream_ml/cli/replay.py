@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,12 @@ import click
 import orjson
 
 from services.learner.__main__ import kafka_log, native_learner, parties_of
+from stream_ml._native import Plan
 from stream_ml.cli.progress import counted, progress
 from stream_ml.errors import ConfigError
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.runtime.settings import LearnerSettings, load
+from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
 from stream_ml.weights.journal import Entry
 
 
@@ -32,6 +34,19 @@ from stream_ml.weights.journal import Entry
     is_flag=True,
     help="Begin with the newest snapshot that is not later, instead of an empty table.",
 )
+@click.option(
+    "--scan-cache",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep there what the scan gave; what is there already is not read and scanned again.",
+)
+@click.option(
+    "--scan-cache-bytes",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_BYTES,
+    show_default=True,
+    help="Of all files in DIR.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
 def replay(
     settings: Path,
@@ -39,6 +54,8 @@ def replay(
     to_step: int | None,
     to_time: str | None,
     from_snapshot: bool,
+    scan_cache: Path | None,
+    scan_cache_bytes: int,
     as_json: bool,
 ) -> None:
     """
@@ -49,9 +66,15 @@ def replay(
     """
     until = None if to_time is None else _unix_seconds(to_time)
     given = load(LearnerSettings, settings, os.environ)
-    with closing(kafka_log(given)) as log, progress(quiet=as_json) as say:
+    with closing(kafka_log(given)) as log, progress(quiet=as_json) as say, ExitStack() as stack:
         parties = parties_of(given, log)
         new_learner = partial(native_learner, parties.model, given)
+        scans = None
+        if scan_cache is not None:
+            cache = ScanCache(
+                scan_cache, Plan(parties.model.plan_bytes), parties.topics.events, scan_cache_bytes
+            )
+            scans = stack.enter_context(cache)
 
         def watched(lines: list[Entry]) -> Iterator[Entry]:
             return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
@@ -64,7 +87,10 @@ def replay(
             to_time=until,
             from_snapshot=from_snapshot,
             watched=watched,
+            scans=scans,
         ).described()
+    if scans is not None:
+        found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept
     if as_json:
         click.echo(orjson.dumps(found).decode())
     else:

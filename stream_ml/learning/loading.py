@@ -12,6 +12,7 @@ from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.evolving import inherit
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.replaying import Replay, ReplayImpossible
+from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced, NewerFormat, Seed, Variant
@@ -49,8 +50,10 @@ class Loaded:
 class Loader:
     """Loads a variant of the model; a snapshot that does not verify is named and skipped."""
 
-    def __init__(self, parties: Parties, new_learner: Callable[[], Learner]) -> None:
-        self._parties, self._new_learner = parties, new_learner
+    def __init__(
+        self, parties: Parties, new_learner: Callable[[], Learner], scans: ScanCache | None = None
+    ) -> None:
+        self._parties, self._new_learner, self._scans = parties, new_learner, scans
 
     def newest(self, known: JournalReader, variant: str, at_most: int | None = None) -> Loaded:
         """
@@ -138,7 +141,7 @@ class Loader:
     def _replay(self, learner: Learner, variant: str, step: int, events: dict[int, int]) -> Replay:
         topic = self._parties.topics.events
         source = Source(self._parties.name, variant, topic.name)
-        return Replay(self._parties.log, topic, learner, source, step, events)
+        return Replay(self._parties.log, topic, learner, source, step, events, self._scans)
 
 
 def _after(known: JournalReader, snapshot: Announced) -> JournalReader:

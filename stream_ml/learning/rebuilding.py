@@ -10,6 +10,7 @@ from stream_ml._native import Learner
 from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loader
+from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.journal import Entry, JournalReader, first_after
 from stream_ml.weights.lines import Step
 
@@ -53,6 +54,7 @@ def rebuild(
     to_time: float | None = None,
     from_snapshot: bool = False,
     watched: Callable[[list[Entry]], Iterable[Entry]] = iter,
+    scans: ScanCache | None = None,
 ) -> Rebuilt:
     """
     Replay *variant* (or the one that serves) from its beginning up to *to_step* (or the journal's end).
@@ -61,6 +63,7 @@ def rebuild(
         to_time: unix seconds; learn no step whose line came to the journal later.
         from_snapshot: begin with the newest snapshot that is not later, instead of an empty table.
         watched: hands on the journal's lines, one by one as they are followed.
+        scans: what it holds is not read and scanned again; what it lacks is added.
 
     Raises:
         ConfigError: there is no such variant or step, or the model file is not its own.
@@ -72,7 +75,7 @@ def rebuild(
         if to_time is not None:
             to_step = _step_at(parties, variant, to_time, to_step)
         variant = _checked(parties, known, variant, to_step)
-        loader = Loader(parties, new_learner)
+        loader = Loader(parties, new_learner, scans)
         loaded = loader.newest(known, variant, to_step) if from_snapshot else loader.beginning(variant)
     first = dict(loaded.replay.events)
     with loaded.journal as journal:

@@ -14,6 +14,8 @@ from stream_ml.errors import CannotContinue
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import Source, StepOutputs
 from stream_ml.streams.log import Fetch, Log, LogTruncated, Reader, Topic
+from stream_ml.streams.scan_cache import ScanCache
+from stream_ml.streams.scan_segments import KeptScan, ScannedRange
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.lines import Range, Step
 
@@ -31,18 +33,33 @@ class Replay:
 
     Attributes:
         step: last learned. events: per partition, the next offset.
-        outputs: of the steps learned, oldest first, until they are forgotten.
+        outputs: of the steps learned, oldest first, until they are forgotten; none where scans are kept.
         newest_at: timestamp of the newest record learned, unix seconds.
     """
 
     def __init__(
-        self, log: Log, topic: Topic, learner: Learner, source: Source, step: int, events: Mapping[int, int]
+        self,
+        log: Log,
+        topic: Topic,
+        learner: Learner,
+        source: Source,
+        step: int,
+        events: Mapping[int, int],
+        scans: ScanCache | None = None,
     ) -> None:
+        """
+        Read nothing yet.
+
+        Args:
+            scans: steps whose scans it holds are learned without their events, the others' are added.
+        """
         self._log, self._topic, self.learner, self._source = log, topic, learner, source
         self.step, self.events = step, dict(events)
         self.outputs: list[StepOutputs] = []
         self.newest_at = 0.0
         self._readers: dict[int, Reader] = {}
+        self._places: dict[int, int] = {}  # of the readers
+        self._scans = scans
 
     def follow(self, entries: Iterable[Entry], to_step: int | None = None) -> None:
         """
@@ -75,12 +92,43 @@ class Replay:
             )
         if line.topic_id != self._topic.id:
             self._refuse(f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}")
-        batch = Batch(tuple(self._read(part) for part in line.ranges))
-        learned = self.learner.learn(batch.as_native())
-        self.outputs.append(StepOutputs.of(self._source, line.step, batch, learned))
+        if self._scans is None:
+            batch = self._batch(line)
+            learned = self.learner.learn(batch.as_native())
+            self.outputs.append(StepOutputs.of(self._source, line.step, batch, learned))
+        elif not self._learn_kept(line, self._scans):
+            self._learn_and_keep(line, self._scans)
         self.step = line.step
-        self.newest_at = max(self.newest_at, batch.newest_at)
         self.events |= {part.partition: part.next for part in line.ranges}
+
+    def _learn_kept(self, line: Step, scans: ScanCache) -> bool:
+        """Learn the step from *scans*; say whether that was possible."""
+        ranges = [_scanned(part) for part in line.ranges]
+        found = scans.find(ranges)
+        if found is None:
+            return False
+        try:
+            self.learner.learn_scanned(found.scans)
+        except ValueError as damaged:
+            scans.distrust(ranges, str(damaged))
+            return False
+        self.newest_at = max(self.newest_at, found.newest_ms / 1000)
+        return True
+
+    def _learn_and_keep(self, line: Step, scans: ScanCache) -> None:
+        batch = self._batch(line)
+        learned = self.learner.learn(batch.as_native(), keep_scans=True)
+        scans.keep(
+            [
+                KeptScan(_scanned(wanted), max(part.timestamps_ms[-1:], default=0), scan)
+                for wanted, part, scan in zip(line.ranges, batch.ranges, learned.scans, strict=True)
+            ]
+        )
+
+    def _batch(self, line: Step) -> Batch:
+        batch = Batch(tuple(self._read(part) for part in line.ranges))
+        self.newest_at = max(self.newest_at, batch.newest_at)
+        return batch
 
     def _read(self, wanted: Range) -> EventRange:
         """Return exactly the records of *wanted*."""
@@ -88,8 +136,10 @@ class Replay:
         if reader is None:
             reader = self._log.reader(self._topic.name, {wanted.partition: wanted.first})
             self._readers[wanted.partition] = reader
-        elif self.events.get(wanted.partition, 0) != wanted.first:
-            reader.seek(wanted.partition, wanted.first)  # a decision skipped something
+        elif self._places[wanted.partition] != wanted.first:
+            # A decision skipped something, or kept scans took the place of events.
+            reader.seek(wanted.partition, wanted.first)
+        self._places[wanted.partition] = wanted.next
         fetches: list[Fetch] = []
         missing = wanted.records
         while missing:
@@ -120,3 +170,7 @@ class Replay:
             f"{self._topic.name}: the events are not those that {self._source.variant} learned: {what}; "
             "restore the topic, or begin a new variant from the newest snapshot with --accept-loss"
         )
+
+
+def _scanned(part: Range) -> ScannedRange:
+    return ScannedRange(part.partition, part.first, part.next, part.records, part.checksum)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, memory, recover, reload, serve, snapshots, sparing
+from loadtest import freshness, ingest, learn, memory, recover, reload, replay, serve, snapshots, sparing
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -118,3 +118,14 @@ def test_sparing_has_fewer_rows_with_each_setting(monkeypatch: pytest.MonkeyPatc
     without, *others = result["rows"]
     assert all(case["rows"] < without["rows"] for case in others)
     assert 0 < result["fewest_rows_ratio"] < 1
+
+
+def test_replay_has_the_same_bits_with_and_without_kept_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    monkeypatch.setattr(replay, "QUICK_EVENTS", 10_000)
+    monkeypatch.setattr(replay, "QUICK_ROUNDS", 1)
+    result = measured(replay)
+    assert result["same_bits"] is True
+    assert result["ratio_cached"] > 0
+    assert result["cache_bytes_per_event"] > 39 * 12
+    assert [case["replay"] for case in result["rows"]] == ["filling the cache", "without", "cached"]

@@ -45,6 +45,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Reason; 10] = [
+        Reason::InvalidJson,
+        Reason::InvalidUtf8,
+        Reason::TooDeep,
+        Reason::TooLarge,
+        Reason::WrongType,
+        Reason::OutOfRange,
+        Reason::NoLabel,
+        Reason::NoEventId,
+        Reason::NoTimestamp,
+        Reason::FutureTimestamp,
+    ];
+
+    /// The reason that `code` spells.
+    pub fn of(code: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// As dead letters and scores spell it.
     pub fn code(self) -> &'static str {
         match self {

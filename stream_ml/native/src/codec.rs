@@ -45,7 +45,12 @@ impl Writer {
 
     pub fn text(&mut self, value: &str) {
         self.u32(value.len() as u32);
-        self.0.extend_from_slice(value.as_bytes());
+        self.bytes(value.as_bytes());
+    }
+
+    /// Just these, without their length.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.0.extend_from_slice(value);
     }
 
     pub fn finish(mut self) -> Vec<u8> {
@@ -115,9 +120,17 @@ impl<'a> Reader<'a> {
 
     pub fn text(&mut self) -> Result<&'a str, Damaged> {
         let len = self.u32()? as usize;
+        std::str::from_utf8(self.bytes(len)?).map_err(|error| Damaged(error.to_string()))
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Damaged> {
         let (head, rest) = self.rest.split_at_checked(len).ok_or_else(too_short)?;
         self.rest = rest;
-        std::str::from_utf8(head).map_err(|error| Damaged(error.to_string()))
+        Ok(head)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// Nothing may be left over.

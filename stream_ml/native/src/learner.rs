@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, Refusal};
 use crate::pipeline::{Helper, Job};
+use crate::scanned::{ScannedRange, Writer};
 use crate::trainer::Trainer;
 
 /// What turns records into examples; each thread has its own.
@@ -30,6 +31,8 @@ pub struct Learned {
     /// With the partition of each.
     pub refused: Vec<(i32, Refusal)>,
     pub evaluations: Vec<Vec<u8>>,
+    /// Of each range, where they are to be kept.
+    pub scans: Vec<Writer>,
 }
 
 pub struct Learner<S, R> {
@@ -60,23 +63,83 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
 
     /// Learn the ranges in order; as many timestamps as values in each.
     pub fn learn(&mut self, ranges: Vec<Records<R>>) -> std::io::Result<Learned> {
+        self.counted(Learned::default(), |learner, learned| {
+            learner.scan_and_learn(ranges, learned)
+        })
+    }
+
+    /// The same, and keep what the scan gave.
+    pub fn learn_and_keep(&mut self, ranges: Vec<Records<R>>) -> std::io::Result<Learned> {
+        let learned = Learned {
+            scans: ranges
+                .iter()
+                .map(|range| Writer::new(range.values.len()))
+                .collect(),
+            ..Learned::default()
+        };
+        self.counted(learned, |learner, learned| {
+            learner.scan_and_learn(ranges, learned)
+        })
+    }
+
+    /// Learn ranges that were scanned and kept, in order.
+    pub fn learn_scanned(&mut self, ranges: &[ScannedRange]) -> std::io::Result<Learned> {
+        self.counted(Learned::default(), |learner, learned| {
+            let mut block = learner.spare.pop().unwrap_or_default();
+            for range in ranges {
+                for scanned in &range.blocks {
+                    scanned.fill(&mut block);
+                    let trainer = &mut learner.trainer;
+                    trainer.learn(range.partition, &block, &mut learned.evaluations)?;
+                    learned.refuse(range.partition, &mut block);
+                }
+                learner.trainer.count_records(range.records);
+            }
+            learner.spare.push(block);
+            Ok(())
+        })
+    }
+
+    /// Note in `learned` what `work` adds to the trainer's counters.
+    fn counted(
+        &mut self,
+        mut learned: Learned,
+        work: impl FnOnce(&mut Self, &mut Learned) -> std::io::Result<()>,
+    ) -> std::io::Result<Learned> {
         let before = self.trainer.counters();
-        let records: usize = ranges.iter().map(|range| range.values.len()).sum();
-        let mut learned = Learned::default();
-        let job = Arc::new(Job::new(ranges, std::mem::take(&mut self.spare)));
-        let useful = job.pieces().saturating_sub(1);
-        for helper in self.helpers.iter().take(useful) {
-            helper.help(&job);
-        }
-        let done = job.learn(&mut self.scanner, &mut self.trainer, &mut learned);
-        self.spare = job.take_spare();
-        self.trainer.count_records(records);
+        work(self, &mut learned)?;
         let after = self.trainer.counters();
         learned.learned = after.learned - before.learned;
         learned.duplicates = after.duplicates - before.duplicates;
         learned.skipped = after.skipped - before.skipped;
         learned.empty = after.empty - before.empty;
-        done.map(|()| learned)
+        Ok(learned)
+    }
+
+    fn scan_and_learn(
+        &mut self,
+        ranges: Vec<Records<R>>,
+        learned: &mut Learned,
+    ) -> std::io::Result<()> {
+        let records: usize = ranges.iter().map(|range| range.values.len()).sum();
+        let job = Arc::new(Job::new(ranges, std::mem::take(&mut self.spare)));
+        let useful = job.pieces().saturating_sub(1);
+        for helper in self.helpers.iter().take(useful) {
+            helper.help(&job);
+        }
+        let done = job.learn(&mut self.scanner, &mut self.trainer, learned);
+        self.spare = job.take_spare();
+        self.trainer.count_records(records);
+        done
+    }
+}
+
+impl Learned {
+    /// Take over the refusals of a block.
+    pub fn refuse(&mut self, partition: i32, block: &mut Block) {
+        let refusals = block.refusals.drain(..);
+        self.refused
+            .extend(refusals.map(|refusal| (partition, refusal)));
     }
 }
 

@@ -38,6 +38,7 @@ pub mod reply;
 mod roles;
 pub mod rows;
 pub mod scan;
+pub mod scanned;
 pub mod score;
 pub mod score_state;
 #[cfg(test)]

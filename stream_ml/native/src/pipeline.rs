@@ -199,12 +199,13 @@ impl<R: AsRef<[u8]>> Job<R> {
             let next = progress.learned;
             if let Some(mut block) = progress.done.remove(&next) {
                 drop(progress);
-                let partition = self.ranges[self.pieces[next].range].partition;
+                let range = self.pieces[next].range;
+                let partition = self.ranges[range].partition;
                 trainer.learn(partition, &block, &mut learned.evaluations)?;
-                let refusals = block.refusals.drain(..);
-                learned
-                    .refused
-                    .extend(refusals.map(|refusal| (partition, refusal)));
+                if let Some(scan) = learned.scans.get_mut(range) {
+                    scan.push(&block);
+                }
+                learned.refuse(partition, &mut block);
                 progress = self.lock();
                 progress.learned += 1;
                 progress.spare.push(block);

@@ -12,6 +12,7 @@ use crate::hash::{feature_id, fingerprint};
 use crate::keys::{Keys, Target};
 use crate::math::MATH_VERSION;
 use crate::options::{LearnerOptions, TableOptions};
+use crate::scanned::SCAN_VERSION;
 use crate::set::Set;
 use crate::table::MAX_ROWS;
 use crate::text::Text;
@@ -35,6 +36,15 @@ impl fmt::Display for PlanError {
 }
 
 impl std::error::Error for PlanError {}
+
+/// What learning alone reads. Of the learner's settings the scan reads the loss, which bounds the label.
+const READ_BY_LEARNING: [&str; 5] = [
+    "name",
+    "learn_after",
+    "duplicate_window",
+    "evaluate_every",
+    "table",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -241,6 +251,17 @@ impl Plan {
     /// xxh3-128 of the plan's bytes, 32 hex digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Equal for two plans of which this release makes the same examples from the same records: 32 hex digits.
+    pub fn scan_fingerprint(&self) -> String {
+        let mut source: Value = serde_json::from_slice(&self.source).unwrap_or_default();
+        if let Some(keys) = source.as_object_mut() {
+            keys.retain(|key, _| !READ_BY_LEARNING.contains(&key.as_str()));
+            keys["learner"] = keys["learner"]["loss"].take();
+        }
+        let release = env!("CARGO_PKG_VERSION");
+        fingerprint(format!("{release} {SCAN_VERSION} {source}").as_bytes())
     }
 
     /// The bytes the plan was made of.

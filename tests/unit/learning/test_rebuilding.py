@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Point, go_on
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.lines import Step
 from stream_ml.weights.snapshots import SnapshotStore
@@ -153,3 +155,68 @@ def test_events_that_are_gone_are_named(rig: Rig) -> None:
     rig.log.delete_records("events", 1, 7)
     with pytest.raises(ReplayImpossible, match=r"events\[1\]: offset 0 is gone"):
         rebuilt(rig)
+
+
+def cached(rig: Rig, **how: Any) -> tuple[Rebuilt, ScanCache]:
+    topic = rig.log.topic("events")
+    assert topic is not None
+    with ScanCache(rig.folder / "scans", Plan(rig.model.plan_bytes), topic) as scans:
+        return rebuilt(rig, scans=scans, **how), scans
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["", 'learn_after = "record"', "admission = 0.5\nmax_rows = 40"],
+    ids=["event", "record", "sparing"],
+)
+def test_kept_scans_give_the_bits_of_a_replay_that_reads_and_scans(rig: Rig, settings: str) -> None:
+    rig.model_text = MODEL + settings
+    send(rig)
+    rig.send([None, b" ", b"\n".join(events(40, first=150))], partition=1)
+    life = rig.run_to_the_end()
+    first, keeping = cached(rig)
+    again, finding = cached(rig)
+    assert (keeping.found, finding.kept) == (0, 0)
+    assert keeping.kept == finding.found > 10
+    assert first.learner.digest() == again.learner.digest() == life.digest
+    assert again.described() == first.described() == rebuilt(rig).described()
+
+
+def test_with_kept_scans_the_events_may_be_gone_and_later_ones_are_read(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    half, _ = cached(rig, to_step=5)
+    rig.send(events(100, first=200), partition=1)
+    life = rig.run_to_the_end()
+    for partition, (_, end) in half.events.items():
+        rig.log.delete_records("events", partition, end)
+    whole, scans = cached(rig)
+    assert whole.learner.digest() == life.digest
+    assert scans.found > 0
+    assert scans.kept > 0
+
+
+def test_a_damaged_scan_is_named_and_its_events_are_read(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    send(rig)
+    life = rig.run_to_the_end()
+    cached(rig)
+    (segment,) = (rig.folder / "scans").rglob("*.scans")
+    sound = segment.read_bytes()
+    segment.write_bytes(sound[:5_000] + bytes([sound[5_000] ^ 1]) + sound[5_001:])
+    again, scans = cached(rig)
+    assert again.learner.digest() == life.digest
+    assert scans.found > 0
+    assert scans.kept > 0
+    assert f"{segment} is ignored: a kept scan: the checksum differs" in caplog.text
+    assert cached(rig)[1].kept == 0, "the later file serves"
+
+
+def test_an_alpha_is_tried_on_the_scans_of_another(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    cached(rig)
+    rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.03")
+    rig.run_to_the_end()
+    trial, scans = cached(rig, variant="v2")
+    assert trial.learner.digest() == rebuilt(rig, variant="v2").learner.digest()
+    assert scans.kept == 0

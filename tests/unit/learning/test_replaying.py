@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from stream_ml.learning.outputs import Source
 from stream_ml.learning.replaying import Replay, ReplayImpossible
 from stream_ml.streams.log import Topic
 from stream_ml.streams.memory import MemoryLog
+from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.lines import Range, Step
 from stream_ml.weights.state import VALID, void
@@ -26,11 +28,11 @@ def log() -> MemoryLog:
     return log
 
 
-def replay_of(log: MemoryLog, step: int = 0, first: int = 0) -> Replay:
+def replay_of(log: MemoryLog, step: int = 0, first: int = 0, scans: ScanCache | None = None) -> Replay:
     topic = log.topic("events")
     assert topic is not None
     learner = new_learner(compile_model(MODEL))
-    return Replay(log, topic, learner, Source("clicks", "v1", "events"), step, {0: first})
+    return Replay(log, topic, learner, Source("clicks", "v1", "events"), step, {0: first}, scans)
 
 
 def line(log: MemoryLog, step: int, first: int, next: int) -> Step:
@@ -53,6 +55,27 @@ def test_steps_are_learned_as_they_were_whatever_the_polls_then_were(log: Memory
     whole.learn([(0, VALUES, [0] * 300)])
     assert (replay.step, replay.events) == (3, {0: 300})
     assert replay.learner.digest() == whole.digest()
+
+
+def test_steps_whose_scans_were_kept_are_learned_between_those_that_are_read(
+    log: MemoryLog, tmp_path: Path
+) -> None:
+    topic = log.topic("events")
+    assert topic is not None
+    plan = _native.Plan(compile_model(MODEL).plan_bytes)
+    lines = [line(log, 1, 0, 7), line(log, 2, 7, 150), line(log, 3, 150, 200), line(log, 4, 200, 300)]
+    for before in (0, 2):
+        with ScanCache(tmp_path, plan, topic) as scans:
+            only = lines[before]
+            replay_of(log, before, only.ranges[0].first, scans).follow([entry(only)])
+    with ScanCache(tmp_path, plan, topic) as scans:
+        replay = replay_of(log, scans=scans)
+        replay.follow(map(entry, lines))
+    straight = replay_of(log)
+    straight.follow(map(entry, lines))
+    assert (scans.found, scans.kept) == (2, 2)
+    assert replay.learner.digest() == straight.learner.digest()
+    assert replay.newest_at == straight.newest_at > 0
 
 
 def test_void_lines_other_variants_and_steps_that_are_learned_do_not_count(log: MemoryLog) -> None:

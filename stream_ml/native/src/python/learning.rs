@@ -12,10 +12,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::scanning::{Plan, Refusal};
 use crate::block::Block;
+use crate::codec::Damaged;
 use crate::learner::{self, Records, Scan};
 use crate::plan::LearnAfter;
 use crate::rows::{parse_ids, push_row};
 use crate::scan::{Mode, Scanner};
+use crate::scanned::{ScannedRange, Writer};
 use crate::trainer::{Course, Trainer};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -34,6 +36,9 @@ impl Scan for Scanner {
 /// A range as Python gives it: partition, values, timestamps.
 type Range = (i32, Vec<Option<PyBackedBytes>>, Vec<i64>);
 
+/// A range that was scanned before: partition, what was kept.
+type Kept = (i32, PyBackedBytes);
+
 type Inner = learner::Learner<Scanner, PyBackedBytes>;
 
 #[pyclass(frozen)]
@@ -44,6 +49,21 @@ pub struct Learner {
 impl Learner {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learn, detached, and say for Python what was done.
+    fn timed<'py>(
+        &self,
+        py: Python<'py>,
+        learn: impl FnOnce(&mut Inner) -> Result<std::io::Result<learner::Learned>, Damaged> + Send,
+    ) -> PyResult<Learned> {
+        let (done, seconds) = py.detach(|| {
+            let start = Instant::now();
+            let done = learn(&mut self.lock());
+            (done, start.elapsed().as_secs_f64())
+        });
+        let done = done.map_err(|damaged| PyValueError::new_err(damaged.to_string()))?;
+        Learned::new(py, done.map_err(no_memory)?, seconds)
     }
 
     /// Work on the trainer, detached.
@@ -78,7 +98,8 @@ impl Learner {
         })
     }
 
-    fn learn(&self, py: Python<'_>, ranges: Vec<Range>) -> PyResult<Learned> {
+    #[pyo3(signature = (ranges, *, keep_scans = false))]
+    fn learn(&self, py: Python<'_>, ranges: Vec<Range>, keep_scans: bool) -> PyResult<Learned> {
         let ranges: Vec<_> = ranges
             .into_iter()
             .map(|(partition, values, timestamps_ms)| Records {
@@ -96,37 +117,22 @@ impl Learner {
                 "{values} values, {timestamps} timestamps"
             )));
         }
-        let (done, seconds) = py.detach(|| {
-            let start = Instant::now();
-            let done = self.lock().learn(ranges);
-            (done, start.elapsed().as_secs_f64())
-        });
-        let learner::Learned {
-            learned,
-            duplicates,
-            skipped,
-            empty,
-            refused,
-            evaluations,
-        } = done.map_err(no_memory)?;
-        let refused = refused
-            .iter()
-            .map(|(partition, refusal)| Refusal::new(*partition, refusal));
-        let refused = refused
-            .map(|refusal| Py::new(py, refusal))
-            .collect::<PyResult<_>>()?;
-        let evaluations = evaluations
-            .iter()
-            .map(|json| PyBytes::new(py, json).unbind())
-            .collect();
-        Ok(Learned {
-            learned,
-            duplicates,
-            skipped,
-            empty,
-            refused,
-            evaluations,
-            seconds,
+        self.timed(py, |learner| {
+            Ok(if keep_scans {
+                learner.learn_and_keep(ranges)
+            } else {
+                learner.learn(ranges)
+            })
+        })
+    }
+
+    fn learn_scanned(&self, py: Python<'_>, ranges: Vec<Kept>) -> PyResult<Learned> {
+        self.timed(py, |learner| {
+            let parsed: Vec<_> = ranges
+                .iter()
+                .map(|(partition, scan)| ScannedRange::parse(*partition, scan))
+                .collect::<Result<_, _>>()?;
+            Ok(learner.learn_scanned(&parsed))
         })
     }
 
@@ -257,7 +263,33 @@ pub struct Learned {
     empty: u64,
     refused: Vec<Py<Refusal>>,
     evaluations: Vec<Py<PyBytes>>,
+    scans: Vec<Py<PyBytes>>,
     seconds: f64,
+}
+
+impl Learned {
+    fn new(py: Python<'_>, done: learner::Learned, seconds: f64) -> PyResult<Learned> {
+        let refused = done
+            .refused
+            .iter()
+            .map(|(partition, refusal)| Py::new(py, Refusal::new(*partition, refusal)))
+            .collect::<PyResult<_>>()?;
+        let scans = done.scans.into_iter().map(Writer::finish);
+        Ok(Learned {
+            learned: done.learned,
+            duplicates: done.duplicates,
+            skipped: done.skipped,
+            empty: done.empty,
+            refused,
+            evaluations: done
+                .evaluations
+                .iter()
+                .map(|json| bytes(py, json))
+                .collect(),
+            scans: scans.map(|scan| bytes(py, &scan)).collect(),
+            seconds,
+        })
+    }
 }
 
 #[pyclass(frozen, get_all)]

@@ -46,6 +46,11 @@ impl Plan {
     }
 
     #[getter]
+    fn scan_fingerprint(&self) -> String {
+        self.plan.scan_fingerprint()
+    }
+
+    #[getter]
     fn source<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.plan.source())
     }

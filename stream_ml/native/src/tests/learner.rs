@@ -94,3 +94,29 @@ fn a_scanner_that_panics_ends_the_call() {
         assert!(std::panic::catch_unwind(call).is_err());
     }
 }
+
+#[test]
+fn what_was_kept_is_learned_as_if_it_were_scanned() {
+    let values = || (0..900u32).map(|at| (at % 9 != 4).then(|| vec![(at * 31 % 97) as u8; 40]));
+    let (mut scanning, mut keeping, mut cached) = (learner(2), learner(1), learner(0));
+    for _ in 0..3 {
+        let learned = scanning.learn(ranges(values())).unwrap();
+        let kept = keeping.learn_and_keep(ranges(values())).unwrap();
+        let scans: Vec<_> = kept.scans.into_iter().map(|scan| scan.finish()).collect();
+        let scanned: Vec<_> = scans
+            .iter()
+            .map(|scan| ScannedRange::parse(3, scan).unwrap())
+            .collect();
+        let again = cached.learn_scanned(&scanned).unwrap();
+        assert_eq!((again.learned, again.empty), (800, 100));
+        assert_eq!(again.evaluations, learned.evaluations);
+        assert_eq!(kept.evaluations, learned.evaluations);
+    }
+    for other in [keeping, cached] {
+        assert_eq!(other.trainer.state_bytes(), scanning.trainer.state_bytes());
+        assert_eq!(
+            other.trainer.table().hash(),
+            scanning.trainer.table().hash()
+        );
+    }
+}

@@ -278,3 +278,38 @@ fn a_label_may_be_a_bool() {
     assert!(matches!(plan.roles.label, Number::OfBool(_)));
     assert!(plan.roles.event_id.is_none() && plan.roles.served.is_none());
 }
+
+#[test]
+fn plans_that_differ_in_learning_alone_share_their_scans() {
+    let scan = |changes: Value| parse(changes).unwrap().scan_fingerprint();
+    let learner = |key: &str, value: Value| {
+        let mut learner = source(json!({}))["learner"].clone();
+        learner[key] = value;
+        json!({"learner": learner})
+    };
+    for same in [
+        json!({"name": "n"}),
+        json!({"learn_after": "record"}),
+        json!({"duplicate_window": 11}),
+        json!({"evaluate_every": 21}),
+        json!({"table": {"max_rows": 5, "admission": 0.5, "expire_after_seconds": null, "expire_below": 0.0}}),
+        learner("alpha", json!(0.2)),
+        learner("base_rate", json!(0.2)),
+    ] {
+        assert_eq!(scan(same.clone()), scan(json!({})), "{same}");
+    }
+    for other in [
+        json!({"fields": [["y"], ["a"], ["b"], ["o", "d"]]}),
+        json!({"event_id": ["text", 1]}),
+        json!({"timestamp": ["time", 1]}),
+        json!({"label": ["number", 1]}),
+        json!({"importance": ["number", 1]}),
+        json!({"served": ["number", 1]}),
+        json!({"unlabelled": "skip"}),
+        json!({"max_skew_seconds": 2.5}),
+        json!({"slots": []}),
+        learner("loss", json!("squared")),
+    ] {
+        assert_ne!(scan(other.clone()), scan(json!({})), "{other}");
+    }
+}
