@@ -28,7 +28,7 @@ TESTS = {
     "memory": "Bytes a live row, the longest stall while the table grows, speed at 200 M live rows.",
     "recover": "A large model's learner and predictor are started again: how long, and the same bits.",
     "replay": "A log is learned again, with and without the scans that were kept of it.",
-    "sparing": "What admission and expiry save in rows, and cost in loss.",
+    "sparing": "What admission and expiry save in rows, and cost in loss and speed.",
 }
 Command = Callable[..., None]
 

@@ -65,6 +65,7 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
     "sparing": {
         "fewest_rows_ratio": "rows with admission and expiry, times those without",
         "its_loss_more": "progressive log loss more than without",
+        "slowest_speed_ratio": "events/s with the most costly of the settings, times those without",
     },
     "replay": {
         "events_per_second": "replay of events in Kafka, 50 a record → rows of a past step, events/s",

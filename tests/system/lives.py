@@ -129,9 +129,9 @@ class Lives:
 
     # -- what must be true ------------------------------------------------------------------------------
 
-    def replayed(self) -> dict[str, Any]:
+    def replayed(self, *options: str) -> dict[str, Any]:
         """Return what `stream-ml replay` makes of the journal that survived."""
-        command = [sys.executable, "-m", "stream_ml", "replay", str(self.settings), "--json"]
+        command = [sys.executable, "-m", "stream_ml", "replay", str(self.settings), "--json", *options]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
         found: dict[str, Any] = json.loads(done.stdout)
         return found

@@ -114,10 +114,13 @@ def test_recover_brings_back_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_sparing_has_fewer_rows_with_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparing, "QUICK_EVENTS", 5_000)
+    monkeypatch.setattr(sparing, "QUICK_ROUNDS", 1)
     result = measured(sparing)
     without, *others = result["rows"]
     assert all(case["rows"] < without["rows"] for case in others)
     assert 0 < result["fewest_rows_ratio"] < 1
+    assert result["slowest_speed_ratio"] == min(case["× without"] for case in others)
+    assert without["× without"] == 1
 
 
 def test_replay_has_the_same_bits_with_and_without_kept_scans(monkeypatch: pytest.MonkeyPatch) -> None:
