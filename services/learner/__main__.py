@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,8 +53,10 @@ class Learner:
         with ExitStack() as resources:
             http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
             resources.callback(http.close)
-            log = kafka_log(settings)
+            log = kafka_log(settings, stop.requested)
             resources.callback(log.close)
+            if not log.connect():
+                return
             parties = parties_of(settings, log, self.accept_loss, self.reached)
             journal = JournalWriter(log, parties.topics.journal.name)
             start = Start(
@@ -100,11 +102,12 @@ def native_learner(model: CompiledModel, settings: LearnerSettings) -> _native.L
     return _native.Learner(plan, scan_threads=settings.scan_threads, expected_rows=settings.expected_rows)
 
 
-def kafka_log(settings: LearnerSettings) -> KafkaLog:
-    """Return the log that *settings* name."""
+def kafka_log(settings: LearnerSettings, stopping: Callable[[], bool] = lambda: False) -> KafkaLog:
+    """Return the log that *settings* name; *stopping* as it wants it."""
     return KafkaLog(
         {name: str(value) for name, value in settings.kafka.items()},
         unavailable_after_seconds=settings.broker_timeout_seconds,
+        stopping=stopping,
     )
 
 

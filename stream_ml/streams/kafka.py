@@ -29,6 +29,8 @@ from stream_ml.streams.log import Bounds, LogUnavailable, Topic
 
 _Answer = TypeVar("_Answer")
 
+# How often `connect` looks whether the process is to end, and how long requests may take from then on.
+_SHORT_REQUEST_SECONDS = 2.0
 # Advice that a broker has not answered; more is not sent, the newest will do later.
 _MAX_OPEN_ADVICE = 4
 
@@ -55,6 +57,7 @@ class KafkaLog:
         *,
         request_seconds: float = 10.0,
         unavailable_after_seconds: float = 60.0,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Build the clients; nothing is connected yet.
@@ -62,13 +65,14 @@ class KafkaLog:
         Args:
             settings: of the client, by librdkafka's names; ``bootstrap.servers`` at least.
             request_seconds: after which a request that nobody answered is ``LogUnavailable``.
-            unavailable_after_seconds: how long a reader waits for brokers that are away before it says so.
+            unavailable_after_seconds: how long `connect` and readers wait for brokers that are away.
+            stopping: whether the process is to end; then no request is waited for long.
 
         Raises:
             ConfigError: a setting that the client does not know, or that is not for changing.
         """
         self._settings = dict(settings)
-        self._request_seconds = request_seconds
+        self._longest_request_seconds, self._stopping = request_seconds, stopping
         self._unavailable_after_seconds = unavailable_after_seconds
         self._background = Background()
         self._advice: list[Future[Any]] = []
@@ -78,6 +82,26 @@ class KafkaLog:
             self._consumer = Consumer({**reader_settings(settings), **reports}, logger=logger)
         except KafkaException as error:
             raise ConfigError(f"Kafka settings: {error.args[0].str()}") from error
+
+    def connect(self) -> bool:
+        """
+        Wait until a broker answers; return whether one does, or False as soon as the process is to end.
+
+        Raises:
+            LogUnavailable: none did for `unavailable_after_seconds`.
+            CannotContinue: they do not let this client in.
+        """
+        end = time.monotonic() + self._unavailable_after_seconds
+        while not self._stopping():
+            try:
+                self._ask("connecting", lambda: self._admin.list_topics("", timeout=_SHORT_REQUEST_SECONDS))
+            except LogUnavailable as error:
+                if time.monotonic() > end:
+                    raise
+                logger.warning("waiting for brokers: %s", error)
+            else:
+                return True
+        return False
 
     @cached_property
     def retained_bytes(self) -> int | None:
@@ -159,6 +183,12 @@ class KafkaLog:
     def close(self) -> None:
         wait(self._advice, timeout=self._request_seconds)
         self._consumer.close()
+
+    @property
+    def _request_seconds(self) -> float:
+        if self._stopping():
+            return min(_SHORT_REQUEST_SECONDS, self._longest_request_seconds)
+        return self._longest_request_seconds
 
     @cached_property
     def _embedded(self) -> bool:
