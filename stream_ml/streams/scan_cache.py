@@ -70,6 +70,7 @@ class ScanCache:
         self._places: dict[ScannedRange, tuple[Path, Place]] = {}
         self._open: tuple[Path, BinaryIO] | None = None
         self._unwritten: list[KeptScan] = []
+        self._unwritten_bytes = 0
         self._keeping = True
         self.found = self.kept = 0
         if topic.id:
@@ -103,8 +104,10 @@ class ScanCache:
         """Keep *scans*, unless they are there, or there is no more room."""
         if not self._keeping:
             return
-        self._unwritten += [kept for kept in scans if kept.range not in self._places]
-        if sum(len(kept.scan) for kept in self._unwritten) >= SEGMENT_BYTES:
+        new = [kept for kept in scans if kept.range not in self._places]
+        self._unwritten += new
+        self._unwritten_bytes += sum(len(kept.scan) for kept in new)
+        if self._unwritten_bytes >= SEGMENT_BYTES:
             self._write()
 
     def close(self) -> None:
@@ -158,7 +161,7 @@ class ScanCache:
             self._open = None
 
     def _write(self) -> None:
-        scans, self._unwritten = self._unwritten, []
+        scans, self._unwritten, self._unwritten_bytes = self._unwritten, [], 0
         try:
             self._write_segment(scans)
         except OSError as error:

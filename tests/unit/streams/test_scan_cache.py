@@ -22,6 +22,9 @@ PLAN = Plan(compile_model(MODEL).plan_bytes)
 OTHER_PLAN = Plan(compile_model(MODEL.replace('"page"', '"site"')).plan_bytes)
 
 
+THIRD_PLAN = Plan(compile_model(MODEL.replace('"page"', '"shop"')).plan_bytes)
+
+
 def range_at(first: int, partition: int = 0) -> ScannedRange:
     return ScannedRange(partition, first, first + 10, 9, 2**64 - 1 - first)
 
@@ -152,6 +155,17 @@ def test_others_make_room_the_longest_unused_first_and_ours_never_do(
     assert keep(tmp_path, scan_at(20), max_bytes=int(2.5 * size)) == 0
     assert "no more scans are kept" in caplog.text
     assert found(tmp_path, range_at(0), range_at(10))
+
+
+def test_what_was_used_last_is_removed_last(tmp_path: Path) -> None:
+    for made_at, plan in enumerate([OTHER_PLAN, THIRD_PLAN]):
+        keep(tmp_path, scan_at(0), plan=plan)
+        (path,) = tmp_path.glob(f"{plan.scan_fingerprint}/*/*.scans")
+        os.utime(path, (made_at, made_at))
+    assert found(tmp_path, range_at(0), plan=OTHER_PLAN)
+    keep(tmp_path, scan_at(0), max_bytes=int(2.5 * path.stat().st_size))
+    assert found(tmp_path, range_at(0), plan=OTHER_PLAN)
+    assert not found(tmp_path, range_at(0), plan=THIRD_PLAN)
 
 
 def test_a_directory_that_cannot_be_written_costs_time_alone(
