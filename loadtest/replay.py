@@ -60,11 +60,15 @@ def _figures(cases: list[dict[str, Any]], events: int, cache_bytes: int) -> dict
     def speed(kind: str) -> int:
         return max(int(case["events/s"]) for case in cases if case["replay"] == kind)
 
+    def cpu_seconds(kind: str) -> float:
+        return min(float(case["CPU seconds"]) for case in cases if case["replay"] == kind)
+
     return {
         "events_per_second": speed("without"),
         "events_per_second_filling": speed("filling the cache"),
         "events_per_second_cached": speed("cached"),
         "ratio_cached": round(speed("cached") / speed("without"), 3),
+        "cpu_ratio_cached": round(cpu_seconds("cached") / cpu_seconds("without"), 3),
         "same_bits": len({case["bits"] for case in cases}) == 1,
         "cache_bytes_per_event": round(cache_bytes / events, 1),
     }

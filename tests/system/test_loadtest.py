@@ -130,5 +130,6 @@ def test_replay_has_the_same_bits_with_and_without_kept_scans(monkeypatch: pytes
     result = measured(replay)
     assert result["same_bits"] is True
     assert result["ratio_cached"] > 0
+    assert result["cpu_ratio_cached"] > 0
     assert result["cache_bytes_per_event"] > 39 * 12
     assert [case["replay"] for case in result["rows"]] == ["filling the cache", "without", "cached"]
