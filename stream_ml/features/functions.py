@@ -189,7 +189,7 @@ FUNCTIONS: Mapping[str, Function] = {
             "words",
             _one("x", Asked.TEXT),
             Type.SET,
-            "The words of a text, in lower case, each once: runs of letters and digits.",
+            "The words of a text, in lower case, each once: runs of letters (with their marks) and digits.",
             (_category("words(title)", '{"title": "Red hat, RED scarf"}', "red", "hat", "scarf"),),
         ),
         Function(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -90,8 +90,8 @@ def log_bucket(x: float, base: float) -> float:
 
 
 def words(text: str) -> list[str]:
-    runs = re.findall(r"[^\W_]+", text)
-    return ["".join(character.lower() for character in run) for run in runs]
+    kept = "".join(each if unicodedata.category(each)[0] in "LMN" else " " for each in text)
+    return ["".join(character.lower() for character in run) for run in kept.split()]
 
 
 def once(texts: Iterable[str]) -> list[bytes]:

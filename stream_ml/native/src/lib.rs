@@ -25,6 +25,7 @@ pub mod image;
 mod json;
 mod keys;
 pub mod learner;
+mod letters;
 pub mod loss;
 pub mod math;
 mod number;

@@ -3,6 +3,7 @@
 use crate::expr::{Bool, MAX_ELEMENTS, Scratch, too_many_elements};
 use crate::fields::{Fields, Refused};
 use crate::hash::event_id as text_hash;
+use crate::letters;
 use crate::text::{Text, as_str};
 
 /// Bytes of all elements of one set; more refuse the event. Only crosses of long texts get there.
@@ -10,7 +11,7 @@ const MAX_BYTES: usize = 16 << 20;
 
 #[derive(Clone, Debug)]
 pub enum Set {
-    /// Lower-cased maximal runs of alphanumerics.
+    /// Lower-cased maximal runs of letters, marks and numbers.
     Words(Text),
     /// Runs of so many characters.
     Ngrams(Text, usize),
@@ -140,11 +141,11 @@ fn pieces(
 fn append_words(source: &str, elements: &mut Elements) -> Result<(), Box<Refused>> {
     let mut lower = String::new();
     for word in source
-        .split(|character: char| !character.is_alphanumeric())
+        .split(|character: char| !letters::is_in_word(character))
         .filter(|word| !word.is_empty())
     {
         lower.clear();
-        lower.extend(word.chars().flat_map(char::to_lowercase));
+        lower.extend(word.chars().flat_map(letters::lower));
         elements.add(lower.as_bytes())?;
     }
     Ok(())

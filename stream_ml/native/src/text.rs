@@ -3,6 +3,7 @@
 use crate::block::Reason;
 use crate::expr::{Bool, Number, Scratch, choose};
 use crate::fields::{Evaluated, Fields, Refused, Textual};
+use crate::letters;
 use crate::number;
 
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ impl Text {
                     fields,
                     scratch,
                     <[u8]>::make_ascii_lowercase,
-                    char::to_lowercase,
+                    letters::lower,
                 );
             }
             Text::Upper(text) => {
@@ -46,7 +47,7 @@ impl Text {
                     fields,
                     scratch,
                     <[u8]>::make_ascii_uppercase,
-                    char::to_uppercase,
+                    letters::upper,
                 );
             }
             Text::Prefix(text, count) => {
