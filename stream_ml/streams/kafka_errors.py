@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 
 from confluent_kafka import KafkaError
 
@@ -10,6 +12,7 @@ from stream_ml.errors import CannotContinue, ConfigError, StreamMlError
 from stream_ml.streams.log import LogUnavailable
 
 logger = logging.getLogger("stream_ml.kafka")
+_QUIET_SECONDS = 10.0
 
 # Errors that no waiting cures: the operator has to change something.
 _REFUSALS = {
@@ -19,6 +22,34 @@ _REFUSALS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
+
+
+class Repeats(logging.Filter):
+    """
+    Lets one of many lines that differ in numbers only through each 10 s.
+
+    While brokers are away, each client says so many times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held_back: dict[str, int] = {}
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written; how many were not is said with the next."""
+        line = record.getMessage()
+        kind, now = re.sub(r"\d+", "0", line), time.monotonic()
+        if now - self._said_at.get(kind, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            self._held_back[kind] = self._held_back.get(kind, 0) + 1
+            return False
+        self._said_at[kind] = now
+        if held_back := self._held_back.pop(kind, 0):
+            record.msg, record.args = f"{line} (and {held_back} lines like it since the last)", None
+        return True
+
+
+logger.addFilter(Repeats())
 
 
 class Background:

@@ -20,10 +20,16 @@ class Identity:
         self._asked: Future[Any] | None = None
         self._ask_at = time.monotonic() + CHECK_EVERY_SECONDS
 
-    def change(self) -> str:
-        """Return what has happened to the topic, once that is known; "" as long as it is the same."""
+    def change(self, *, may_ask: bool = True) -> str:
+        """
+        Return what has happened to the topic, once that is known; "" as long as it is the same.
+
+        Args:
+            may_ask: not while brokers are away: the client may abort the process over a request that is lost
+                with its broker (librdkafka, issue 4605).
+        """
         if self._asked is None:
-            if time.monotonic() >= self._ask_at:
+            if may_ask and time.monotonic() >= self._ask_at:
                 self._asked = self._describe(self._topic)
             return ""
         if not self._asked.done():

@@ -55,7 +55,7 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
         self._raise_failure()
-        if changed := self._identity.change():
+        if changed := self._identity.change(may_ask=self._background.last is None):
             self._raise_gone(min(self._next), changed)
         messages = self._take(max_records, timeout_seconds)
         if any(map(Message.error, messages)):

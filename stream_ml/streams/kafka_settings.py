@@ -28,7 +28,10 @@ _WRITER = {
     "partitioner": "murmur2_random",
 }
 # What an operator may want otherwise.
-_DEFAULTS = {
+_ADMIN_DEFAULTS = {
+    "reconnect.backoff.max.ms": "1000",  # a broker that is back is found at once (default: up to 10 s later)
+}
+_DEFAULTS = _ADMIN_DEFAULTS | {
     "topic.metadata.propagation.max.ms": "5000",  # how long an unknown topic is waited for
 }
 _READER_DEFAULTS = {
@@ -59,7 +62,7 @@ def writer_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def admin_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return what an admin client is built of."""
-    return _merged({}, settings, _COMMON)
+    return _merged(_ADMIN_DEFAULTS, settings, _COMMON)
 
 
 def _merged(
