@@ -49,6 +49,11 @@ class EventRange:
         )
 
     @property
+    def first_at(self) -> float:
+        """Timestamp of the first record, seconds since 1970."""
+        return self.timestamps_ms[0] / 1000
+
+    @property
     def described(self) -> Range:
         """What the journal says of it."""
         return Range(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from stream_ml._native import Learner
-from stream_ml.learning.margins import EARLY, RetentionMargins
+from stream_ml.learning.margins import RetentionMargins
 from stream_ml.learning.points import Point, Reached
 from stream_ml.learning.reporting import Report
 from stream_ml.learning.snapshotting import AsOf, Position, Snapshots
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.weights.lines import Line, Snapshot
+from stream_ml.weights.lines import Announced, Line, Snapshot
 
 
 class Keeper:
@@ -70,15 +71,9 @@ class Keeper:
 
     def read_back(self, line: Snapshot) -> None:
         """Take notice of the line of a snapshot; if it was ours, older ones go."""
-        announced = [
-            snapshot.name
-            for known in self.as_of.in_force.variants
-            if known.variant == line.variant
-            for snapshot in known.snapshots
-        ]
         if self.snapshots.read_back(
             line.name,
-            [*announced, line.name],
+            [*(each.name for each in self._announced()), line.name],
             self._settings.snapshots_kept,
             self._settings.snapshots_kept_seconds,
             self._variants_in_force(),
@@ -86,14 +81,23 @@ class Keeper:
             self._margins.end_snapshot()
             self._report.snapshot_announced(self.snapshots)
 
+    @property
+    def oldest(self) -> Announced | None:
+        """The oldest snapshot that is kept for its number."""
+        kept = self._announced()[-self._settings.snapshots_kept :]
+        return kept[0] if kept else None
+
+    def _announced(self) -> list[Announced]:
+        variants = self.as_of.in_force.variants
+        return [each for known in variants if known.variant == self._variant for each in known.snapshots]
+
     def _due(self, step: int) -> bool:
         if self.snapshots.step < 0 and not self.snapshots.failed:
             return True  # the first one at once, so that predictors can start
         since = self._clock.monotonic() - self.snapshots.begun_at
         took = self.snapshots.ended_at - self.snapshots.begun_at
-        # A snapshot names its place in the feed: without anything new it grows old all the same.
-        oldest = self._settings.feed_retention_seconds * EARLY
-        interval = self._settings.snapshot_interval_seconds if step > self.snapshots.step else oldest
+        interval = self._settings.snapshot_interval_seconds if step > self.snapshots.step else math.inf
+        # It names its places in the logs: without anything new it grows old all the same.
         return since >= interval or self._margins.snapshot_due(since, took)
 
     def _variants_in_force(self) -> list[str] | None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
 from stream_ml._native import Learned, Learner
+from stream_ml.learning.margins import offsets_before
 from stream_ml.learning.publishing import Published
 from stream_ml.learning.snapshotting import Snapshots
+from stream_ml.learning.topics import Topics
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.streams.log import Log, LogUnavailable
+from stream_ml.weights.lines import Announced
 
-# The totals cost some 10 µs; ends of partitions are asked of brokers.
+log = logging.getLogger(__name__)
+
+# The totals cost some 10 µs; bounds of partitions are asked of brokers.
 _TOTALS_SECONDS = 0.1
-_ENDS_SECONDS = 1.0
+_BOUNDS_SECONDS = 1.0
 # What the core says before an event said when it was.
 _NO_WATERMARK = -(2**63)
 
@@ -41,14 +48,26 @@ _TOTALS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What brokers said: the partitions' ends, how much there is before the *oldest* snapshot's places."""
+
+    ends: Mapping[int, int]
+    oldest: str = ""
+    before_oldest: Mapping[str, int] = field(default_factory=dict)
+
+
 class Report:
     """Sets the learner's metrics; what costs something only now and then."""
 
-    def __init__(self, model: str, log: Log, topic: str, clock: Clock, threads: ThreadPoolExecutor) -> None:
-        self._model, self._log, self._topic = model, log, topic
+    def __init__(
+        self, model: str, log: Log, topics: Topics, clock: Clock, threads: ThreadPoolExecutor
+    ) -> None:
+        self._model, self._log, self._topics = model, log, topics
         self._clock, self._threads = clock, threads
-        self._totals_due_at = self._ends_due_at = clock.monotonic()
-        self._ends: Future[dict[int, int]] | None = None
+        self._totals_due_at = self._bounds_due_at = clock.monotonic()
+        self._bounds: Future[_Bounds] | None = None
+        self._cannot_follow = ""
 
     def learned(self, learned: Learned) -> None:
         """Take notice of a batch."""
@@ -96,8 +115,16 @@ class Report:
         newest_at: float,
         gauges: Mapping[Gauge, float],
         margins: Mapping[str, float],
+        oldest: Announced | None,
     ) -> None:
-        """Set what changes all the time, if the last time is long enough ago."""
+        """
+        Set what changes all the time, if the last time is long enough ago.
+
+        Args:
+            events: per partition, the next offset to learn.
+            newest_at: timestamp of the newest record learned, unix seconds; 0 if there is none.
+            oldest: the oldest snapshot kept.
+        """
         if self._clock.monotonic() < self._totals_due_at:
             return
         self._totals_due_at = self._clock.monotonic() + _TOTALS_SECONDS
@@ -106,7 +133,11 @@ class Report:
         for log, share in margins.items():
             metrics.LEARNER_RETENTION_MARGIN.labels(self._model, log).set(share)
         self._totals(learner)
-        self._lag(events, newest_at)
+        self._ask_bounds(list(events), oldest)
+        if self._bounds is not None and self._bounds.done():
+            bounds, self._bounds = self._bounds.result(), None
+            self._lag(bounds.ends, events, newest_at)
+            self._oldest_snapshot(bounds)
 
     def _totals(self, learner: Learner) -> None:
         found = learner.metrics()
@@ -118,24 +149,39 @@ class Report:
         if learner.watermark_us != _NO_WATERMARK:
             metrics.LEARNER_WATERMARK.labels(self._model).set(learner.watermark_us / 1e6)
 
-    def _lag(self, events: Mapping[int, int], newest_at: float) -> None:
-        """Show how far the partitions' ends are; they are asked for in a thread, brokers take their time."""
-        if self._ends is not None and self._ends.done():
-            ends = self._ends.result()
-            lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
-            for partition, lag in lags.items():
-                metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
-            behind = any(lags.values()) and newest_at > 0
-            metrics.LEARNER_LAG_SECONDS.labels(self._model).set(
-                max(0.0, self._clock.now() - newest_at) if behind else 0
-            )
-            self._ends = None
-        if self._ends is None and self._clock.monotonic() >= self._ends_due_at:
-            self._ends_due_at = self._clock.monotonic() + _ENDS_SECONDS
-            self._ends = self._threads.submit(self._ask_ends, list(events))
+    def _lag(self, ends: Mapping[int, int], events: Mapping[int, int], newest_at: float) -> None:
+        lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
+        for partition, lag in lags.items():
+            metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
+        behind = any(lags.values()) and newest_at > 0
+        metrics.LEARNER_LAG_SECONDS.labels(self._model).set(
+            max(0.0, self._clock.now() - newest_at) if behind else 0
+        )
 
-    def _ask_ends(self, partitions: list[int]) -> dict[int, int]:
+    def _oldest_snapshot(self, bounds: _Bounds) -> None:
+        for name, offsets in bounds.before_oldest.items():
+            metrics.LEARNER_OLDEST_SNAPSHOT_MARGIN.labels(self._model, name).set(offsets)
+        gone = {name: -offsets for name, offsets in bounds.before_oldest.items() if offsets < 0}
+        if gone and bounds.oldest != self._cannot_follow:
+            self._cannot_follow = bounds.oldest
+            log.warning(
+                "the oldest snapshot kept cannot be followed any more, it is none to fall back on; let the "
+                "topics keep records for longer (retention.ms), or take snapshots more often, or keep fewer",
+                extra={"snapshot": bounds.oldest, "offsets_gone": gone},
+            )
+
+    def _ask_bounds(self, partitions: list[int], oldest: Announced | None) -> None:
+        """Ask for the partitions' bounds in a thread: brokers take their time."""
+        if self._bounds is None and self._clock.monotonic() >= self._bounds_due_at:
+            self._bounds_due_at = self._clock.monotonic() + _BOUNDS_SECONDS
+            self._bounds = self._threads.submit(self._asked_bounds, partitions, oldest)
+
+    def _asked_bounds(self, partitions: list[int], oldest: Announced | None) -> _Bounds:
         try:
-            return {partition: self._log.bounds(self._topic, partition).next for partition in partitions}
+            events = self._topics.events.name
+            ends = {partition: self._log.bounds(events, partition).next for partition in partitions}
+            if oldest is None:
+                return _Bounds(ends)
+            return _Bounds(ends, oldest.name, offsets_before(self._log, self._topics, oldest))
         except LogUnavailable:
-            return {}
+            return _Bounds({})

@@ -17,7 +17,7 @@ from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.batch import Batch
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.inbox import Inbox, JournalRead
-from stream_ml.learning.margins import RetentionMargins
+from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
 from stream_ml.learning.points import Point
 from stream_ml.learning.reporting import Report
@@ -99,8 +99,8 @@ class WriterLoop:
         self._source = Source(parties.name, started.variant, topics.events.name)
         self._sender = OutputSender(self._writer, self._source, settings.message_max_bytes)
         self._publisher = new_publisher(parties, started, self._writer, settings, clock)
-        self._margins = RetentionMargins(parties.log.retained_bytes)
-        self._report = Report(parties.name, parties.log, topics.events.name, clock, self._threads)
+        self._margins = RetentionMargins(retentions(parties.log, topics))
+        self._report = Report(parties.name, parties.log, topics, clock, self._threads)
         self._keeper = new_keeper(
             parties, started, model_text, self._writing, self._margins, self._report, settings, clock
         )
@@ -188,7 +188,7 @@ class WriterLoop:
         self._reached(Point.LEARNED)
         self._report.learned(learned)
         for part in batch.ranges:
-            self._margins.use("events", part.partition, part.size)
+            self._margins.use("events", part.partition, part.size, part.first_at)
 
     def _take_notice(self, read: JournalRead) -> None:
         """Look for what the lines read mean to the writer."""
@@ -238,7 +238,8 @@ class WriterLoop:
         published = self._publisher.turn(self._learner, self.step, self.confirmed, self._newest_at)
         if published is not None:
             self._report.published(published)
-            self._margins.use("feed", 0, published.bytes // self._parties.topics.feed.partitions)
+            size = published.bytes // self._parties.topics.feed.partitions
+            self._margins.use("feed", 0, size, self._clock.now())
 
     def _advance_snapshot(self) -> None:
         self._keeper.turn(
@@ -267,11 +268,12 @@ class WriterLoop:
                 metrics.LEARNER_SNAPSHOTS_BAD: self._snapshots.bad,
                 metrics.LEARNER_STORE_FAILS: self._snapshots.store_fails,
             },
-            self._margins.by_log(),
+            self._margins.by_log(self._clock.now()),
+            self._keeper.oldest,
         )
 
     def _append(self, line: Line) -> None:
-        self._margins.use("journal", 0, self._journal.append(line))
+        self._margins.use("journal", 0, self._journal.append(line), self._clock.now())
 
     def _end(self) -> None:
         """Let everything learned leave, take a last snapshot, and release the variant."""

@@ -202,7 +202,14 @@ LEARNER_SNAPSHOT_STEP = _gauge("stream_ml_learner_snapshot_step", "Step of the l
 LEARNER_SNAPSHOT_BYTES = _gauge("stream_ml_learner_snapshot_bytes", "Size of the last announced snapshot.")
 LEARNER_RETENTION_MARGIN = _gauge(
     "stream_ml_learner_retention_margin_ratio",
-    "Share of the retention not yet used since the last snapshot; below 0.5 a snapshot is taken early.",
+    "Share of the retention (bytes or time, whichever is less) not yet used since the last snapshot; below "
+    "0.5 a snapshot is taken early.",
+    "log",
+)
+LEARNER_OLDEST_SNAPSHOT_MARGIN = _gauge(
+    "stream_ml_learner_oldest_snapshot_margin_records",
+    "Offsets that the log still has before the place where the oldest kept snapshot goes on, of the "
+    "partition with fewest; below 0 that snapshot cannot be followed any more.",
     "log",
 )
 

@@ -129,7 +129,18 @@ class KafkaLog:
         partitions = self._partitions(name)
         if partitions == 0:
             return None
-        return Topic(name, self._topic_id(name), partitions, self._is_compacted(name))
+        settings = self._topic_settings(name)
+        retention_ms, retention_bytes = (
+            int(settings.get(f"retention.{unit}", -1)) for unit in ("ms", "bytes")
+        )
+        return Topic(
+            name,
+            self._topic_id(name),
+            partitions,
+            compacted="compact" in settings.get("cleanup.policy", ""),
+            retention_seconds=None if retention_ms < 0 else retention_ms / 1000,
+            retention_bytes=None if retention_bytes < 0 else retention_bytes,
+        )
 
     def bounds(self, topic: str, partition: int) -> Bounds:
         place = TopicPartition(topic, partition)
@@ -244,13 +255,13 @@ class KafkaLog:
         future: Future[Any] = self._admin.describe_topics(topics, request_timeout=self._request_seconds)[name]
         return future
 
-    def _is_compacted(self, name: str) -> bool:
+    def _topic_settings(self, name: str) -> dict[str, str]:
         if self._embedded:
-            return False
+            return {}
         resource = ConfigResource(ResourceType.TOPIC, name)
         futures = self._admin.describe_configs([resource], request_timeout=self._request_seconds)
         settings = self._ask(f"describing {name}", futures[resource].result)
-        return "compact" in settings["cleanup.policy"].value
+        return {setting: str(entry.value) for setting, entry in settings.items()}
 
     def _create(self, name: str, partitions: int, settings: Mapping[str, str]) -> None:
         topic = NewTopic(

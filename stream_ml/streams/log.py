@@ -49,12 +49,15 @@ class Topic:
         id: the broker's identity of this incarnation of the topic; "" where the broker has none.
         partitions: how many.
         compacted: whether ``cleanup.policy`` contains ``compact``.
+        retention_seconds, retention_bytes: what is kept of a partition; None is no limit.
     """
 
     name: str
     id: str
     partitions: int
     compacted: bool = False
+    retention_seconds: float | None = None
+    retention_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import uuid
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -71,7 +71,7 @@ class MemoryLog:
         compacted = "compact" in (settings or {}).get("cleanup.policy", "")
         with self._appended:
             if name not in self._topics:
-                description = Topic(name, uuid.uuid4().hex, partitions, compacted)
+                description = Topic(name, uuid.uuid4().hex, partitions, compacted, retention_seconds)
                 self._topics[name] = _Topic(description, [_Partition() for _ in range(partitions)])
             return self._topics[name].description
 
@@ -112,7 +112,7 @@ class MemoryLog:
             held = self._topics[topic]
             held.partitions += [_Partition() for _ in range(partitions - len(held.partitions))]
             old = held.description
-            held.description = Topic(old.name, old.id, partitions, old.compacted)
+            held.description = replace(old, partitions=partitions)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Forget the records below offset *before*, as retention does."""

@@ -8,6 +8,7 @@ import pytest
 from stream_ml._native import Learner, Plan
 from stream_ml.features import compile_model
 from stream_ml.learning.reporting import Report
+from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime.clock import ManualClock
 from stream_ml.runtime.metrics import REGISTRY
 from stream_ml.streams.memory import MemoryLog
@@ -82,8 +83,9 @@ def reported(model: str, events: list[bytes], text: str = SERVED) -> None:
     learner.learn([(0, events, [-1] * len(events))])
     log = MemoryLog()
     log.ensure_topic("events", 1)
+    topics = ensure_topics(log, model, "events", 1, 30.0)
     with ThreadPoolExecutor(1) as threads:
-        Report(model, log, "events", ManualClock(5.0), threads).turn(learner, {0: 0}, 0.0, {}, {})
+        Report(model, log, topics, ManualClock(5.0), threads).turn(learner, {0: 0}, 0.0, {}, {}, None)
 
 
 def test_what_was_served_is_summed_over_the_events_that_bring_it_back() -> None:
@@ -125,4 +127,24 @@ def test_every_metric_of_a_learner_is_set_by_a_life_with_all_that_can_happen(rig
     families = [f for f in families if f.name != "stream_ml_learner_watermark_timestamp_seconds"]
     silent = {f.name for f in families if not any(sample.labels["model"] == "clicks" for sample in f.samples)}
     # A store that fails and a broker that keeps few bytes are not part of this life.
-    assert silent <= {"stream_ml_learner_snapshot_failures", "stream_ml_learner_retention_margin_ratio"}
+    assert silent <= {"stream_ml_learner_snapshot_failures"}
+
+
+def test_the_operator_is_told_once_that_the_oldest_snapshot_cannot_be_followed_any_more(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def margin() -> float:
+        labels = {"model": "clicks", "log": "events"}
+        return REGISTRY.get_sample_value("stream_ml_learner_oldest_snapshot_margin_records", labels) or 0
+
+    rig.send(events(400))
+    life = rig.in_background()
+    life.wait_until_learned()
+    wait_until(lambda: margin() >= 0)
+    assert "cannot be followed" not in caplog.text
+    rig.log.delete_records("events", 0, rig.log.bounds("events", 0).next)
+    wait_until(lambda: "cannot be followed" in caplog.text)
+    assert margin() < 0
+    wait_until(lambda: margin() < 0)
+    assert caplog.text.count("cannot be followed") == 1
+    life.end()
