@@ -35,14 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = SystemRandom().randrange(10**9) if config.getoption("--full-counts") else SEED
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is only run with full counts: it needs tools that not every machine has."""
-    if not config.getoption("--full-counts"):
-        left_out = [item for item in items if item.get_closest_marker("full_counts")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-
-
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of the random schedules: --seed {config.getoption('--seed')}"
 
@@ -51,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """
     Keep what a run with full counts showed: `make soak` is run by hand, its result is committed.
 
-    A run of a part (``-k``) renews that part of the file.
+    A run of a part (``-k``, or files) renews that part of the file.
     """
     if config.getoption("--full-counts"):
         stats = terminalreporter.stats
@@ -59,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         failed = [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())]
         part = {**counted, "failures": failed, "seed": config.getoption("--seed"), "commit": commit()}
         before = orjson.loads(SOAK.read_bytes()) if SOAK.exists() else {}
-        parts = {**before.get("parts", {}), config.getoption("keyword") or "all": part}
+        parts = {**before.get("parts", {}), config.getoption("keyword") or " ".join(config.args): part}
         figures = {**before.get("figures", {}), **_figures(stats)}
         save({"name": "soak", "parts": parts, "figures": figures, "machine": machine()}, SOAK)
 

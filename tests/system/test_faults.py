@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +27,10 @@ from tests.system.lives import Lives
 
 Record = Callable[[str, object], None]
 Rounds = Callable[[int, int], int]
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+# A learner ends when its broker is away for long, and librdkafka may abort it over a request that was lost
+# with the broker (its issue 4605); a supervisor starts it again.
+GAVE_UP = (lifecycle.UNAVAILABLE, -signal.SIGABRT)
+HOUR_SECONDS = 3600
 
 
 @pytest.fixture
@@ -111,13 +118,17 @@ def test_the_broker_is_killed_again_and_again_and_nothing_is_lost_or_doubled(
     lives: Lives, own_kafka: KafkaServer, rounds: Rounds, random: Random, record_property: Record
 ) -> None:
     learner = learning(lives)
-    kills = rounds(1, 50)
+    kills, restarts = rounds(1, 50), 0
     for _ in range(kills):
         produce_for(lives, random.uniform(0.1, 1.0))
         own_kafka.kill()
         produce_for(lives, random.uniform(0.0, 1.0))
         own_kafka.start()
+        if not learner.running:
+            assert learner.wait() in GAVE_UP, learner.tail()
+            learner, restarts = lives.start(), restarts + 1
     record_property("kills", kills)
+    record_property("restarts_of_the_learner", restarts)
     lives.check(lives.ended(learner))
 
 
@@ -167,25 +178,26 @@ def claimed(journal: JournalReader) -> Callable[[], bool]:
     return is_claimed
 
 
-@pytest.mark.full_counts
 @pytest.mark.timeout(7200)
 def test_a_clock_that_jumps_changes_nothing_that_is_learned(
     lives: Lives, rounds: Rounds, random: Random, record_property: Record
 ) -> None:
     """The wall clock jumps; the clock that waiting is measured by does not, as on a real machine."""
-    assert FAKETIME.exists(), f"no {FAKETIME}: apt-get install faketime"
-    jump = lives.directory / "jump"
-    jump.write_text("+0")
-    environment = {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(jump),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    learner = learning(lives, **environment)
-    jumps = rounds(1, 50)
+    clock, jump = lives.directory / "jumping_clock.so", lives.directory / "jump"
+    source = Path(__file__).with_name("jumping_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", clock, source], check=True)
+    jump.write_bytes(struct.pack("=q", 0))
+    learner = learning(lives, LD_PRELOAD=str(clock), JUMP=str(jump))
+    jumps = rounds(3, 100)
     for _ in range(jumps):
-        jump.write_text(f"{random.randint(-86_400, 86_400):+d}")
+        with jump.open("r+b") as file:  # in place: it is mapped
+            file.write(
+                struct.pack(
+                    "=q", random.choice((-1, 1)) * random.randint(2 * HOUR_SECONDS, 24 * HOUR_SECONDS)
+                )
+            )
         produce_for(lives, random.uniform(0.2, 1.0))
     record_property("jumps", jumps)
     lives.check(lives.ended(learner))
+    hours = {line["time"][:13] for line in map(json.loads, learner.output().splitlines())}
+    assert len(hours) > 1, "the clock did not jump"

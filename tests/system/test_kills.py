@@ -32,19 +32,26 @@ def lives(request: pytest.FixtureRequest, own_kafka: KafkaServer, tmp_path: Path
 
 @pytest.mark.timeout(600)
 def test_killed_at_every_named_point_nothing_is_lost_or_doubled(
-    lives: Lives, rounds: Callable[[int, int], int]
+    lives: Lives, rounds: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     lives.killed_at(Point.VARIANT_BEGUN, 1)
+    points = [point for point in Point if point not in BEGINNINGS]
     for times in range(1, 1 + rounds(1, 5)):
-        for point in [point for point in Point if point not in BEGINNINGS]:
+        for point in points:
             lives.killed_at(point, 1 if point in ONCE else times + 1)
+    record_property("kills", 1 + times * len(points))
     lives.check(lives.last())
 
 
 @pytest.mark.timeout(7200)
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(
-    lives: Lives, rounds: Callable[[int, int], int], random: Random
+    lives: Lives,
+    rounds: Callable[[int, int], int],
+    random: Random,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    for _ in range(rounds(12, 500)):
+    kills = rounds(12, 500)
+    for _ in range(kills):
         lives.killed_after(random.uniform(0.5, 2.5))
+    record_property("kills", kills)
     lives.check(lives.last())
