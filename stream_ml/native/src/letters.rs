@@ -40,7 +40,10 @@ pub fn upper(character: char) -> impl Iterator<Item = char> {
 }
 
 /// The *mapped* form of a character, or itself where this version of Unicode lacks either.
-fn known(character: char, mapped: impl Iterator<Item = char> + Clone) -> impl Iterator<Item = char> {
+fn known(
+    character: char,
+    mapped: impl Iterator<Item = char> + Clone,
+) -> impl Iterator<Item = char> {
     let is_known = is_assigned(character) && mapped.clone().all(is_assigned);
     let itself = (!is_known).then_some(character);
     itself
