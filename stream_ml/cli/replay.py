@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from stream_ml.learning.rebuilding import rebuild
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
 from stream_ml.weights.journal import Entry
+from stream_ml.weights.snapshots import SnapshotStore
 
 
 @click.command()
@@ -47,6 +49,11 @@ from stream_ml.weights.journal import Entry
     show_default=True,
     help="Of all files in DIR.",
 )
+@click.option(
+    "--output",
+    metavar="STORE",
+    help="Put the weights there as a snapshot, for `inspect`, `diff` and `export`: a folder or URL.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
 def replay(
     settings: Path,
@@ -56,10 +63,11 @@ def replay(
     from_snapshot: bool,
     scan_cache: Path | None,
     scan_cache_bytes: int,
+    output: str | None,
     as_json: bool,
 ) -> None:
     """
-    Learn again what the journal says, into an empty table, and print its digest.
+    Learn again what the journal says, into an empty table, and print a digest of its rows and state.
 
     SETTINGS is the learner's file; STREAM_ML_SNAPSHOT_STORE names a copy of its store. Equal digests mean
     equal rows and equal state, bit for bit.
@@ -79,7 +87,7 @@ def replay(
         def watched(lines: list[Entry]) -> Iterator[Entry]:
             return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
 
-        found = rebuild(
+        rebuilt = rebuild(
             parties,
             new_learner,
             variant,
@@ -88,7 +96,13 @@ def replay(
             from_snapshot=from_snapshot,
             watched=watched,
             scans=scans,
-        ).described()
+        )
+        found = rebuilt.described()
+        if output is not None:
+            say("the rows are written")
+            text = given.model_file.read_bytes()
+            name = rebuilt.stored(SnapshotStore(output), parties.model, text, time.time())
+            found["snapshot"] = f"{output.rstrip('/')}/{name}"
     if scans is not None:
         found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept
     if as_json:

@@ -8,11 +8,16 @@ from typing import Any
 
 from stream_ml._native import Learner
 from stream_ml.errors import ConfigError
+from stream_ml.features import CompiledModel
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loader
 from stream_ml.streams.scan_cache import ScanCache
+from stream_ml.weights.artefact import Manifest, Parts
 from stream_ml.weights.journal import Entry, JournalReader, first_after
-from stream_ml.weights.lines import Step
+from stream_ml.weights.lines import Seed, Step
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+
+_ROWS_PER_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,15 @@ class Rebuilt:
 
     Attributes:
         events: per partition, the ``[first, next)`` that was learned, without gap or overlap.
+        seed, epoch: what the variant began with, and its newest claim.
     """
 
     variant: str
     step: int
     events: dict[int, tuple[int, int]]
     learner: Learner
+    seed: Seed | None
+    epoch: int
 
     def described(self) -> dict[str, Any]:
         """Return what scripts read."""
@@ -43,6 +51,43 @@ class Rebuilt:
             **counts,
             **self.learner.digest(),
         }
+
+    def stored(
+        self, store: SnapshotStore, model: CompiledModel, model_text: bytes, learned_at: float
+    ) -> SnapshotName:
+        """
+        Put it into *store* as a snapshot, and return its name.
+
+        No journal announces it: for who follows the journal it does not exist, for who reads it, it does. It
+        names no place in the feed.
+
+        Args:
+            learned_at: unix seconds.
+
+        Raises:
+            StoreUnavailable: it is not there.
+        """
+        with store.writer(model.model_file.name, self.variant) as writer:
+            self.learner.begin_image()
+            while rows := self.learner.take_image(_ROWS_PER_PIECE):
+                writer.add_rows(rows)
+            seal = self.learner.seal_image()
+            manifest = Manifest(
+                model=model.model_file.name,
+                variant=self.variant,
+                fingerprint=model.fingerprint,
+                seed=self.seed,
+                epoch=self.epoch,
+                step=self.step,
+                events={partition: end for partition, (_, end) in self.events.items()},
+                feed={},
+                total_rows=seal.total_rows,
+                rows_hash=seal.rows_hash,
+                learned_at=learned_at,
+                created_at=learned_at,
+            )
+            parts = Parts(seal.removed, seal.state, seal.score_state, model_text, model.plan_bytes)
+            return writer.finish(manifest, seal.rows, parts)
 
 
 def rebuild(
@@ -82,7 +127,8 @@ def rebuild(
         loaded.replay.follow(watched(journal.read_to_end()), to_step)
     loaded.replay.close()
     events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
-    return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner)
+    epoch = known.state.variants[variant].epoch
+    return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner, loaded.seed, epoch)
 
 
 def _checked(parties: Parties, known: JournalReader, variant: str | None, to_step: int | None) -> str:

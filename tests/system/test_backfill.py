@@ -87,6 +87,9 @@ def test_a_backfill_and_live_events_give_the_bits_of_one_live_run(
     live.learn([(0, everything, [2**40] * len(everything))])
     assert last["rows_hash"] == live.digest()["rows_hash"]
     assert last["state_hash"] == live.digest()["state_hash"]
+    past = lives.replayed("--to-step", "3", "--output", str(tmp_path / "past"))
+    inspected = CliRunner().invoke(cli, ["inspect", past["snapshot"], "--json"])
+    assert orjson.loads(inspected.stdout)["rows"] == past["rows"], inspected.output
     kept, found = (lives.replayed("--scan-cache", str(tmp_path / "scans")) for _ in range(2))
     assert kept["state_hash"] == found["state_hash"] == last["state_hash"]
     assert kept["ranges_kept"] == found["ranges_found"] > 0 == found["ranges_kept"] == kept["ranges_found"]

@@ -16,7 +16,7 @@ from stream_ml.learning.topics import ensure_topics
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.lines import Step
-from stream_ml.weights.snapshots import SnapshotStore
+from stream_ml.weights.snapshots import SnapshotStore, load
 from tests.clicks import MODEL, events, expected_counts
 from tests.unit.learning.rig import EndAt, Rig, new_learner
 
@@ -104,6 +104,24 @@ def test_from_a_snapshot_events_before_it_are_not_needed(rig: Rig) -> None:
     life = rig.run_to_the_end()
     rig.log.delete_records("events", 1, 150)
     assert rebuilt(rig, from_snapshot=True).learner.digest() == life.digest
+
+
+def test_a_step_of_the_past_is_put_into_a_store_with_its_bits_and_what_it_stands_for(rig: Rig) -> None:
+    send(rig)
+    rig.run_to_the_end()
+    past = rebuilt(rig, to_step=7)
+    store = SnapshotStore(str(rig.folder / "past"))
+    name = past.stored(store, rig.model, rig.model_text.encode(), learned_at=5.0)
+    assert store.names("clicks") == [name]
+    again = new_learner(rig.model)
+    with store.open(name) as snapshot:
+        parts = load(snapshot, again)
+        said = snapshot.manifest
+    again.load_state(parts.state)
+    assert again.digest() == past.learner.digest() == rebuilt(rig, to_step=7).learner.digest()
+    assert (said.variant, said.step, said.epoch) == ("v1", 7, name.epoch)
+    assert said.events == {partition: end for partition, (_, end) in past.events.items()}
+    assert (parts.model, parts.plan) == (rig.model_text.encode(), rig.model.plan_bytes)
 
 
 def test_a_time_names_the_last_step_whose_line_was_there(rig: Rig) -> None:
