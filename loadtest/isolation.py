@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 from time import perf_counter, process_time
 from typing import Any, TypeVar
 
+from stream_ml.runtime.allocator import keep_freed_memory
+
 Result = TypeVar("Result")
 
 # A new interpreter: nothing allocated, imported or warmed by an earlier contestant is inherited.
@@ -65,6 +67,8 @@ def beside(cores: Iterable[int], function: Callable[..., object], *arguments: An
 
 def _pinned(cores: frozenset[int], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     os.sched_setaffinity(0, cores)
+    # As the learner's service does; the peers, too, are spared memory that comes and goes.
+    keep_freed_memory()
     return function(*arguments)
 
 

@@ -21,6 +21,7 @@ from stream_ml.learning.starting import Start
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.learning.writing import WriterLoop
 from stream_ml.runtime import lifecycle, logging
+from stream_ml.runtime.allocator import keep_freed_memory
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
@@ -122,6 +123,7 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
     )
     given = parser.parse_args(arguments)
     logging.configure("learner")
+    keep_freed_memory()
 
     def service(stop: lifecycle.Stop) -> None:
         settings = load(LearnerSettings, given.settings, os.environ)

@@ -42,11 +42,28 @@ impl Homes {
     /// It never decreases from one hash to a higher one.
     #[inline(always)]
     pub fn of_hash(self, hash: u64) -> usize {
-        let scaled = |buckets: u64| ((u128::from(hash) * u128::from(buckets)) >> 64) as u64;
-        let home = scaled(self.old);
+        let home = scaled(hash, self.old);
         // On which side of the frontier an id lies cannot be predicted.
-        select_unpredictable(home < self.frontier, home, scaled(self.new)) as usize
+        select_unpredictable(home < self.frontier, home, scaled(hash, self.new)) as usize
     }
+
+    /// Those of many ids.
+    #[inline(always)]
+    pub fn of_all(self, ids: &[u64], homes: &mut [u32]) {
+        let each = ids.iter().zip(homes);
+        if self.old == self.new {
+            each.for_each(|(&id, home)| *home = scaled(hash_of(id), self.new) as u32);
+        } else {
+            each.for_each(|(&id, home)| *home = self.of(id) as u32);
+        }
+    }
+}
+
+/// `⌊hash · buckets / 2^64⌋` of fewer than 2^32 buckets, by halves: so the compiler makes vectors of many.
+#[inline(always)]
+fn scaled(hash: u64, buckets: u64) -> u64 {
+    let (upper, lower) = (hash >> 32, hash & u64::from(u32::MAX));
+    (upper * buckets + ((lower * buckets) >> 32)) >> 32
 }
 
 /// An odd factor (2^64 / golden ratio) spreads ids that are no hashes, too; it loses nothing of those that are.
@@ -74,13 +91,11 @@ pub fn slot_of(bucket: &Bucket, id: u64) -> Option<usize> {
 }
 
 #[inline(always)]
-pub fn prefetch(bucket: &Bucket) {
+pub fn prefetch(bucket: *const Bucket) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it reads nothing that the program can see and never faults.
+    // SAFETY: a hint; it reads nothing that the program can see and never faults, wherever it points.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            bucket.as_ptr().cast(),
-        );
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(bucket.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bucket;

@@ -104,7 +104,7 @@ impl<'a> Output<'a> {
         let before = ids.len();
         ids.extend_from_slice(&quick.ids[first..first + count]);
         values.extend_from_slice(&quick.values[first..first + count]);
-        if quick.absent > 0 {
+        if quick.gaps {
             let present = compact(&mut ids[before..], &mut values[before..]);
             ids.truncate(before + present);
             values.truncate(before + present);

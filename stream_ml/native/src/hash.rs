@@ -44,12 +44,12 @@ impl ShortIds {
 
     /// The id of the first `length` bytes, 4 to 8, of `word` (little-endian).
     #[inline(always)]
-    pub fn id(self, word: u64, length: usize) -> u64 {
+    pub fn id(self, word: u64, length: u64) -> u64 {
         let last = word >> (8 * (length - 4)) & u64::from(u32::MAX);
         let mixed = (last + (word << 32)) ^ self.flip;
         let mixed = mixed ^ mixed.rotate_left(49) ^ mixed.rotate_left(24);
         let mixed = mixed.wrapping_mul(PRIME_MX2);
-        let mixed = (mixed ^ ((mixed >> 35) + length as u64)).wrapping_mul(PRIME_MX2);
+        let mixed = (mixed ^ ((mixed >> 35) + length)).wrapping_mul(PRIME_MX2);
         not_zero(mixed ^ mixed >> 28)
     }
 }

@@ -194,37 +194,62 @@ impl IdMap {
     /// Write the home buckets of `ids` to `homes` and ask the processor to fetch them.
     #[inline(always)]
     pub fn aim(&self, ids: &[u64], homes: &mut [u32]) {
-        let (of, buckets) = (self.homes(), self.buckets());
-        for (&id, home) in ids.iter().zip(homes) {
-            let at = of.of(id);
-            *home = at as u32;
-            prefetch(&buckets[at]);
+        let homes = &mut homes[..ids.len()];
+        self.homes().of_all(ids, homes);
+        let first = self.buckets().as_ptr();
+        for &home in homes.iter() {
+            prefetch(first.wrapping_add(home as usize));
         }
     }
 
     /// Look at the buckets `homes` only: position and value of each id that is in its own, anything for the others, whose
-    /// indices are put into `elsewhere`; their number is returned. Homes may be out of date: an id that growth moved
-    /// since then is one of the others. Nothing branches, for which slot holds an id cannot be predicted.
+    /// indices are put into `elsewhere`; their number is returned. Values are handed to `take` by fours, with zeros behind
+    /// the last. Homes may be out of date: an id that growth moved since then is one of the others. Nothing branches, for
+    /// which slot holds an id cannot be predicted.
     #[inline(always)]
     pub fn look(
         &self,
         ids: &[u64],
         homes: &[u32],
-        places: &mut Places,
+        positions: &mut [Position],
         elsewhere: &mut [u32],
+        mut take: impl FnMut(usize, [u64; 4]),
     ) -> usize {
         let buckets = self.buckets();
-        let Places { positions, values } = places;
         let mut count = 0;
-        let each = ids.iter().zip(homes).zip(positions.iter_mut().zip(values));
-        for (index, ((&id, &home), (position, value))) in each.enumerate() {
+        let mut look = |index: usize, id: u64, home: u32, position: &mut Position| {
             let at = home as usize;
             let bucket = &buckets[at];
             let slots = slots_of(bucket, id);
             let slot = slots.trailing_zeros() as usize % SLOTS;
-            (*position, *value) = (place(at, slot), bucket[SLOTS + slot]);
+            *position = place(at, slot);
             elsewhere[count] = index as u32;
             count += usize::from(slots == 0);
+            bucket[SLOTS + slot]
+        };
+        let (fours, rest) = ids.as_chunks::<4>();
+        let (homes_of_fours, homes_of_rest) = homes.as_chunks::<4>();
+        let (positions_of_fours, positions_of_rest) = positions.as_chunks_mut::<4>();
+        let each = fours.iter().zip(homes_of_fours).zip(positions_of_fours);
+        for (four, ((ids, homes), positions)) in each.enumerate() {
+            let at = 4 * four;
+            take(
+                four,
+                [
+                    look(at, ids[0], homes[0], &mut positions[0]),
+                    look(at + 1, ids[1], homes[1], &mut positions[1]),
+                    look(at + 2, ids[2], homes[2], &mut positions[2]),
+                    look(at + 3, ids[3], homes[3], &mut positions[3]),
+                ],
+            );
+        }
+        if !rest.is_empty() {
+            let mut values = [0; 4];
+            let each = rest.iter().zip(homes_of_rest).zip(positions_of_rest);
+            for (lane, ((&id, &home), position)) in each.enumerate() {
+                values[lane] = look(4 * fours.len() + lane, id, home, position);
+            }
+            take(fours.len(), values);
         }
         count
     }

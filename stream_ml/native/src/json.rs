@@ -18,6 +18,8 @@ const PLACES: usize = 2 * MAX_BYTES;
 pub struct Window {
     bytes: Box<[u8; PLACES + 8]>,
     length: usize,
+    /// No byte has its highest bit set.
+    ascii: bool,
 }
 
 impl Window {
@@ -26,6 +28,7 @@ impl Window {
         Window {
             bytes: bytes.try_into().expect("the size is the type's"),
             length: 0,
+            ascii: true,
         }
     }
 
@@ -34,6 +37,7 @@ impl Window {
         self.bytes[..input.len()].copy_from_slice(input);
         self.bytes[input.len()..input.len() + 8].copy_from_slice(&[0; 8]);
         self.length = input.len();
+        self.ascii = input.is_ascii();
     }
 
     pub fn held(&self) -> &[u8] {
@@ -137,6 +141,8 @@ pub struct Reader<'a> {
     bytes: &'a [u8; PLACES + 8],
     /// What the window holds.
     pub held: &'a [u8],
+    /// No byte of it has its highest bit set.
+    pub ascii: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -144,6 +150,7 @@ impl<'a> Reader<'a> {
         Reader {
             bytes: &window.bytes,
             held: window.held(),
+            ascii: window.ascii,
         }
     }
 
@@ -269,9 +276,14 @@ impl<'a> Reader<'a> {
         let negative = self.byte(start) == b'-';
         let (literal, end) = match number::parse_short(self.load(start + negative as usize)) {
             Some(short) => {
-                let value = if negative { -short.value } else { short.value };
+                let literal = short.literal();
+                let value = if negative {
+                    -literal.value
+                } else {
+                    literal.value
+                };
                 (
-                    Literal { value, ..short },
+                    Literal { value, ..literal },
                     start + negative as usize + short.length,
                 )
             }

@@ -24,6 +24,7 @@ pub mod id_map;
 pub mod image;
 mod json;
 mod keys;
+mod lanes;
 pub mod learner;
 mod letters;
 pub mod loss;
@@ -46,10 +47,13 @@ pub mod score_state;
 mod seeded;
 pub mod server;
 mod set;
+mod step;
 pub mod table;
 mod text;
 mod time;
 pub mod trainer;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 pub mod windows;
 
 #[cfg(feature = "python")]

@@ -12,6 +12,29 @@ pub struct Literal {
     pub integer: bool,
 }
 
+/// A number without sign of up to eight characters, not yet worked out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Short {
+    /// Its digits without the point, as they stand, the last one in the highest byte.
+    pub digits: u64,
+    /// The power of ten to divide them by.
+    pub divisor: f64,
+    /// In bytes.
+    pub length: usize,
+    pub integer: bool,
+}
+
+impl Short {
+    #[inline(always)]
+    pub fn literal(self) -> Literal {
+        Literal {
+            value: value_of(self.digits, self.divisor),
+            length: self.length,
+            integer: self.integer,
+        }
+    }
+}
+
 /// Why a number cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadNumber {
@@ -25,10 +48,10 @@ const TENS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
 /// Read a number without sign from its first eight bytes (little-endian), what follows it included.
 ///
-/// `None` where that is not enough: it is longer, has an exponent, or is none. Exact: the digits are an
-/// integer below 2^53, and one division by a power of ten rounds once.
+/// `None` where that is not enough: it is longer, has an exponent, or is none. Where numbers differ from event to event
+/// (their first digit, how many there are) nothing branches.
 #[inline(always)]
-pub fn parse_short(word: u64) -> Option<Literal> {
+pub fn parse_short(word: u64) -> Option<Short> {
     // High bit of every byte that is no digit: 9 + 0x76 is the last sum below 0x80.
     let shifted = word ^ 0x3030_3030_3030_3030;
     let others = (((shifted & !HIGH) + 0x7676_7676_7676_7676) | shifted) & HIGH;
@@ -36,10 +59,9 @@ pub fn parse_short(word: u64) -> Option<Literal> {
     let pointed = word ^ 0x2e2e_2e2e_2e2e_2e2e;
     let ends = others & (((pointed & !HIGH) + !HIGH) | pointed);
     let (whole, end) = (others.trailing_zeros() & 0x38, ends.trailing_zeros() & 0x38);
-    if ends == 0 || whole == 0 || (whole > 8 && word as u8 == b'0') {
-        return None;
-    }
-    if (word >> end) as u8 | 0x20 == b'e' {
+    let leading_zero = (whole > 8) & (word as u8 == b'0');
+    let exponent = (word >> end) as u8 | 0x20 == b'e';
+    if (ends == 0) | (whole == 0) | leading_zero | exponent {
         return None;
     }
     let mut digits = word << (64 - whole);
@@ -47,18 +69,26 @@ pub fn parse_short(word: u64) -> Option<Literal> {
     if whole != end {
         places = (end - whole) / 8 - 1;
         let second = others & (others - 1);
-        if places == 0 || second.trailing_zeros() & 0x38 != end {
+        if (places == 0) | (second.trailing_zeros() & 0x38 != end) {
             return None;
         }
         let below = (1 << whole) - 1;
         digits = ((word & below) | ((word >> 8) & !below)) << (64 - (end - 8));
     }
-    let value = digits_value(digits) as f64 / TENS[places as usize & 7];
-    Some(Literal {
-        value,
+    Some(Short {
+        digits,
+        divisor: TENS[places as usize & 7],
         length: end as usize / 8,
         integer: whole == end,
     })
+}
+
+/// What eight digits, the last one in the highest byte, are after a division. Exact: they are an integer below 2^53, and
+/// the one division rounds once.
+#[inline(always)]
+pub fn value_of(digits: u64, divisor: f64) -> f64 {
+    // Below 10^8: the narrower conversion is one that vectors have.
+    f64::from(digits_value(digits) as i32) / divisor
 }
 
 /// The value of eight digits, most significant first; zero bytes count as 0.

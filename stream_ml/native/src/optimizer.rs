@@ -62,13 +62,13 @@ impl Optimizer {
             return row;
         }
         let Row { z, n } = row;
-        let w = before.ftrl_weight(z, n);
+        let w = before.weight(z, n);
         let z = if w == 0.0 {
             z.clamp(-self.l1, self.l1)
         } else {
             let opposite = f64::from(self.l1.copysign(-w));
             bound(
-                (opposite - f64::from(w) * f64::from(self.scale(n))) as f32,
+                (opposite - f64::from(w) * f64::from(self.scale(n.sqrt()))) as f32,
                 MAX_Z,
             )
         };
@@ -79,7 +79,7 @@ impl Optimizer {
     #[inline(always)]
     pub fn weight(&self, z: f32, n: f32) -> f32 {
         match self.kind {
-            OptimizerKind::Ftrl => self.ftrl_weight(z, n),
+            OptimizerKind::Ftrl => self.ftrl_weight(z, n.sqrt()),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => z,
         }
     }
@@ -88,31 +88,31 @@ impl Optimizer {
     #[inline(always)]
     pub fn step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32) -> (f32, f32) {
         match self.kind {
-            OptimizerKind::Ftrl => self.ftrl_step(slope, x, w, z, n),
+            OptimizerKind::Ftrl => self.ftrl_step(slope, x, w, z, n, n.sqrt()),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => self.proximal_step(slope, x, z, n),
         }
     }
 
     /// McMahan et al. 2013, Algorithm 1, "compute":
-    /// `w = 0 if |z| <= l1 else -(z - sgn(z) l1) / ((beta + √n) · (1 / alpha) + l2)`.
+    /// `w = 0 if |z| <= l1 else -(z - sgn(z) l1) / ((beta + √n) · (1 / alpha) + l2)`; `root` is √n.
     #[inline(always)]
-    fn ftrl_weight(&self, z: f32, n: f32) -> f32 {
+    fn ftrl_weight(&self, z: f32, root: f32) -> f32 {
         let shrunk = z - self.l1.copysign(z);
-        let w = bound(-shrunk / self.scale(n), MAX_WEIGHT);
+        let w = bound(-shrunk / self.scale(root), MAX_WEIGHT);
         if z.abs() <= self.l1 { 0.0 } else { w }
     }
 
     #[inline(always)]
-    fn scale(&self, n: f32) -> f32 {
-        (self.beta + n.sqrt()) * self.inverse_alpha + self.l2
+    fn scale(&self, root: f32) -> f32 {
+        (self.beta + root) * self.inverse_alpha + self.l2
     }
 
     /// Algorithm 1, "update": `g = slope · x; sigma = (√(n + g²) − √n) · (1 / alpha); z += g − sigma · w; n += g²`.
     #[inline(always)]
-    fn ftrl_step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32) -> (f32, f32) {
+    fn ftrl_step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32, root: f32) -> (f32, f32) {
         let g = bound(slope * x, MAX_GRADIENT);
         let grown = at_most(n + g * g, MAX_N);
-        let sigma = (grown.sqrt() - n.sqrt()) * self.inverse_alpha;
+        let sigma = (grown.sqrt() - root) * self.inverse_alpha;
         (bound(z + (g - sigma * w), MAX_Z), grown)
     }
 
@@ -145,7 +145,7 @@ impl Optimizer {
     pub fn weights(&self, columns: &mut Columns) {
         let this = *self;
         match self.kind {
-            OptimizerKind::Ftrl => each_weight(columns, |z, n| this.ftrl_weight(z, n)),
+            OptimizerKind::Ftrl => each_weight(columns, |z, root| this.ftrl_weight(z, root)),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => each_weight(columns, |z, _| z),
         }
     }
@@ -156,37 +156,42 @@ impl Optimizer {
         let this = *self;
         match self.kind {
             OptimizerKind::Ftrl => {
-                each_step(columns, |x, w, z, n| this.ftrl_step(slope, x, w, z, n))
+                each_step(columns, |x, w, z, n, root| {
+                    this.ftrl_step(slope, x, w, z, n, root)
+                });
             }
             OptimizerKind::Adagrad | OptimizerKind::Sgd => {
-                each_step(columns, |x, _, z, n| this.proximal_step(slope, x, z, n));
+                each_step(columns, |x, _, z, n, _| this.proximal_step(slope, x, z, n));
             }
         }
     }
 }
 
-/// Whole lanes at a time, which the compiler turns into vectors.
+/// Whole lanes at a time, which the compiler turns into vectors. Roots are kept: `each_step` wants them again.
 #[inline(always)]
 fn each_weight(columns: &mut Columns, weight: impl Fn(f32, f32) -> f32) {
-    let Columns { z, n, w, .. } = columns;
+    let Columns { z, n, root, w, .. } = columns;
     let rows = lanes(z).iter().zip(lanes(n));
-    for (w, (z, n)) in lanes_mut(w).iter_mut().zip(rows) {
-        let mut new = [0.0; LANES];
+    for ((w, root), (z, n)) in lanes_mut(w).iter_mut().zip(lanes_mut(root)).zip(rows) {
+        let (mut new_root, mut new_w) = ([0.0; LANES], [0.0; LANES]);
         for lane in 0..LANES {
-            new[lane] = weight(z[lane], n[lane]);
+            new_root[lane] = n[lane].sqrt();
+            new_w[lane] = weight(z[lane], new_root[lane]);
         }
-        *w = new;
+        (*root, *w) = (new_root, new_w);
     }
 }
 
 #[inline(always)]
-fn each_step(columns: &mut Columns, step: impl Fn(f32, f32, f32, f32) -> (f32, f32)) {
-    let Columns { x, z, n, w, .. } = columns;
-    let rows = lanes_mut(z).iter_mut().zip(lanes_mut(n));
-    for ((z, n), (x, w)) in rows.zip(lanes(x).iter().zip(lanes(w))) {
+fn each_step(columns: &mut Columns, step: impl Fn(f32, f32, f32, f32, f32) -> (f32, f32)) {
+    let Columns {
+        x, z, n, root, w, ..
+    } = columns;
+    let rows = lanes_mut(z).iter_mut().zip(lanes_mut(n)).zip(lanes(root));
+    for (((z, n), root), (x, w)) in rows.zip(lanes(x).iter().zip(lanes(w))) {
         let (mut new_z, mut new_n) = ([0.0; LANES], [0.0; LANES]);
         for lane in 0..LANES {
-            (new_z[lane], new_n[lane]) = step(x[lane], w[lane], z[lane], n[lane]);
+            (new_z[lane], new_n[lane]) = step(x[lane], w[lane], z[lane], n[lane], root[lane]);
         }
         (*z, *n) = (new_z, new_n);
     }

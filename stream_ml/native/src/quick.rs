@@ -6,10 +6,14 @@
 
 use crate::features::MAX_VALUE;
 use crate::fields::Token;
-use crate::hash::{ShortIds, feature_id};
-use crate::json::{Kind, Reader, Value, text_ends};
-use crate::keys::{Entry, Key, Keys};
+use crate::hash::feature_id;
+use crate::json::{Kind, Reader, Value};
+use crate::keys::{Key, Keys};
+use crate::lanes::Lanes;
 use crate::plan::{Bare, Plan, RuleKind};
+use crate::step::{Step, StepKind};
+#[cfg(target_arch = "x86_64")]
+use crate::wide;
 
 /// Events at most that take the general way between two attempts where attempts fail.
 const MAX_PAUSE: u32 = 1024;
@@ -18,9 +22,10 @@ pub struct Quick {
     steps: Vec<Step>,
     /// Of each field, and of those that nobody asks for.
     uses: Vec<Use>,
+    lanes: Lanes,
     features: Features,
-    /// Bare slots that no step writes to: the events of this order lack their fields.
-    unwritten: usize,
+    /// Whether events of this order lack the field of some bare slot.
+    unwritten: bool,
     /// Events to let pass before the next attempt.
     wait: u32,
     pause: u32,
@@ -31,7 +36,8 @@ pub struct Features {
     pub ids: Vec<u64>,
     /// 0 where a slot has no feature.
     pub values: Vec<f32>,
-    pub absent: usize,
+    /// Whether some slot may have none.
+    pub gaps: bool,
 }
 
 /// What a field is used for.
@@ -42,31 +48,6 @@ struct Use {
     more: Vec<(Bare, usize)>,
     /// Whether an expression reads it.
     token: bool,
-}
-
-/// One member of the event: its key, and what the hot path wants to know of its use.
-struct Step {
-    entry: Entry,
-    key: Key,
-    field: usize,
-    kind: StepKind,
-    /// Whether the value has other uses than the one feature.
-    more: bool,
-    place: usize,
-    seed: u64,
-    short_ids: ShortIds,
-    /// Length of the last text, if that was 1 to 8, and a mask of so many bytes; else 0 and all of them, which
-    /// fits no text.
-    text_length: usize,
-    text_mask: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StepKind {
-    Text,
-    Number,
-    /// Its value is no feature by itself.
-    Other,
 }
 
 impl Quick {
@@ -93,13 +74,14 @@ impl Quick {
         let features = Features {
             ids: vec![0; slots],
             values: vec![0.0; slots],
-            absent: 0,
+            gaps: false,
         };
         Quick {
             steps: Vec::new(),
             uses,
+            lanes: Lanes::default(),
             features,
-            unwritten: 0,
+            unwritten: false,
             wait: 0,
             pause: 0,
         }
@@ -150,6 +132,7 @@ impl Quick {
             return;
         }
         self.steps.clear();
+        self.lanes = Lanes::default();
         if order.iter().any(|key| keys.entry(*key).target.node != 0) {
             return;
         }
@@ -161,30 +144,82 @@ impl Quick {
                 entry.clone()
             };
             let used = &self.uses[usize::from(entry.target.field)];
-            self.steps.push(Step::new(key, entry, used));
+            let alone = used.bare.filter(|_| !used.token && used.more.is_empty());
+            self.steps
+                .push(Step::new(key, entry, alone, &mut self.lanes));
         }
         self.forget_features();
     }
-}
 
-impl Quick {
     /// What slots had under another order is nothing to the events of this one.
     fn forget_features(&mut self) {
         let Features { ids, values, .. } = &mut self.features;
         ids.fill(0);
         values.fill(0.0);
-        let mut written = vec![false; values.len()];
-        for step in &self.steps {
-            let Use { bare, more, .. } = &self.uses[step.field];
-            for (_, place) in bare.iter().chain(more) {
-                written[*place] = true;
-            }
+        let fields: Vec<usize> = self.steps.iter().map(|step| step.field).collect();
+        let has_slots = |used: &Use| used.bare.is_some();
+        let mut uses = self.uses.iter().enumerate();
+        self.unwritten = uses.any(|(field, used)| has_slots(used) && !fields.contains(&field));
+    }
+}
+
+impl Quick {
+    /// Compiled three times, for better instructions where the processor has them; the features are the same.
+    fn run(
+        &mut self,
+        reader: Reader,
+        start: usize,
+        tokens: &mut [Token],
+        event: u32,
+    ) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if wide::widest() {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { self.run_widest(reader, start, tokens, event) };
+        } else if wide::wide() {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { self.run_wide(reader, start, tokens, event) };
         }
-        self.unwritten = written.iter().filter(|is| !**is).count();
+        self.run_narrow(reader, start, tokens, event)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512dq,avx512vl")]
+    fn run_widest(
+        &mut self,
+        reader: Reader,
+        start: usize,
+        tokens: &mut [Token],
+        event: u32,
+    ) -> Option<usize> {
+        self.run_in_order(reader, start, tokens, event)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    fn run_wide(
+        &mut self,
+        reader: Reader,
+        start: usize,
+        tokens: &mut [Token],
+        event: u32,
+    ) -> Option<usize> {
+        self.run_in_order(reader, start, tokens, event)
     }
 
     #[inline(never)]
-    fn run(
+    fn run_narrow(
+        &mut self,
+        reader: Reader,
+        start: usize,
+        tokens: &mut [Token],
+        event: u32,
+    ) -> Option<usize> {
+        self.run_in_order(reader, start, tokens, event)
+    }
+
+    #[inline(always)]
+    fn run_in_order(
         &mut self,
         reader: Reader,
         start: usize,
@@ -194,82 +229,56 @@ impl Quick {
         let Quick {
             steps,
             uses,
-            features:
-                Features {
-                    ids,
-                    values,
-                    absent,
-                },
+            lanes,
+            features,
             unwritten,
             ..
         } = self;
-        let (ids, values) = (&mut ids[..], &mut values[..]);
-        let mut zeros = *unwritten;
+        lanes.start();
         let mut at = start;
         for step in steps {
             let start = step.entry.matches(reader, at)?;
-            at = match reader.byte(start) {
-                b'"' if step.kind == StepKind::Text => {
-                    let (id, end) = step.text(reader, start)?;
-                    ids[step.place] = id;
-                    values[step.place] = 1.0;
-                    if step.more {
-                        let token = &mut tokens[step.field];
-                        take_any(reader, start, &uses[step.field], ids, values, token, event)?;
-                    }
-                    end + 1
-                }
-                b'-' | b'0'..=b'9' if step.kind == StepKind::Number => {
-                    let (value, end) = reader.number(start).ok()?;
-                    if value.number.abs() > MAX_VALUE {
-                        return None;
-                    }
-                    let x = value.number as f32;
-                    ids[step.place] = step.seed;
-                    values[step.place] = x;
-                    zeros += usize::from(x == 0.0);
-                    if step.more {
-                        let token = &mut tokens[step.field];
-                        take_any(reader, start, &uses[step.field], ids, values, token, event)?;
-                    }
-                    end
-                }
-                _ => {
+            let plain = match step.kind {
+                StepKind::Text => step.text(reader, start, lanes),
+                StepKind::Number => step.number(reader, start, lanes),
+                StepKind::Other => None,
+            };
+            at = match plain {
+                Some(end) => end,
+                None => {
                     let token = &mut tokens[step.field];
-                    let used = &uses[step.field];
-                    let (end, without) = take_any(reader, start, used, ids, values, token, event)?;
-                    zeros += without;
-                    end
+                    take_any(reader, start, &uses[step.field], lanes, token, event)?
                 }
             };
         }
-        *absent = zeros;
         let line_ends = at + 1 == reader.held.len() || reader.byte(at + 1) == b'\n';
-        (reader.byte(at) == b'}' && line_ends).then_some(at + 1)
+        if reader.byte(at) != b'}' || !line_ends {
+            return None;
+        }
+        let zero = lanes.finish(&mut features.ids, &mut features.values)?;
+        features.gaps = zero || *unwritten;
+        Some(at + 1)
     }
 }
 
-/// Write all features of the value at `start`, whatever it is, and its token; return where it ends, and how many
-/// slots got no feature. `None` if it is not plain.
+/// Note all features of the value at `start`, whatever it is, and its token; return where it ends. `None` if it is not
+/// plain.
 #[inline(never)]
 fn take_any(
     reader: Reader,
     start: usize,
     used: &Use,
-    ids: &mut [u64],
-    values: &mut [f32],
+    lanes: &mut Lanes,
     token: &mut Token,
     event: u32,
-) -> Option<(usize, usize)> {
+) -> Option<usize> {
     let (value, end) = reader.value(start, 1).ok()?;
-    let mut zeros = 0;
     for (bare, place) in used.bare.iter().chain(&used.more) {
         let (id, x) = feature(bare, reader, value)?;
-        (ids[*place], values[*place]) = (id, x);
-        zeros += usize::from(x == 0.0);
+        lanes.other((*place, id, x));
     }
     *token = Token::new(value, event);
-    Some((end, zeros))
+    Some(end)
 }
 
 /// The feature of a bare slot, x = 0 if it has none; `None` for values that are not plain.
@@ -292,66 +301,6 @@ fn feature(bare: &Bare, reader: Reader, value: Value) -> Option<(u64, f32)> {
     }
 }
 
-impl Step {
-    fn new(key: Key, entry: Entry, used: &Use) -> Step {
-        let field = usize::from(entry.target.field);
-        let (kind, place, seed) = match used.bare {
-            Some((
-                Bare {
-                    number: true, seed, ..
-                },
-                place,
-            )) => (StepKind::Number, place, seed),
-            Some((
-                Bare {
-                    number: false,
-                    seed,
-                    ..
-                },
-                place,
-            )) => (StepKind::Text, place, seed),
-            None => (StepKind::Other, 0, 0),
-        };
-        let more = used.token || !used.more.is_empty();
-        Step {
-            entry,
-            key,
-            field,
-            kind,
-            more,
-            place,
-            seed,
-            short_ids: ShortIds::new(seed),
-            text_length: 0,
-            text_mask: u64::MAX,
-        }
-    }
-
-    /// The feature id of a text without escapes, and its closing quote. Many fields have texts of one short length: then
-    /// one look is enough.
-    #[inline(always)]
-    fn text(&mut self, reader: Reader, quote: usize) -> Option<(u64, usize)> {
-        let word = reader.load(quote + 1);
-        let end = quote + 1 + self.text_length;
-        let plain = text_ends(word) & self.text_mask == 0;
-        if !plain || reader.byte(end) != b'"' {
-            return self.any_text(reader, quote);
-        }
-        let id = match self.text_length {
-            4.. => self.short_ids.id(word, self.text_length),
-            _ => feature_id(&reader.held[quote + 1..end], self.seed),
-        };
-        Some((id, end))
-    }
-
-    #[inline(never)]
-    fn any_text(&mut self, reader: Reader, quote: usize) -> Option<(u64, usize)> {
-        let (value, end) = reader.text(quote).ok()?;
-        (self.text_length, self.text_mask) = match value.end - value.start {
-            length @ 1..=8 => (length as usize, u64::MAX >> (64 - 8 * length)),
-            _ => (0, u64::MAX),
-        };
-        let text = &reader.held[value.start as usize..value.end as usize];
-        (value.kind == Kind::Text).then(|| (feature_id(text, self.seed), end - 1))
-    }
-}
+#[cfg(test)]
+#[path = "tests/quick.rs"]
+mod tests;

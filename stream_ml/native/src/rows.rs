@@ -97,6 +97,8 @@ pub struct Columns {
     pub x: Vec<f32>,
     pub z: Vec<f32>,
     pub n: Vec<f32>,
+    /// √n, once the weights are there.
+    pub(crate) root: Vec<f32>,
     pub w: Vec<f32>,
     pub(crate) places: Places,
     /// Home bucket of each feature, for `Table::read`.
@@ -111,7 +113,10 @@ impl Columns {
     pub fn start(&mut self, values: &[f32]) {
         let padded = values.len().next_multiple_of(LANES);
         if self.x.len() != padded {
-            for column in [&mut self.x, &mut self.z, &mut self.n, &mut self.w] {
+            let Columns {
+                x, z, n, root, w, ..
+            } = self;
+            for column in [x, z, n, root, w] {
                 column.resize(padded, 0.0);
             }
         }
@@ -122,16 +127,11 @@ impl Columns {
         self.x[values.len()..].fill(0.0);
     }
 
-    /// Fill z and n with the packed rows.
+    /// Let the feature at `index` have this packed row.
     #[inline(always)]
-    pub(crate) fn unpack(&mut self) {
-        let count = self.places.values.len();
-        for ((&value, z), n) in self.places.values.iter().zip(&mut self.z).zip(&mut self.n) {
-            let row = Row::unpack(value);
-            (*z, *n) = (row.z, row.n);
-        }
-        self.z[count..].fill(0.0);
-        self.n[count..].fill(0.0);
+    pub(crate) fn put(&mut self, index: usize, value: u64) {
+        let row = Row::unpack(value);
+        (self.z[index], self.n[index]) = (row.z, row.n);
     }
 
     /// Pack z and n, marked as changed.

@@ -210,10 +210,25 @@ fn held_together(record: &[u8]) -> usize {
     if near.len() == record.len() {
         return near.len();
     }
-    match near.iter().rposition(|byte| *byte == b'\n') {
+    match last_line_feed(near) {
         Some(last) => last + 1,
         None => near.len() + with_line_feed(&record[near.len()..]),
     }
+}
+
+/// Many bytes at a time, without a branch in between: the compiler makes vectors of that.
+fn last_line_feed(bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.len();
+    for chunk in bytes.rchunks(64) {
+        if chunk
+            .iter()
+            .fold(false, |found, byte| found | (*byte == b'\n'))
+        {
+            break;
+        }
+        end -= chunk.len();
+    }
+    bytes[..end].iter().rposition(|byte| *byte == b'\n')
 }
 
 fn with_line_feed(rest: &[u8]) -> usize {
@@ -246,7 +261,7 @@ fn check_bytes(
     start: usize,
 ) -> Result<usize, Box<Refused>> {
     match found {
-        Ok(end) if reader.held[start..end].is_ascii() => Ok(end),
+        Ok(end) if reader.ascii || reader.held[start..end].is_ascii() => Ok(end),
         _ => check_wide_bytes(found, reader, start),
     }
 }

@@ -93,19 +93,16 @@ impl Table {
     /// Read the rows of `ids` into `columns`; an unseen id is a zero row.
     #[inline(always)]
     pub fn read(&self, ids: &[u64], columns: &mut Columns) {
-        let Columns {
-            places,
-            homes,
-            elsewhere,
-            ..
-        } = columns;
+        let mut homes = std::mem::take(&mut columns.homes);
         homes.resize(ids.len(), 0);
-        self.map.aim(ids, homes);
-        let count = self.map.look(ids, homes, places, elsewhere);
-        for index in elsewhere[..count].iter().map(|&index| index as usize) {
-            places.values[index] = self.map.get(ids[index]).unwrap_or(0);
+        self.map.aim(ids, &mut homes);
+        let count = self.look(ids, &homes, columns);
+        columns.homes = homes;
+        for at in 0..count {
+            let index = columns.elsewhere[at] as usize;
+            let value = self.map.get(ids[index]).unwrap_or(0);
+            columns.put(index, value);
         }
-        columns.unpack();
     }
 
     /// Like `read`, but an unseen id gets a row, if it may, and `write` can follow. No row moves in between.
@@ -113,16 +110,37 @@ impl Table {
     #[inline(always)]
     pub fn take(&mut self, ids: &[u64], homes: &[u32], sighting: u64, columns: &mut Columns) {
         self.reserve(ids.len());
-        let Columns {
-            places, elsewhere, ..
-        } = columns;
-        let count = self.map.look(ids, homes, places, elsewhere);
-        for index in elsewhere[..count].iter().map(|&index| index as usize) {
+        let count = self.look(ids, homes, columns);
+        for at in 0..count {
+            let index = columns.elsewhere[at] as usize;
             let position = self.enter(ids[index], sighting);
-            places.positions[index] = position.unwrap_or(NOWHERE);
-            places.values[index] = position.map_or(0, |position| self.map.value(position));
+            columns.places.positions[index] = position.unwrap_or(NOWHERE);
+            let value = position.map_or(0, |position| self.map.value(position));
+            columns.put(index, value);
         }
-        columns.unpack();
+    }
+
+    #[inline(always)]
+    fn look(&self, ids: &[u64], homes: &[u32], columns: &mut Columns) -> usize {
+        let Columns {
+            z,
+            n,
+            places,
+            elsewhere,
+            ..
+        } = columns;
+        let (z, n) = (z.as_chunks_mut::<4>().0, n.as_chunks_mut::<4>().0);
+        // Whole lanes: what comes behind the last four is padding, too.
+        if let (Some(z), Some(n)) = (z.last_mut(), n.last_mut()) {
+            (*z, *n) = ([0.0; 4], [0.0; 4]);
+        }
+        let positions = &mut places.positions;
+        self.map
+            .look(ids, homes, positions, elsewhere, |four, values| {
+                let rows = values.map(Row::unpack);
+                z[four] = rows.map(|row| row.z);
+                n[four] = rows.map(|row| row.n);
+            })
     }
 
     #[inline(always)]

@@ -9,6 +9,8 @@ use crate::expiry::Expiry;
 use crate::options::{LearnerOptions, TableOptions};
 use crate::score_state::{Score, ScoreState, Scorer};
 use crate::table::{MAX_ROWS, Table};
+#[cfg(target_arch = "x86_64")]
+use crate::wide;
 use crate::windows::{Window, Windows};
 
 mod state;
@@ -159,7 +161,7 @@ impl Trainer {
         closed: &mut Vec<Vec<u8>>,
     ) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+        if wide::wide() {
             // SAFETY: the processor has what the function is compiled for.
             return unsafe { self.learn_block_wide(window, block, closed) };
         }
@@ -167,7 +169,7 @@ impl Trainer {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     fn learn_block_wide(
         &mut self,
         window: Option<&mut Window>,
@@ -197,14 +199,12 @@ impl Trainer {
                 next..next + 1
             };
             next = together.end;
-            for at in together.clone() {
-                if at + PREFETCH_EXAMPLES < count {
-                    self.prefetch(window.as_deref(), block, at + PREFETCH_EXAMPLES);
-                }
-            }
             if together.len() == 1 {
-                if !self.is_duplicate(&mut window, &block.examples[together.start]) {
-                    self.learn_example(block, together.start, None);
+                let at = together.start;
+                if self.is_duplicate(&mut window, &block.examples[at]) {
+                    self.look_ahead(window.as_deref(), block, at);
+                } else {
+                    self.learn_example(window.as_deref(), block, at, None);
                 }
             } else {
                 self.learn_record(&mut window, block, together);
@@ -224,6 +224,7 @@ impl Trainer {
     ) {
         let mut said = std::mem::take(&mut self.said);
         for at in together {
+            self.look_ahead(window.as_deref(), block, at);
             if !self.is_duplicate(window, &block.examples[at]) {
                 let features = block.features(at);
                 let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
@@ -231,9 +232,17 @@ impl Trainer {
             }
         }
         for (at, score) in said.drain(..) {
-            self.learn_example(block, at, Some(score));
+            self.learn_example(None, block, at, Some(score));
         }
         self.said = said;
+    }
+
+    /// Prefetch for the example so far behind `at`.
+    #[inline(always)]
+    fn look_ahead(&mut self, window: Option<&Window>, block: &Block, at: usize) {
+        if at + PREFETCH_EXAMPLES < block.examples.len() {
+            self.prefetch(window, block, at + PREFETCH_EXAMPLES);
+        }
     }
 
     #[inline(always)]
@@ -257,9 +266,15 @@ impl Trainer {
         duplicate
     }
 
-    /// Note the example to be judged by `said`, or else by its score right now; then learn it.
+    /// Note the example to be judged by `said`, or else by its score right now, and look ahead; then learn it.
     #[inline(always)]
-    fn learn_example(&mut self, block: &Block, at: usize, said: Option<Score>) {
+    fn learn_example(
+        &mut self,
+        window: Option<&Window>,
+        block: &Block,
+        at: usize,
+        said: Option<Score>,
+    ) {
         let Example {
             label,
             importance,
@@ -277,6 +292,10 @@ impl Trainer {
         let (homes, columns) = (&self.homes[features], &mut self.scorer.columns);
         self.table.take(ids, homes, sighting, columns);
         let score = self.scorer.finish(&self.state);
+        if said.is_none() {
+            // Here, where the processor would otherwise wait for the score's last bits.
+            self.look_ahead(window, block, at);
+        }
 
         self.counters.learned += 1;
         self.state.watermark_us = self.state.watermark_us.max(timestamp_us);

@@ -31,7 +31,10 @@ fn a_short_text_in_a_register_has_the_id_that_it_has_anywhere() {
         let (word, seed) = (random.next(), random.next());
         for length in 4..=8 {
             let text = &word.to_le_bytes()[..length];
-            assert_eq!(ShortIds::new(seed).id(word, length), feature_id(text, seed));
+            assert_eq!(
+                ShortIds::new(seed).id(word, length as u64),
+                feature_id(text, seed)
+            );
         }
     }
 }

@@ -17,7 +17,7 @@ fn short(text: &str) -> Option<Literal> {
     let mut word = [0; 8];
     let length = text.len().min(8);
     word[..length].copy_from_slice(&text.as_bytes()[..length]);
-    parse_short(u64::from_le_bytes(word))
+    parse_short(u64::from_le_bytes(word)).map(Short::literal)
 }
 
 fn canonical(literal: &str) -> String {

@@ -121,8 +121,8 @@ fn a_row_keeps_its_weight_under_other_hyper_parameters() {
             after.weight(adopted.z, adopted.n),
         );
         // What the nearest float32 to z can say of w.
-        let most =
-            adopted.z.abs() * f32::EPSILON / after.scale(row.n) + w.abs() * 4.0 * f32::EPSILON;
+        let most = adopted.z.abs() * f32::EPSILON / after.scale(row.n.sqrt())
+            + w.abs() * 4.0 * f32::EPSILON;
         assert!(
             (w - now).abs() <= most,
             "{before:?} {after:?} {row:?}: {w} {now}"

@@ -127,13 +127,10 @@ fn columns_are_whole_lanes_with_zeros_behind() {
 fn columns_take_rows_and_give_them_back_as_changed() {
     let mut columns = Columns::default();
     columns.start(&[1.0; 3]);
-    columns.z.fill(9.0);
-    columns.n.fill(9.0);
     let rows = [row(1.0, 2.0), row(-3.0, 4.0), row(0.5, 0.0)];
-    for (value, row) in columns.places.values.iter_mut().zip(rows) {
-        *value = row.pack() | CHANGED;
+    for (index, row) in rows.into_iter().enumerate() {
+        columns.put(index, row.pack() | CHANGED);
     }
-    columns.unpack();
     assert_eq!(
         (&columns.z[..4], &columns.n[..4]),
         (&[1.0, -3.0, 0.5, 0.0][..], &[2.0, 4.0, 0.0, 0.0][..])

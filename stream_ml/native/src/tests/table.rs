@@ -286,3 +286,29 @@ fn a_row_that_is_put_is_no_change() {
     table.put(3, Row { z: 1.0, n: 2.0 });
     assert_eq!(table.cut(), (vec![], vec![]));
 }
+
+#[test]
+fn rows_come_into_columns_with_zeros_behind_them_whatever_was_there() {
+    let (mut table, mut columns) = (Table::new(4_000, 0).unwrap(), Columns::default());
+    let ids: Vec<u64> = (1..=40).collect();
+    for &id in &ids {
+        let (z, n) = (id as f32, 1.0 / id as f32);
+        assert!(table.put(id, Row { z, n }));
+    }
+    for count in (1..=40).rev().chain(1..=40) {
+        columns.start(&vec![1.0; count]);
+        columns.z.fill(9.0);
+        columns.n.fill(9.0);
+        table.read(&ids[..count], &mut columns);
+        let given: Vec<_> = columns
+            .z
+            .iter()
+            .copied()
+            .zip(columns.n.iter().copied())
+            .collect();
+        let rows = ids[..count].iter().map(|&id| table.get(id).unwrap());
+        let mut expected: Vec<_> = rows.map(|row| (row.z, row.n)).collect();
+        expected.resize(given.len(), (0.0, 0.0));
+        assert_eq!(given, expected, "{count}");
+    }
+}
