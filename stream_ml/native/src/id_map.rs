@@ -13,21 +13,26 @@
 use std::io::{Error, ErrorKind::InvalidInput};
 
 use crate::bucket::{
-    BUCKET_BYTES, Bucket, EMPTY, Homes, SLOTS, place, prefetch, slot_of, slots_of,
+    BUCKET_BYTES, Bucket, EMPTY, Homes, SLOTS, place, prefetch, prefetch_from_afar, slot_of,
+    slots_of,
 };
 pub use crate::bucket::{NOWHERE, Position, bucket_of, hash_of};
 use memmap2::{MmapMut, MmapOptions};
 
 const FIRST_BUCKETS: usize = 1024;
-/// A table with fewer buckets than this (64 MiB) doubles, a larger one grows by half.
+/// A table with fewer buckets than this (64 MiB) doubles, a larger one grows by a third.
 const DOUBLING_BUCKETS: usize = 1 << 20;
-/// A round begins when 4/5 of the slots are taken: at most 16 / (4/5) · 3/2 = 30 bytes a live id.
-const LOAD: (usize, usize) = (4, 5);
+/// A round begins when 7/10 of the slots are taken: 16 / (7/10) = 23 to 23 · 4/3 = 31 bytes a live id of a large table. One
+/// id of nine is not in its home bucket then, and a new one finds it full two times of five (at 4/5: of seven, three of five).
+const LOAD: (usize, usize) = (7, 10);
 /// Buckets moved for each id inserted. A round of n buckets ends within n/8 inserts, so load stays below
-/// 4/5 + 1/32.
+/// 7/10 + 1/32.
 const STEPS_PER_INSERT: usize = 8;
 /// Buckets behind the last home, into which the last ones overflow at the row limit.
 const OVERFLOW_BUCKETS: usize = 4096;
+
+/// From 128 MiB on most buckets come from memory.
+const FAR_BUCKETS: usize = if cfg!(test) { 1 << 12 } else { 1 << 21 };
 
 /// So that every position fits 32 bits.
 const MAX_LEN: usize = (1 << 30) + 1;
@@ -197,8 +202,31 @@ impl IdMap {
         let homes = &mut homes[..ids.len()];
         self.homes().of_all(ids, homes);
         let first = self.buckets().as_ptr();
-        for &home in homes.iter() {
-            prefetch(first.wrapping_add(home as usize));
+        let each = homes.iter().map(|&home| first.wrapping_add(home as usize));
+        if self.end < FAR_BUCKETS {
+            each.for_each(prefetch);
+        } else {
+            each.for_each(prefetch_from_afar);
+        }
+    }
+
+    /// Once the buckets that `aim` asked for are there: where one is full and lacks its id, ask for the next two, and let
+    /// the next one be its home; it may be said again. Only for a map that no cache holds, where to wait for a bucket takes as long as to learn
+    /// an example; what is not found there either is looked for from its true home on.
+    #[inline(always)]
+    pub fn aim_again(&self, ids: &[u64], homes: &mut [u32]) {
+        if self.end < FAR_BUCKETS {
+            return;
+        }
+        let buckets = self.buckets();
+        let first = buckets.as_ptr();
+        for (&id, home) in ids.iter().zip(homes) {
+            let bucket = &buckets[*home as usize];
+            let elsewhere = (slots_of(bucket, id) == 0) & (bucket[SLOTS - 1] != 0);
+            *home += u32::from(elsewhere);
+            let next = first.wrapping_add(*home as usize);
+            prefetch_from_afar(next);
+            prefetch_from_afar(next.wrapping_add(usize::from(elsewhere)));
         }
     }
 
@@ -387,7 +415,7 @@ impl IdMap {
             let new = if self.new < DOUBLING_BUCKETS as u64 {
                 self.new * 2
             } else {
-                self.new + self.new / 2
+                self.new + self.new / 3
             };
             self.new = new.min(self.max_buckets as u64);
             self.frontier = self.old;

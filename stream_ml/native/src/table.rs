@@ -90,6 +90,12 @@ impl Table {
         self.map.aim(ids, homes);
     }
 
+    /// To be said between the two, when what was asked for has come.
+    #[inline(always)]
+    pub fn aim_again(&self, ids: &[u64], homes: &mut [u32]) {
+        self.map.aim_again(ids, homes);
+    }
+
     /// Read the rows of `ids` into `columns`; an unseen id is a zero row.
     #[inline(always)]
     pub fn read(&self, ids: &[u64], columns: &mut Columns) {

@@ -16,7 +16,9 @@ use crate::windows::{Window, Windows};
 mod state;
 
 /// Rows of this many examples ahead are on their way from memory.
-const PREFETCH_EXAMPLES: usize = 4;
+const PREFETCH_EXAMPLES: usize = 8;
+/// Of so many ahead it is known by now which rows are not where they were looked for; twice.
+const KNOWN_EXAMPLES: [usize; 2] = [5, 2];
 
 /// What of a plan concerns learning.
 #[derive(Clone, Debug)]
@@ -191,6 +193,11 @@ impl Trainer {
         for at in 0..count.min(PREFETCH_EXAMPLES) {
             self.prefetch(window.as_deref(), block, at);
         }
+        for known in KNOWN_EXAMPLES {
+            for at in 0..count.min(known) {
+                self.look_again(block, at);
+            }
+        }
         let mut next = 0;
         while next < count {
             let together = if self.course.record_wise {
@@ -240,9 +247,22 @@ impl Trainer {
     /// Prefetch for the example so far behind `at`.
     #[inline(always)]
     fn look_ahead(&mut self, window: Option<&Window>, block: &Block, at: usize) {
-        if at + PREFETCH_EXAMPLES < block.examples.len() {
+        let count = block.examples.len();
+        if at + PREFETCH_EXAMPLES < count {
             self.prefetch(window, block, at + PREFETCH_EXAMPLES);
         }
+        for known in KNOWN_EXAMPLES {
+            if at + known < count {
+                self.look_again(block, at + known);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn look_again(&mut self, block: &Block, at: usize) {
+        let features = block.features(at);
+        self.table
+            .aim_again(&block.ids[features.clone()], &mut self.homes[features]);
     }
 
     #[inline(always)]

@@ -127,3 +127,49 @@ fn presized_it_does_not_grow_and_stays_below_24_bytes_an_id() {
     (1..=300_000u64).for_each(|id| assert!(map.put(id, id)));
     assert!(map.bytes() <= bytes + OVERFLOW_BUCKETS * BUCKET_BYTES && map.bytes() < 24 * map.len());
 }
+
+/// Indices of the ids that `look` does not find; the others it finds where they are.
+fn not_found(map: &IdMap, ids: &[u64], homes: &[u32]) -> usize {
+    let (mut positions, mut elsewhere) = (vec![0; ids.len()], vec![0; ids.len()]);
+    let mut values = Vec::new();
+    let count = map.look(ids, homes, &mut positions, &mut elsewhere, |_, four| {
+        values.extend(four);
+    });
+    for (index, &id) in ids.iter().enumerate() {
+        if !elsewhere[..count].contains(&(index as u32)) {
+            assert_eq!(map.find(id), Some(positions[index]));
+            assert_eq!(map.get(id), Some(values[index]));
+        }
+    }
+    count
+}
+
+#[test]
+fn to_aim_again_finds_more_ids_and_none_where_it_is_not() {
+    let mut random = Random(31);
+    let mut map = IdMap::new(1 << 20, 40_000).unwrap();
+    // Up to the limit of its load, also while it grows.
+    for rows in [39_000, 50_000] {
+        while map.len() < rows {
+            map.put(random.next() | 1, random.next());
+        }
+        let all: Vec<u64> = map.iter(0, usize::MAX).map(|(id, _)| id).collect();
+        let (mut before, mut once, mut twice) = (0, 0, 0);
+        for some in all.chunks(39) {
+            // The last one is in no bucket.
+            let ids: Vec<u64> = some.iter().copied().chain([random.next() & !1]).collect();
+            let mut homes = vec![0; ids.len()];
+            map.aim(&ids, &mut homes);
+            before += not_found(&map, &ids, &homes) - 1;
+            map.aim_again(&ids, &mut homes);
+            once += not_found(&map, &ids, &homes) - 1;
+            map.aim_again(&ids, &mut homes);
+            twice += not_found(&map, &ids, &homes) - 1;
+        }
+        assert!(before > all.len() / 40, "{before}");
+        assert!(
+            once < before / 2 && twice < once / 2 + 1,
+            "{before} {once} {twice}"
+        );
+    }
+}
