@@ -21,6 +21,9 @@ from tests.unit.weights.artefacts import store_one
 
 # Room for three snapshots, each a little more than its header of 256 KiB, and not for a fourth.
 SMALL_BYTES = 1 << 20
+# The client of an object store tries again by itself, each time after a longer pause, before it says that it
+# failed: on a busy machine that adds up.
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -75,15 +78,21 @@ def learn_until_it_fails(rig: Rig, life: BackgroundLife) -> None:
         learn(rig, life, 20)
         return metric("snapshot_failures_total") > before
 
-    wait_until(failed, 15)
-    wait_until(lambda: metric("snapshot_store_fails") == 1)
+    wait_until(failed, PATIENCE_SECONDS)
+    wait_until(lambda: metric("snapshot_store_fails") == 1, PATIENCE_SECONDS)
 
 
 def check_whole_again(rig: Rig, life: BackgroundLife) -> None:
     """The next snapshot is whole, nothing half-written is left, and a new life has the same bits."""
     learn(rig, life, 100)
-    wait_until(lambda: life.loop is not None and announced(rig)[-1:] == [life.loop.step], 15)
-    wait_until(lambda: metric("snapshot_store_fails") == 0)
+    assert life.loop is not None
+    loop = life.loop
+    wait_until(
+        lambda: announced(rig)[-1:] == [loop.step],
+        PATIENCE_SECONDS,
+        lambda: f"step {loop.step}, announced {announced(rig)}, {metric('snapshot_failures_total')} failures",
+    )
+    wait_until(lambda: metric("snapshot_store_fails") == 0, PATIENCE_SECONDS)
     life.end()
     assert not list(rig.folder.rglob("*.partial"))
     learned = rig.log.bounds("events", 0).next
