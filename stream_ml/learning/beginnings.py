@@ -12,6 +12,7 @@ from stream_ml.features import CompiledModel
 from stream_ml.learning.evolving import changes_since, told
 from stream_ml.learning.points import Point, Reached
 from stream_ml.learning.topics import Topics, first_offsets, going_on, lost
+from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Manifest
 from stream_ml.weights.journal import JournalReader, JournalWriter
@@ -133,7 +134,7 @@ class Beginnings:
         if gone and not self._parties.accept_loss:
             raise CannotContinue(
                 f"{self._parties.topics.events.name}: records after {seed.name} are gone, by partition: "
-                f"{gone}; `stream-ml learn SETTINGS --accept-loss` goes on behind them, the loss is counted"
+                f"{gone}; {ACCEPT_LOSS} goes on behind them, the loss is counted"
             )
         variant = self._begin(seed, told(change))
         self._read_back()
@@ -189,7 +190,7 @@ class Beginnings:
             raise CannotContinue(
                 f"{self._parties.topics.journal.name} is empty, but the store holds snapshots of "
                 f"{self._parties.name} such as {stored[0]}: the journal was lost, or the store is another "
-                "cluster's. --accept-loss goes on from the newest one as a new variant; or set snapshot_store"
+                f"cluster's. {ACCEPT_LOSS} goes on from the newest as a new variant; or set snapshot_store"
             )
         number = 1 + max((journal_and_offset(name.epoch)[0] for name in stored), default=-1)
         self._writer.append(Begin(journal=number, variants=self._stored_variants(stored, number)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.inbox import Inbox
+from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.runtime.clock import Clock
 from stream_ml.streams.log import Fetch, Log, LogTruncated, LogUnavailable, Topic
 
@@ -98,7 +99,7 @@ class Fetcher:
         except LogTruncated as error:
             raise CannotContinue(
                 f"{error}: records were dropped before they were learned, or the topic was made anew; "
-                "--accept-loss goes on with what there is as a new variant"
+                f"{ACCEPT_LOSS} goes on with what there is as a new variant"
             ) from error
 
     def _look_at_topic(self) -> None:
@@ -132,6 +133,6 @@ def added_partitions(log: Log, topic: Topic, known: Mapping[int, int]) -> dict[i
         if first := log.bounds(topic.name, partition).first:
             raise CannotContinue(
                 f"{topic.name}[{partition}] was added and has lost its first {first} offsets unread; "
-                "--accept-loss begins a new variant without them"
+                f"{ACCEPT_LOSS} begins a new variant without them"
             )
     return dict.fromkeys(added, 0)

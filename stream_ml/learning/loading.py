@@ -12,10 +12,11 @@ from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.evolving import inherit
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.replaying import Replay, ReplayImpossible
+from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.lines import Announced, NewerFormat, Seed, Variant
+from stream_ml.weights.lines import Announced, NewerFormat, Seed
 from stream_ml.weights.snapshots import load
 
 log = logging.getLogger(__name__)
@@ -85,21 +86,20 @@ class Loader:
         Raises:
             ReplayImpossible: the journal does not reach back so far, or the seed does not verify.
         """
-        line = self._variant_line(variant)
+        with self._before(variant) as reader:
+            reader.read_to_end()
+            line = reader.state.variants[variant].line
         if line is None:
-            raise ReplayImpossible(
-                f"the journal does not reach back to the beginning of {variant}, and no snapshot of it "
-                "verifies; restore one, or begin a new variant with --accept-loss"
-            )
+            raise self._unreachable(variant)  # the journal's begin told of it
         try:
             learner = self._new_learner() if line.seed is None else self._begun_with(line.seed)
         except CorruptSnapshot as error:
             raise ReplayImpossible(
-                f"{variant} begins with a snapshot that does not verify: {error}"
+                f"{variant} begins with a snapshot that does not verify: {error}; restore it, or begin a new "
+                f"variant with {ACCEPT_LOSS}"
             ) from error
         replay = self._replay(learner, variant, 0, line.events)
-        journal = JournalReader(self._parties.log, self._parties.topics.journal.name)
-        return Loaded(replay, journal, line.seed, 0, has_snapshot=False)
+        return Loaded(replay, self._before(variant), line.seed, 0, has_snapshot=False)
 
     def best_snapshot(self, snapshots: list[Announced]) -> Announced | None:
         """Return the newest of *snapshots* that verifies."""
@@ -112,14 +112,18 @@ class Loader:
                 return snapshot
         return None
 
-    def _variant_line(self, variant: str) -> Variant | None:
-        """Return the line that began *variant*; None if it was trimmed, or told of by the journal's begin."""
-        topic = self._parties.topics.journal.name
-        if self._parties.log.bounds(topic, 0).first > 0:
-            return None
-        with JournalReader(self._parties.log, topic) as reader:
-            reader.read_to_end()
-            return reader.state.variants[variant].line
+    def _before(self, variant: str) -> JournalReader:
+        """Return a reader whose entries hold the line that began *variant*, and all of its steps."""
+        reader = JournalReader.before(self._parties.log, self._parties.topics.journal.name, variant)
+        if reader is None:
+            raise self._unreachable(variant)
+        return reader
+
+    def _unreachable(self, variant: str) -> ReplayImpossible:
+        return ReplayImpossible(
+            f"the journal does not reach back to the beginning of {variant}, and no snapshot of it "
+            f"verifies; restore one, or begin a new variant with {ACCEPT_LOSS}"
+        )
 
     def _begun_with(self, seed: Seed) -> Learner:
         learner = self._new_learner()
@@ -150,4 +154,4 @@ def _after(known: JournalReader, snapshot: Announced) -> JournalReader:
     except NewerFormat:
         raise
     except CannotContinue as error:
-        raise ReplayImpossible(str(error)) from error
+        raise ReplayImpossible(f"{error}; begin a new variant with {ACCEPT_LOSS}") from error

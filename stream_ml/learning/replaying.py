@@ -13,6 +13,7 @@ from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import Source, StepOutputs
+from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.streams.log import Fetch, Log, LogTruncated, Reader, Topic
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.streams.scan_segments import KeptScan, ScannedRange
@@ -88,7 +89,7 @@ class Replay:
         if line.step != self.step + 1:
             raise ReplayImpossible(
                 f"{self._source.variant}: the journal goes on with step {line.step} after {self.step}; "
-                "the lines between were trimmed"
+                f"the lines between were trimmed; begin a new variant with {ACCEPT_LOSS}"
             )
         if line.topic_id != self._topic.id:
             self._refuse(f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}")
@@ -168,7 +169,7 @@ class Replay:
     def _refuse(self, what: str) -> NoReturn:
         raise ReplayImpossible(
             f"{self._topic.name}: the events are not those that {self._source.variant} learned: {what}; "
-            "restore the topic, or begin a new variant from the newest snapshot with --accept-loss"
+            f"restore the topic, or begin a new variant from the newest snapshot with {ACCEPT_LOSS}"
         )
 
 

@@ -52,7 +52,7 @@ class Position:
     Where learning and feed stand between two batches.
 
     Attributes:
-        events, feed: per partition, the next offset.
+        events, feed: per partition, the next offset; the learner's own, which go on.
     """
 
     step: int
@@ -62,7 +62,6 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
-    position: Position
     manifest: Manifest
     parts: Parts
     last_rows: bytes
@@ -154,7 +153,7 @@ class Snapshots:
     @property
     def sealed_step(self) -> int:
         """The step of the snapshot that waits for acknowledgements; -1 if none does."""
-        return self._sealed.position.step if self._phase is _Phase.SEALED else -1
+        return self._sealed.manifest.step if self._phase is _Phase.SEALED else -1
 
     @property
     def bytes(self) -> int:
@@ -178,7 +177,7 @@ class Snapshots:
         if self._phase is not _Phase.ANNOUNCED or name != self._name:
             return False
         self._phase = _Phase.IDLE
-        self.step, self.ended_at = self._sealed.position.step, self._clock.monotonic()
+        self.step, self.ended_at = self._sealed.manifest.step, self._clock.monotonic()
         self._reached(Point.SNAPSHOT_READ_BACK)
         self._threads.submit(self._retain, announced, keep, self._clock.now() - keep_seconds)
         if variants is not None:
@@ -220,7 +219,7 @@ class Snapshots:
             created_at=now,
         )
         parts = Parts(seal.removed, seal.state, seal.score_state, self._model_text, self._model.plan_bytes)
-        self._sealed = _Sealed(position, manifest, parts, seal.rows)
+        self._sealed = _Sealed(manifest, parts, seal.rows)
         self._phase = _Phase.SEALED
         self._reached(Point.IMAGE_SEALED)
 
@@ -237,15 +236,16 @@ class Snapshots:
         self._pieces.clear()
         self._name = str(name)
         self._phase = _Phase.ANNOUNCED
-        position = self._sealed.position
+        # Learning went on since: where it stands now is not where the rows do.
+        sealed = self._sealed.manifest
         return Snapshot(
             variant=name.variant,
             epoch=name.epoch,
             step=name.step,
             name=str(name),
             checksum=name.checksum,
-            events=dict(position.events),
-            feed=dict(position.feed),
+            events=sealed.events,
+            feed=sealed.feed,
             as_of=self._as_of.place,
             in_force=self._as_of.in_force,
         )

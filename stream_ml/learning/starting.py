@@ -15,6 +15,7 @@ from stream_ml.learning.loading import Loaded, Loader
 from stream_ml.learning.points import Point
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.topics import lost
+from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Reader
@@ -84,10 +85,11 @@ class Start:
         loaded.skip(variant)
         gone = lost(self._parties.log, self._parties.topics.events, loaded.replay.events)
         if gone:
+            behind = {p: loaded.replay.events.get(p, 0) + count for p, count in gone.items()}
             raise ReplayImpossible(
                 f"{self._parties.topics.events.name}: records that {variant} never learned are gone, "
-                f"by partition: {gone}; `stream-ml skip SETTINGS --to PARTITION:OFFSET --accept-loss` goes "
-                "on behind them, `stream-ml learn SETTINGS --accept-loss` does as a new variant"
+                f"by partition: {gone}; {skip_to(behind)} goes on behind them, {ACCEPT_LOSS} does as a new "
+                "variant"
             )
         events = self._parties.topics.events
         loaded.replay.events |= added_partitions(self._parties.log, events, loaded.replay.events)
@@ -155,7 +157,8 @@ class Start:
                     self._parties.reached(Point.CLAIMED)
                     return epoch
         raise CannotContinue(
-            f"the claim of {variant} was sent but does not come back in {_CLAIM_SECONDS:.0f} s"
+            f"the claim of {variant} was sent but does not come back in {_CLAIM_SECONDS:.0f} s: are the "
+            f"brokers well? Start again: nothing was learned meanwhile"
         )
 
     def _check_newest(self, variant: str, epoch: int, loaded: Loaded) -> None:

@@ -43,7 +43,8 @@ class JournalReader:
     Follows a journal; `state` is what it says up to what `poll` has returned.
 
     One thread at a time. ``JournalReader(log, topic)`` reads from the first line on; `open` begins at the
-    newest snapshot line, and `replay` makes a second reader that begins where a given snapshot does.
+    newest snapshot line, `before` where a variant was not there yet, and `replay` makes a second reader that
+    begins where a given snapshot does.
     """
 
     def __init__(self, log: Log, topic: str, state: JournalState | None = None) -> None:
@@ -64,9 +65,20 @@ class JournalReader:
         if first := log.bounds(topic, 0).first:
             raise CannotContinue(
                 f"{topic}: its first {first} lines were trimmed and no snapshot line says what held then; "
-                "a new journal must be begun from the snapshot store"
+                "delete the topic, then `stream-ml learn SETTINGS --accept-loss` begins a new one from the "
+                "snapshot store"
             )
         return cls(log, topic)
+
+    @classmethod
+    def before(cls, log: Log, topic: str, variant: str) -> Self | None:
+        """Return a reader that begins where *variant* was not there yet; None if such lines were trimmed."""
+        if log.bounds(topic, 0).first == 0:
+            return cls(log, topic)
+        for line in _snapshots_backwards(log, topic):
+            if variant not in {said.variant for said in line.in_force.variants}:
+                return cls(log, topic, JournalState.as_of(line))
+        return None
 
     def replay(self, snapshot: Announced) -> JournalReader:
         """

@@ -18,7 +18,7 @@ from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Fetch
 from stream_ml.weights.feed import Action, Assembler, decode_chunk
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.lines import Claim, Step
+from stream_ml.weights.lines import Claim, Snapshot, Step
 from stream_ml.weights.snapshots import SnapshotStore, load
 from tests.clicks import EVALUATE_EVERY, MODEL, event, expected_counts, identity
 from tests.servers.kafka import KafkaServer
@@ -146,11 +146,16 @@ class Lives:
     def ranges(self) -> dict[int, list[tuple[int, int]]]:
         """Return what the valid step lines of the journal say was learned, by partition, in their order."""
         found: dict[int, list[tuple[int, int]]] = {p: [] for p in range(self.partitions)}
+        ends: dict[int, dict[int, int]] = {0: {}}
         with JournalReader(self.log, "clicks.journal") as journal:
             for _, line, verdict in journal.read_to_end():
                 if isinstance(line, Step) and verdict.valid:
                     for part in line.ranges:
                         found[part.partition].append((part.first, part.next))
+                    ends[line.step] = {p: ranges[-1][1] for p, ranges in found.items() if ranges}
+                elif isinstance(line, Snapshot) and verdict.valid:
+                    told = {partition: end for partition, end in line.events.items() if end}
+                    assert told == ends[line.step], f"{line.name} names other places than its steps"
         return found
 
     def writers(self) -> int:

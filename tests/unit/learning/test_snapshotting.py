@@ -5,7 +5,7 @@ import pytest
 
 from stream_ml.learning.points import Point
 from stream_ml.streams.log import Log
-from stream_ml.weights.lines import Snapshot
+from stream_ml.weights.lines import Snapshot, Step
 from stream_ml.weights.snapshots import SnapshotStore, SnapshotWriter, StoreUnavailable
 from tests.clicks import events, expected_counts
 from tests.servers.processes import wait_until
@@ -67,6 +67,21 @@ def wait_for_turns(seen: EndAt) -> None:
     wait_until(lambda: seen.seen.count(Point.IMAGE_SEALED) == 2)
     commits = seen.seen.count(Point.OFFSETS_COMMITTED)
     wait_until(lambda: seen.seen.count(Point.OFFSETS_COMMITTED) >= commits + 10)
+
+
+def test_its_line_names_where_its_own_steps_ended_though_learning_went_on(rig: Rig) -> None:
+    rig.overrides["snapshot_interval_seconds"] = 0.001
+    rig.overrides["snapshot_rows_per_batch"] = 20
+    rig.send(events(1000))
+    rig.run_to_the_end()
+    ends, seen = {0: {0: 0}}, 0
+    for _, line, verdict in rig.journal():
+        if isinstance(line, Step) and verdict.valid:
+            ends[line.step] = ends[line.step - 1] | {part.partition: part.next for part in line.ranges}
+        elif isinstance(line, Snapshot) and verdict.valid:
+            assert line.events == ends[line.step]
+            seen += max(ends) > line.step
+    assert seen, "learning never went on while one was taken"
 
 
 def test_a_stored_one_that_nobody_announced_does_not_exist(rig: Rig) -> None:
