@@ -17,16 +17,24 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka demo test bench soak ci lint format clean
+.PHONY: help setup native kafka redis demo test bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: native kafka ## Create .venv with all that the other targets need, the crate, and Kafka for the tests
+setup: native kafka redis ## Create .venv with all that the other targets need, the crate, Kafka and Redis for the tests
 
 native: .venv/.native ## Rebuild the crate where its sources changed
 
 kafka: $(KAFKA)/.fetched ## Fetch the Kafka broker that the tests start
+
+# Without it a laptop goes on, as without Kafka; CI does not.
+redis: ## Install the Redis server that the tests start
+	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get install --yes --quiet=2 redis-server >/dev/null 2>&1 || \
+	    { apt-get update --quiet=2 && apt-get install --yes --quiet=2 redis-server >/dev/null; }; }; } || { \
+	  echo "no Redis for the tests: redis-server is missing (apt-get install redis-server)" >&2; \
+	  test "$${CI:-}" != true; }
 
 demo: native ## Watch a model learn coupon responses while it serves (about a minute)
 	$(BIN)/python -m stream_ml demo $(ARGS)

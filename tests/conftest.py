@@ -16,6 +16,7 @@ from loadtest.report import commit, machine, save
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.servers.kafka import KafkaServer, require_kafka
 from tests.servers.objects import ObjectServer
+from tests.servers.redis import RedisCluster, RedisServer, require_redis
 
 # What a run with reduced counts draws from: the same each time.
 SEED = 20261123
@@ -105,6 +106,28 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis that all tests share; its data survive that it is killed."""
+    require_redis()
+    server = RedisServer(tmp_path_factory.mktemp("redis") / "one", ["--appendonly", "yes"])
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Three masters with a replica each, that all tests share."""
+    require_redis()
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis") / "cluster")
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""The functions that run inside of Redis: loaded once a server, by name and version, and checked."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from redis import Redis, RedisCluster
+from redis.exceptions import ResponseError
+
+from stream_ml.errors import ConfigError
+
+VERSION = 1
+NAME = f"stream_ml_{VERSION}"
+
+
+def source() -> str:
+    """Return the library's code."""
+    return (files(__package__) / "functions.lua").read_text()
+
+
+def load(client: Redis | RedisCluster) -> None:
+    """
+    See that every master has the library; another version of it stays beside.
+
+    Raises:
+        ConfigError: a server has other code under this name and version, or may evict rows.
+    """
+    for server in masters(client):
+        _load(server)
+
+
+def masters(client: Redis | RedisCluster) -> list[Redis]:
+    """Return a client for each server that takes writes."""
+    if isinstance(client, RedisCluster):
+        return [node.redis_connection for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+    return [client]
+
+
+def _load(server: Redis) -> None:
+    policy = server.info("memory")["maxmemory_policy"]
+    if policy != "noeviction":
+        raise ConfigError(f"Redis may evict weights: maxmemory-policy is {policy}; set it to noeviction")
+    try:
+        server.function_load(source())
+    except ResponseError as error:
+        if "already exists" not in str(error):
+            raise
+        _check(server)
+
+
+def _check(server: Redis) -> None:
+    # A flat list of names and values, or a mapping, by the client's protocol.
+    listed = server.function_list(library=NAME, withcode=True)[0]
+    told = listed if isinstance(listed, dict) else dict(zip(listed[::2], listed[1::2], strict=True))
+    code = told.get(b"library_code", told.get("library_code", b""))
+    if (code.decode() if isinstance(code, bytes) else code) != source():
+        raise ConfigError(f"Redis has other code as {NAME}: another build of stream-ml made it")

@@ -1,0 +1,179 @@
+"""Shards in Redis or Redis Cluster, through the server-side library; a shard's keys have one hash tag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from redis import Redis, RedisCluster
+from redis.exceptions import RedisError, ResponseError
+
+from stream_ml.weights.redis.library import NAME, load
+from stream_ml.weights.shards import (
+    NO_ROWS,
+    Answer,
+    FeatureIds,
+    Fence,
+    Identity,
+    Image,
+    Owner,
+    Push,
+    Rows,
+    ShardUnavailable,
+)
+
+KEYS = 4
+# How the errors begin that another try may not meet.
+_FOR_NOW = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY", "READONLY", "MOVED")
+Result = TypeVar("Result")
+Call = tuple[int, str, tuple[Any, ...]]
+
+
+def connect(url: str, timeout_seconds: float = 2.0) -> Redis | RedisCluster:
+    """Return a client of the server at *url*, or of the cluster that it belongs to; its library is loaded."""
+    # Answers are read as they come: this release of the client would else turn some into other shapes.
+    options: dict[str, Any] = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    options["protocol"] = 2
+    one = Redis.from_url(url, **options)
+    client: Redis | RedisCluster = one
+    if _asked(lambda: one.info("cluster"))["cluster_enabled"]:
+        client = _asked(lambda: RedisCluster.from_url(url, **options))
+    _asked(lambda: load(client))
+    return client
+
+
+class RedisShards:
+    """The shards of one layout of a variant."""
+
+    def __init__(self, client: Redis | RedisCluster, variant: str, layout: int, count: int) -> None:
+        self.count = count
+        self._client = client
+        self._prefix = f"{variant}/{layout}"
+
+    def look(self, shard: int) -> Answer:
+        return self._one(shard, "look")
+
+    def take(self, shard: int, owner: Owner) -> Answer:
+        return self._one(shard, "take", *owner)
+
+    def pull(self, ids: Sequence[FeatureIds]) -> list[Answer]:
+        answers = self._all([(shard, "pull", (_ids(wanted),)) for shard, wanted in enumerate(ids)])
+        return [_answer(told, wanted) for told, wanted in zip(answers, ids, strict=True)]
+
+    def push(self, owner: Owner, pushes: Sequence[Push]) -> list[Answer]:
+        calls: list[Call] = [
+            (shard, "push", (*owner, *push[:2], *_packed(push.rows), int(push.home), push.blob or b""))
+            for shard, push in enumerate(pushes)
+        ]
+        return [_answer(told) for told in self._all(calls)]
+
+    def changes(self, shard: int, since: int) -> Answer:
+        return self._one(shard, "changes", since)
+
+    def page(self, shard: int, cursor: int, rows: int) -> Answer:
+        return self._one(shard, "page", cursor, rows)
+
+    def adopt(self, shard: int, identity: Identity, incarnation: int) -> Answer:
+        return self._one(shard, "adopt", *identity, _place(incarnation))
+
+    def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
+        return self._one(shard, "stage", *_packed(rows), lease=lease)
+
+    def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
+        meta: list[Any] = []
+        for partition, fence in image.fences.items():
+            meta += [
+                f"f:{partition}",
+                fence.next,
+                f"e:{partition}",
+                fence.epoch,
+                f"o:{partition}",
+                fence.owner,
+            ]
+        for partition, blob in image.blobs.items():
+            meta += [f"b:{partition}", blob]
+        told = (*at[0], _place(at[1]), rows, image.version, *meta)
+        return self._one(shard, "restore", *told, lease=lease)
+
+    def close(self, shard: int) -> Answer:
+        return self._one(shard, "close")
+
+    def keys(self, shard: int, lease: int = 0) -> list[str]:
+        """Return the shard's keys as the library wants them; *lease*: of the staged rows."""
+        tag = f"{{{self._prefix}/{shard}}}"
+        return [f"{tag}:meta", f"{tag}:rows", f"{tag}:log", f"{tag}:staged:{lease}"]
+
+    def _one(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Answer:
+        call = (f"{NAME}_{name}", KEYS, *self.keys(shard, lease), *arguments)
+        return _answer(self._with_library(lambda: self._client.fcall(*call)))
+
+    def _all(self, calls: Sequence[Call]) -> list[Any]:
+        """Call a function on every shard, all at once; the calls are sent before the first answer is read."""
+
+        def run() -> list[Any]:
+            pipeline = self._client.pipeline(transaction=False)
+            for shard, name, arguments in calls:
+                pipeline.fcall(f"{NAME}_{name}", KEYS, *self.keys(shard), *arguments)
+            return pipeline.execute()
+
+        return self._with_library(run)
+
+    def _with_library(self, call: Callable[[], Result]) -> Result:
+        """Call; where a server began empty it has no library: give it that and call again."""
+        try:
+            return _asked(call)
+        except ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
+        _asked(lambda: load(self._client))
+        return _asked(call)
+
+
+def _asked(call: Callable[[], Result]) -> Result:
+    try:
+        return call()
+    except ResponseError as error:
+        if not str(error).startswith(_FOR_NOW):
+            raise
+        raise ShardUnavailable(f"Redis takes no calls now: {error}") from error
+    except RedisError as error:
+        raise ShardUnavailable(f"Redis does not answer: {error}") from error
+
+
+def _place(place: int) -> str:
+    return f"{place:020}"
+
+
+def _ids(ids: FeatureIds) -> bytes:
+    return np.ascontiguousarray(ids, "<u8").tobytes()
+
+
+def _packed(rows: Rows) -> tuple[bytes, bytes]:
+    return _ids(rows.ids), np.ascontiguousarray(rows.values, "<f4").tobytes()
+
+
+def _answer(told: Any, ids: FeatureIds | None = None) -> Answer:
+    kind, process, reign, flat, packed, values, cursor = told
+    meta = dict(zip(flat[::2], flat[1::2], strict=True))
+    partitions = [int(key[2:]) for key in meta if key.startswith(b"f:")]
+    rows = NO_ROWS
+    if values:
+        rows = Rows(
+            np.frombuffer(packed, "<u8") if ids is None else ids, np.frombuffer(values, "<f4").reshape(-1, 2)
+        )
+    return Answer(
+        kind.decode(),
+        Identity(process.decode(), reign.decode()),
+        int(meta.get(b"incarnation", 0)),
+        int(meta.get(b"version", 0)),
+        {partition: _fence(meta, partition) for partition in partitions},
+        {int(key[2:]): blob for key, blob in meta.items() if key.startswith(b"b:")},
+        rows,
+        int(cursor),
+    )
+
+
+def _fence(meta: dict[bytes, bytes], partition: int) -> Fence:
+    epoch, owner = meta.get(b"e:%d" % partition, b"0"), meta.get(b"o:%d" % partition, b"")
+    return Fence(int(meta[b"f:%d" % partition]), int(epoch), owner.decode())
