@@ -74,7 +74,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
             table.add_row(*map(shown, row.values()))
         console.print(table)
     for name in (name for name in result if name not in NO_FIGURES and result[name] is not rows):
-        bar = result["bars"].get(name)
+        bar = bar_of(result, name)
         console.print(f"{name:32} {shown(result[name]):>14}" + (f"   bar {bar}" if bar else ""))
     origin = [result["machine"], f"load {result['load_average']}"]
     origin += [f"commit {result['commit']}", f"seed {result['seed']}"]
@@ -93,6 +93,22 @@ def shown(value: Value) -> str:
     if abs(value) >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def bar_of(result: Mapping[str, Any], figure: str) -> str:
+    """Return what the bar asks of *figure*, and that it is missed, if it is; "" without a bar."""
+    bar: str = result["bars"].get(figure, "")
+    if not bar or _is_met(result[figure], *bar.split()):
+        return bar
+    return f"{bar} (missed)"
+
+
+def _is_met(value: Value, relation: str, asked: str) -> bool:
+    if isinstance(value, bool):
+        return shown(value) == asked
+    if not isinstance(value, int | float):
+        return False
+    return {"≥": value >= float(asked), "≤": value <= float(asked), "=": value == float(asked)}[relation]
 
 
 def machine() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from loadtest.report import shown
+from loadtest.report import bar_of, shown
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -119,13 +119,13 @@ def _exists(folder: Path, name: str) -> bool:
 
 
 def _section(result: Mapping[str, Any]) -> Iterable[str]:
-    name, bars = result["name"], result["bars"]
+    name = result["name"]
     yield f"\n**`loadtest {name}`** · {result['machine']} · commit {result['commit']} · seed {result['seed']}"
     yield ""
     yield from _table(
         ["measured", "figure", "bar"],
         [
-            [words, shown(result[figure]), bars.get(figure, "")]
+            [words, shown(result[figure]), bar_of(result, figure)]
             for figure, words in SHOWN[name].items()
             if figure in result
         ],

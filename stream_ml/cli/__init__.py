@@ -1,4 +1,4 @@
-"""``stream-ml``: the commands for people. Each module beside this one is one command."""
+"""``stream-ml``: the commands for people. Each name in COMMANDS is a module beside this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stream-ml replay`: the weights of any step again, from journal and events alone."""
+"""`stream-ml replay`: the weights of any step again, from journal and events, or from a snapshot on."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def replay(
         if output is not None:
             say("the rows are written")
             text = given.model_file.read_bytes()
-            name = rebuilt.stored(SnapshotStore(output), parties.model, text, time.time())
+            name = rebuilt.store_in(SnapshotStore(output), parties.model, text, time.time())
             found["snapshot"] = f"{output.rstrip('/')}/{name}"
     if scans is not None:
         found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept
@@ -113,7 +113,7 @@ def replay(
 
 def _unix_seconds(text: str) -> float:
     try:
-        time = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"--to-time: {text} is no time\n  hint: as 2026-03-01T17:45:00Z") from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()

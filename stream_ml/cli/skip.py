@@ -40,9 +40,8 @@ def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
             with JournalReader.open(log, parties.topics.journal.name) as journal:
                 journal.read_to_end()
                 lost = {each.partition: each.lost for each in skips(parties, journal.state, to)}
-            raise ConfigError(
-                f"offsets that would be lost, by partition: {lost}\n  hint: --accept-loss does it"
-            )
+            click.echo(f"offsets that would be lost, by partition: {lost}\n  hint: --accept-loss does it")
+            return
         for decision in decide(parties, to):
             click.echo(
                 f"{decision.variant} goes on at {decision.next} of partition {decision.partition}: "

@@ -23,11 +23,12 @@ _ROWS_PER_PIECE = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """
-    A learner as of *step*, brought there from the variant's beginning.
+    A learner as of *step*, brought there from the variant's beginning, or a snapshot.
 
     Attributes:
         events: per partition, the ``[first, next)`` that was learned, without gap or overlap.
         seed, epoch: what the variant began with, and its newest claim.
+        newest_at: timestamp of the newest record learned, unix seconds; 0 if there is none.
     """
 
     variant: str
@@ -36,6 +37,7 @@ class Rebuilt:
     learner: Learner
     seed: Seed | None
     epoch: int
+    newest_at: float
 
     def described(self) -> dict[str, Any]:
         """Return what scripts read."""
@@ -52,8 +54,8 @@ class Rebuilt:
             **self.learner.digest(),
         }
 
-    def stored(
-        self, store: SnapshotStore, model: CompiledModel, model_text: bytes, learned_at: float
+    def store_in(
+        self, store: SnapshotStore, model: CompiledModel, model_text: bytes, created_at: float
     ) -> SnapshotName:
         """
         Put it into *store* as a snapshot, and return its name.
@@ -62,7 +64,7 @@ class Rebuilt:
         names no place in the feed.
 
         Args:
-            learned_at: unix seconds.
+            created_at: unix seconds, now.
 
         Raises:
             StoreUnavailable: it is not there.
@@ -83,8 +85,8 @@ class Rebuilt:
                 feed={},
                 total_rows=seal.total_rows,
                 rows_hash=seal.rows_hash,
-                learned_at=learned_at,
-                created_at=learned_at,
+                learned_at=self.newest_at,
+                created_at=created_at,
             )
             parts = Parts(seal.removed, seal.state, seal.score_state, model_text, model.plan_bytes)
             return writer.finish(manifest, seal.rows, parts)
@@ -127,8 +129,8 @@ def rebuild(
         loaded.replay.follow(watched(journal.read_to_end()), to_step)
     loaded.replay.close()
     events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
-    epoch = known.state.variants[variant].epoch
-    return Rebuilt(variant, loaded.replay.step, events, loaded.replay.learner, loaded.seed, epoch)
+    replay, epoch = loaded.replay, known.state.variants[variant].epoch
+    return Rebuilt(variant, replay.step, events, replay.learner, loaded.seed, epoch, replay.newest_at)
 
 
 def _checked(parties: Parties, known: JournalReader, variant: str | None, to_step: int | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from stream_ml._native import Learner
-from stream_ml.errors import CannotContinue, InvalidRecord, RecoverableError
+from stream_ml.errors import InvalidRecord, RecoverableError
 from stream_ml.learning.beginnings import Beginnings, Parties
 from stream_ml.learning.fetching import added_partitions
 from stream_ml.learning.loading import Loaded, Loader
@@ -156,7 +156,7 @@ class Start:
                     self._check_reached(variant, loaded)
                     self._parties.reached(Point.CLAIMED)
                     return epoch
-        raise CannotContinue(
+        raise RecoverableError(
             f"the claim of {variant} was sent but does not come back in {_CLAIM_SECONDS:.0f} s: are the "
             f"brokers well? Start again: nothing was learned meanwhile"
         )

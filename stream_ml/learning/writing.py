@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import Batch
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.inbox import Inbox, JournalRead
@@ -218,7 +218,7 @@ class WriterLoop:
         if verdict.valid:
             self.confirmed = line.step
         elif verdict.validity is Validity.VOID:
-            raise CannotContinue(
+            raise RecoverableError(
                 f"our own line of step {line.step} is void: {verdict.reason}; start again: replay decides"
             )
 

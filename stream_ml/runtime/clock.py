@@ -1,4 +1,4 @@
-"""Time, passed in: nothing of ours calls ``time`` by itself."""
+"""Time, passed in wherever a test or a replay depends on it; adapters and commands ask the machine."""
 
 from __future__ import annotations
 

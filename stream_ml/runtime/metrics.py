@@ -124,7 +124,7 @@ LEARNER_SERVED_PREDICTIONS = _total(
 )
 LEARNER_SERVED_IMPORTANCE = _total("stream_ml_learner_served_importance_total", "Sum of importance.")
 LEARNER_REFUSALS = _counter(
-    "stream_ml_learner_refusals_total", "Dead letters sent by this process, by reason.", "reason"
+    "stream_ml_learner_refusals_total", "Events refused by this process, by reason.", "reason"
 )
 LEARNER_AUC = _gauge("stream_ml_learner_auc_ratio", "Progressive AUC since the variant began.")
 LEARNER_STEP = _gauge("stream_ml_learner_step", "Number of the last batch learned.")
@@ -199,7 +199,9 @@ LEARNER_SNAPSHOT_AT = _gauge(
     "When the last snapshot was announced, seconds since 1970.",
 )
 LEARNER_SNAPSHOT_STEP = _gauge("stream_ml_learner_snapshot_step", "Step of the last announced snapshot.")
-LEARNER_SNAPSHOT_BYTES = _gauge("stream_ml_learner_snapshot_bytes", "Size of the last announced snapshot.")
+LEARNER_SNAPSHOT_BYTES = _gauge(
+    "stream_ml_learner_snapshot_bytes", "Bytes of the rows of the last announced snapshot."
+)
 LEARNER_RETENTION_MARGIN = _gauge(
     "stream_ml_learner_retention_margin_ratio",
     "Share of the retention (bytes or time, whichever is less) not yet used since the last snapshot; below "
@@ -235,8 +237,8 @@ PREDICTOR_DELTA_ROWS = _counter("stream_ml_predictor_delta_rows_total", "Rows of
 PREDICTOR_APPLY_DELAY = _histogram(
     "stream_ml_predictor_apply_delay_seconds", "Rows learned until they are served.", LATENCY_BUCKETS_SECONDS
 )
-PREDICTOR_DELTAS_REFUSED = _counter(
-    "stream_ml_predictor_deltas_refused_total", "Records of the feed refused, by reason.", "reason"
+PREDICTOR_FEED_REFUSED = _counter(
+    "stream_ml_predictor_feed_refused_total", "Records of the feed refused, by reason.", "reason"
 )
 PREDICTOR_RESYNCS = _counter(
     "stream_ml_predictor_resyncs_total", "Times that rows were missing and a snapshot was needed."

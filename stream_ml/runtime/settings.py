@@ -123,7 +123,9 @@ class LearnerSettings(ServiceSettings):
         description="Largest record we send; below the broker's message.max.bytes.",
     )
     snapshot_interval_seconds: float = Field(default=60.0, gt=0, description="Time between two snapshots.")
-    snapshots_kept: int = Field(default=3, ge=3, description="Snapshots that verify and are kept.")
+    snapshots_kept: int = Field(
+        default=3, ge=3, le=16, description="Snapshots that verify and are kept; the journal knows no more."
+    )
     snapshots_kept_seconds: float = Field(
         default=0.0, ge=0, description="Younger snapshots are kept too, however many they are."
     )

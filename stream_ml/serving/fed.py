@@ -45,7 +45,7 @@ class FeedReader:
                     chunks.append(decode_chunk(value))
                 except InvalidRecord as error:
                     log.error(str(error), extra={"model": self._model})
-                    metrics.PREDICTOR_DELTAS_REFUSED.labels(self._model, "damaged").inc()
+                    metrics.PREDICTOR_FEED_REFUSED.labels(self._model, "damaged").inc()
         return chunks
 
     def ends(self) -> dict[int, int]:
@@ -91,7 +91,7 @@ class FedReplica:
                 outcome = self._assembler.offer(chunk, state)
             except WrongFingerprint as error:
                 log.error(str(error), extra={"model": self.model})
-                metrics.PREDICTOR_DELTAS_REFUSED.labels(self.model, "fingerprint").inc()
+                metrics.PREDICTOR_FEED_REFUSED.labels(self.model, "fingerprint").inc()
                 continue
             if outcome.action is Action.RESYNC:
                 self.lose(outcome.reason, chunk.interval.from_step)

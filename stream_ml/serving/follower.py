@@ -75,7 +75,6 @@ class Follower:
             stale_after_seconds: silence of the feed, without even a heartbeat, that marks scores as stale.
         """
         self.model = model
-        self.turned_at: float | None = None
         self._log, self._store, self._front = source, store, front
         self._stale_after_seconds = stale_after_seconds
         self._clock = clock or SystemClock()
@@ -121,7 +120,6 @@ class Follower:
         if self._candidate is not None:
             self._prepare(self._candidate, state, wait_seconds)
         self._report()
-        self.turned_at = self._clock.monotonic()
 
     def _read_journal(self) -> JournalState | None:
         """Return the journal's meaning up to now; None while there is no journal."""

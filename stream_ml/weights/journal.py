@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from stream_ml.errors import CannotContinue, InvalidRecord
+from stream_ml.errors import CannotContinue, InvalidRecord, RecoverableError
 from stream_ml.streams.log import Fetch, Log
 from stream_ml.weights.lines import (
     Announced,
@@ -122,14 +122,14 @@ class JournalReader:
         Return all lines that are in the journal now.
 
         Raises:
-            CannotContinue: they are there, but do not arrive.
+            RecoverableError: they are there, but do not arrive; safe to retry.
         """
         entries: list[Entry] = []
         end = self._log.bounds(self._topic, 0).next
         while self.state.next_offset < end:
             came = self.poll(_SILENCE_SECONDS)
             if not came:
-                raise CannotContinue(
+                raise RecoverableError(
                     f"{self._topic}: lines up to {end} do not arrive, {self.state.next_offset} is next"
                 )
             entries += came
@@ -208,7 +208,7 @@ def _fetches(log: Log, topic: str, first: int, end: int) -> Iterator[Fetch]:
         while first < end:
             fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
             if not fetches:
-                raise CannotContinue(f"{topic}: lines from {first} to {end} do not arrive")
+                raise RecoverableError(f"{topic}: lines from {first} to {end} do not arrive")
             yield from fetches
             first = fetches[-1].next
     finally:

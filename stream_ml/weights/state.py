@@ -35,7 +35,7 @@ from stream_ml.weights.lines import (
 _REPEATS_KNOWN = 16
 # Deltas of a writer that long ago have left the feed; a claim is one restart.
 _CLAIMS_KEPT = 64
-_SNAPSHOTS_KEPT = 16
+SNAPSHOTS_KEPT = 16
 # The one that serves and those begun last; a statement of the journal, and a start from it, grow with each.
 VARIANTS_KEPT = 4
 
@@ -315,7 +315,7 @@ class JournalState:
         if line.step > state.step or line.as_of > place_of(self.journal, offset):
             return void("announced before its steps were valid")
         state.snapshots.append(line.announced)
-        del state.snapshots[:-_SNAPSHOTS_KEPT]
+        del state.snapshots[:-SNAPSHOTS_KEPT]
         return VALID
 
     def _decision(self, offset: int, line: Decision) -> Verdict:

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "stream_ml.hotels": WORKERS | {"stream_ml.cli", "stream_ml.demo"},
     "stream_ml.cli": WORKERS | {"stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
-    "loadtest": WORKERS | {"stream_ml.cli", "tests.servers"},
+    "loadtest": WORKERS | {"services", "tests.servers"},
 }
 # A file of the ecosystem, read by a tool that looks for its name.
 READ_BY_TOOLS = {".gitignore", "Makefile", "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", "run"}

@@ -1,6 +1,6 @@
 //! The data plane: scan, hash, table, update, snapshot bytes, scoring and the Thrift front.
 //!
-//! Knows no Kafka, no Redis, no environment. `python.rs` alone names PyO3.
+//! Knows no Kafka, no Redis, no environment. `python.rs` and its folder alone name PyO3.
 
 pub mod block;
 mod bucket;

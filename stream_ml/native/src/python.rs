@@ -1,4 +1,4 @@
-//! The only file that names PyO3: thin classes over the plain Rust modules.
+//! Thin classes over the plain Rust modules; this file and those of its folder alone name PyO3.
 
 use pyo3::prelude::*;
 

@@ -91,7 +91,7 @@ def test_a_snapshot_of_another_fingerprint_is_refused_and_the_previous_one_serve
 def test_a_delta_of_another_fingerprint_is_refused_and_the_true_one_is_applied(
     writer: ScriptedWriter, predictor: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = count(metrics.PREDICTOR_DELTAS_REFUSED, "fingerprint")
+    refused = count(metrics.PREDICTOR_FEED_REFUSED, "fingerprint")
     predictor.start()
     before = predictor.score(EVENT)
     stranger = ScriptedWriter(writer.folder, log=writer.log, text=MODEL.replace("l1 = 0.05", "l1 = 0.5"))
@@ -101,7 +101,7 @@ def test_a_delta_of_another_fingerprint_is_refused_and_the_true_one_is_applied(
     writer.send(forged)
     predictor.turn(2)
     assert predictor.score(EVENT) == before
-    assert count(metrics.PREDICTOR_DELTAS_REFUSED, "fingerprint") == refused + len(forged)
+    assert count(metrics.PREDICTOR_FEED_REFUSED, "fingerprint") == refused + len(forged)
     assert "fingerprint" in caplog.text
     writer.learn()
     writer.publish()
@@ -112,14 +112,14 @@ def test_a_delta_of_another_fingerprint_is_refused_and_the_true_one_is_applied(
 def test_a_damaged_record_of_the_feed_is_counted_and_missed(
     writer: ScriptedWriter, predictor: Predictor
 ) -> None:
-    refused = count(metrics.PREDICTOR_DELTAS_REFUSED, "damaged")
+    refused = count(metrics.PREDICTOR_FEED_REFUSED, "damaged")
     predictor.start()
     writer.learn()
     records = writer.delta()
     writer.send([(partition, value[:-1]) for partition, value in records])
     predictor.turn(2)
     assert predictor.answer(EVENT).step == 1
-    assert count(metrics.PREDICTOR_DELTAS_REFUSED, "damaged") == refused + len(records)
+    assert count(metrics.PREDICTOR_FEED_REFUSED, "damaged") == refused + len(records)
 
 
 def test_nothing_of_an_incomplete_delta_is_served(writer: ScriptedWriter, predictor: Predictor) -> None:

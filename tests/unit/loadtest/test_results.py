@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from loadtest import results
-from loadtest.report import Report, save
+from loadtest.report import Report, bar_of, save
 
 MADE: dict[str, Any] = {
     "name": "learn",
@@ -31,6 +31,28 @@ def test_a_table_shows_each_figure_in_words_beside_its_bar(tmp_path: Path) -> No
     assert "| JSON events of 39 fields → updated rows, one core, events/s | 1,234,567 |  |" in lines
     assert "| River | – |" in lines
     assert "**`loadtest learn`** · a machine · commit abc · seed 1" in lines
+
+
+def test_a_bar_that_is_missed_is_said_to_be(tmp_path: Path) -> None:
+    save({**MADE, "ratio_vw_json": 6.99}, tmp_path / "learn.json")
+    assert "| one core, times Vowpal Wabbit `--json` | 6.99 | ≥ 7 (missed) |" in results.readme_tables(
+        tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "said"),
+    [
+        (1.5, "≤ 1.5", "≤ 1.5"),
+        (1.51, "≤ 1.5", "≤ 1.5 (missed)"),
+        (True, "= true", "= true"),
+        (False, "= true", "= true (missed)"),
+        (2, "≥ 2", "≥ 2"),
+        (None, "≤ 1", "≤ 1 (missed)"),
+    ],
+)
+def test_a_figure_is_held_against_its_bar(value: Any, bar: str, said: str) -> None:
+    assert bar_of({"figure": value, "bars": {"figure": bar}}, "figure") == said
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
