@@ -57,7 +57,11 @@ class RedisCluster:
     def __init__(self, directory: Path) -> None:
         clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MILLISECONDS)]
         clustered += ["--appendonly", "yes"]
-        self.servers = [RedisServer(directory / str(number), clustered) for number in range(2 * MASTERS)]
+        # By default the bus has port + 10,000, where an outgoing connection of another test may already be.
+        self.servers = [
+            RedisServer(directory / str(number), [*clustered, "--cluster-port", str(free_port())])
+            for number in range(2 * MASTERS)
+        ]
         self.url = self.servers[0].url
 
     def start(self) -> RedisCluster:

@@ -78,7 +78,7 @@ class RedisShards:
         return self._one(shard, "adopt", *identity, _place(incarnation))
 
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
-        return self._one(shard, "stage", *_packed(rows), lease=lease)
+        return self._one(shard, "stage", lease, *_packed(rows), lease=lease)
 
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         meta: list[Any] = []
@@ -93,7 +93,7 @@ class RedisShards:
             ]
         for partition, blob in image.blobs.items():
             meta += [f"b:{partition}", blob]
-        told = (*at[0], _place(at[1]), rows, image.version, *meta)
+        told = (*at[0], _place(at[1]), rows, image.version, lease, *meta)
         return self._one(shard, "restore", *told, lease=lease)
 
     def close(self, shard: int) -> Answer:
@@ -102,7 +102,7 @@ class RedisShards:
     def keys(self, shard: int, lease: int = 0) -> list[str]:
         """Return the shard's keys as the library wants them; *lease*: of the staged rows."""
         tag = f"{{{self._prefix}/{shard}}}"
-        return [f"{tag}:meta", f"{tag}:rows", f"{tag}:log", f"{tag}:staged:{lease}"]
+        return [f"{tag}:meta", f"{tag}:rows:", f"{tag}:log", f"{tag}:staged:{lease}"]
 
     def _one(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Answer:
         call = (f"{NAME}_{name}", KEYS, *self.keys(shard, lease), *arguments)
