@@ -77,6 +77,16 @@ class RedisCluster:
         for server in self.servers:
             server.stop()
 
+    def pair_of(self, key: str) -> tuple[RedisServer, RedisServer]:
+        """Return the master that has *key* and its replica."""
+        slot = int(self._ask(self.servers[0], "cluster", "keyslot", key))
+        nodes = [line.split() for line in self._ask(self.servers[0], "cluster", "nodes").splitlines()]
+        by_port = {str(server.port): server for server in self.servers}
+        masters = {node[0]: by_port[_port(node[1])] for node in nodes if _has(node, slot)}
+        ((id, master),) = masters.items()
+        (replica,) = [by_port[_port(node[1])] for node in nodes if node[3] == id]
+        return master, replica
+
     def promote_replicas(self) -> None:
         """Let every replica take over from its master, which then follows it; nothing is lost."""
         replicas = [
@@ -101,3 +111,14 @@ class RedisCluster:
     def _ask(self, server: RedisServer, *command: str) -> str:
         asked = ["redis-cli", "-p", str(server.port), *command]
         return subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout
+
+
+def _port(address: str) -> str:
+    """``127.0.0.1:7000@17000`` has the port 7000."""
+    return address.partition("@")[0].rpartition(":")[2]
+
+
+def _has(node: list[str], slot: int) -> bool:
+    """Whether a line of ``CLUSTER NODES`` names the slot among the ranges at its end."""
+    ranges = [part.split("-") for part in node[8:] if not part.startswith("[")]
+    return any(int(part[0]) <= slot <= int(part[-1]) for part in ranges)
