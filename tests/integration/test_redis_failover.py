@@ -82,14 +82,7 @@ class Counter:
                     self.take()
             except ShardUnavailable:
                 self.unavailable += 1
-                time.sleep(0.05)
-                self.retake()
-
-    def retake(self) -> None:
-        try:
-            self.take()
-        except ShardUnavailable:
-            self.unavailable += 1
+                time.sleep(0.05)  # and push the same again: what to do about it, the shards say
 
 
 def ids_of(event: int) -> FeatureIds:
