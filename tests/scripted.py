@@ -31,17 +31,25 @@ NAME = "clicks"
 class ScriptedWriter:
     """Writer of one variant on a log in memory."""
 
-    def __init__(self, folder: Path, variant: str = "v1", log: Log | None = None, text: str = MODEL) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variant: str = "v1",
+        log: Log | None = None,
+        text: str = MODEL,
+        name: str = NAME,
+    ) -> None:
+        self.name = name
         self.model = compile_model(text)
         self.plan = _native.Plan(self.model.plan_bytes)
         self.learner = _native.Learner(self.plan)
         self.store = GatedStore(str(folder / "snapshots"))
         self.folder, self.text, self.variant = folder, text, variant
         self.log: Log = log or InterruptedLog()
-        self.log.ensure_topic(journal_topic(NAME), 1)
-        self.log.ensure_topic(feed_topic(NAME), FEED_PARTITIONS)
-        self.journal = JournalReader(self.log, journal_topic(NAME))
-        self._lines = JournalWriter(self.log, journal_topic(NAME))
+        self.log.ensure_topic(journal_topic(self.name), 1)
+        self.log.ensure_topic(feed_topic(self.name), FEED_PARTITIONS)
+        self.journal = JournalReader(self.log, journal_topic(self.name))
+        self._lines = JournalWriter(self.log, journal_topic(self.name))
         self._feed = self.log.writer()
         self.step = self.learned = self.cut_at = self.epoch = 0
 
@@ -53,7 +61,7 @@ class ScriptedWriter:
 
     def begin(self) -> None:
         """Begin the journal if it is empty, then the variant, and claim it."""
-        if self.log.bounds(journal_topic(NAME), 0).next == 0:
+        if self.log.bounds(journal_topic(self.name), 0).next == 0:
             self.say(Begin(journal=0))
         fingerprint = self.plan.fingerprint
         self.say(Variant(variant=self.variant, fingerprint=fingerprint, seed=None, events={0: 0}, why="test"))
@@ -115,24 +123,24 @@ class ScriptedWriter:
 
     def send(self, records: Sequence[tuple[int, bytes]]) -> None:
         for partition, value in records:
-            self._feed.send(feed_topic(NAME), value, partition=partition)
+            self._feed.send(feed_topic(self.name), value, partition=partition)
         self._feed.flush(10)
 
     def publish(self) -> None:
         self.send(self.delta())
 
     def feed_ends(self) -> dict[int, int]:
-        return {at: self.log.bounds(feed_topic(NAME), at).next for at in range(FEED_PARTITIONS)}
+        return {at: self.log.bounds(feed_topic(self.name), at).next for at in range(FEED_PARTITIONS)}
 
     def snapshot(self, *, fingerprint: str | None = None, plan: bytes | None = None) -> SnapshotName:
         """Take a snapshot of now, all of which must be published, and announce it."""
         self.learner.begin_image()
-        with self.store.writer(NAME, self.variant) as writer:
+        with self.store.writer(self.name, self.variant) as writer:
             while rows := self.learner.take_image(1000):
                 writer.add_rows(rows)
             seal = self.learner.seal_image()
             manifest = Manifest(
-                model=NAME,
+                model=self.name,
                 variant=self.variant,
                 fingerprint=fingerprint or self.plan.fingerprint,
                 seed=None,
@@ -170,7 +178,7 @@ class ScriptedWriter:
         """Forget everything in the feed, as retention does."""
         assert isinstance(self.log, MemoryLog)
         for partition, end in self.feed_ends().items():
-            self.log.delete_records(feed_topic(NAME), partition, end)
+            self.log.delete_records(feed_topic(self.name), partition, end)
 
     def damage(self, name: SnapshotName) -> None:
         """Flip one bit in the middle of a stored snapshot."""

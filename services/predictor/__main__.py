@@ -104,10 +104,13 @@ def _front(chosen: PredictorSettings) -> Front:
 
 
 def _not_ready(followers: Sequence[Follower], stop: Stop) -> str | None:
+    """Wait for every model that is on its way; one that is not must not keep the others from being asked."""
     if stop.requested():
         return "stopping"
-    waiting = [follower.model for follower in followers if not follower.ready]
-    return f"no model yet: {', '.join(waiting)}" if waiting else None
+    waiting = [follower for follower in followers if not follower.ready]
+    if len(waiting) == len(followers) or any(not follower.stuck for follower in waiting):
+        return f"no model yet: {', '.join(follower.model for follower in waiting)}"
+    return None
 
 
 def _dead(threads: Sequence[threading.Thread], stop: Stop) -> str | None:

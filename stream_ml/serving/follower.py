@@ -56,7 +56,12 @@ class _Served:
 
 
 class Follower:
-    """Keeps one model of *front* up to date; `run` belongs to a thread of its own."""
+    """
+    Keeps one model of *front* up to date; `run` belongs to a thread of its own.
+
+    Attributes:
+        stuck: it has looked, and there is nothing to serve and nothing to load.
+    """
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Follower:
             stale_after_seconds: silence of the feed, without even a heartbeat, that marks scores as stale.
         """
         self.model = model
+        self.stuck = False
         self._log, self._store, self._front = source, store, front
         self._stale_after_seconds = stale_after_seconds
         self._clock = clock or SystemClock()
@@ -99,6 +105,7 @@ class Follower:
                 log.error(str(error), extra={"model": self.model, "error": type(error).__name__})
                 if isinstance(error, CannotContinue):
                     self._leave_journal()
+                self.stuck = self._is_idle()
                 self._report()
                 stop.wait(RETRY_SECONDS)
         self._close()
@@ -113,10 +120,12 @@ class Follower:
         """
         state = self._read_journal()
         if state is None:
+            self.stuck = True
             return
         if self._served is not None:
             self._advance(self._served, state, 0.0 if self._candidate else wait_seconds)
         self._choose(state)
+        self.stuck = self._is_idle()
         if self._candidate is not None:
             self._prepare(self._candidate, state, wait_seconds)
         self._report()

@@ -124,6 +124,11 @@ impl IdMap {
         self.len == 0
     }
 
+    /// Ids that fit without growth, those that are there included.
+    pub fn room(&self) -> usize {
+        capacity(self.new as usize)
+    }
+
     /// Bytes of the buckets in use.
     pub fn bytes(&self) -> usize {
         self.end * BUCKET_BYTES

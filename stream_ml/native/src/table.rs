@@ -15,6 +15,9 @@ const MIN_LIST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 const LOADED_TOGETHER: usize = 64;
 /// From fewer rows nothing is concluded about the rest.
 const MIN_SAMPLE: usize = 1_000;
+/// A sample of n rows tells the whole up to a part of 1/√n, as a standard error; for less than this many of them no table
+/// is rebuilt.
+const SAMPLE_ERRORS: f64 = 4.0;
 
 pub struct Table {
     pub(crate) map: IdMap,
@@ -276,7 +279,11 @@ impl Table {
             && count >= MIN_SAMPLE
         {
             let share = (last - first).max(1) as f64 / u64::MAX as f64;
-            self.map.presize((count as f64 / share) as usize);
+            let (all, room) = (count as f64 / share, self.map.room() as f64);
+            let margin = 1.0 + SAMPLE_ERRORS / (count as f64).sqrt();
+            if all > room * margin {
+                self.map.presize((all * margin) as usize);
+            }
         }
     }
 

@@ -258,6 +258,26 @@ fn an_image_loads_piece_by_piece_into_an_empty_table() {
     assert!(copy.bytes() < 40 * copy.len(), "{}", copy.bytes());
 }
 
+/// A sample never says exactly how many rows there are, and to rebuild a table for that takes a pass over all of it.
+#[test]
+fn a_table_with_room_for_an_image_is_not_rebuilt_by_the_pieces() {
+    let mut both = Both::new(11);
+    both.churn(60_000, 1 << 40);
+    let mut copy = Table::new(1 << 22, both.table.len() + 1).unwrap();
+    let room = copy.map.room();
+    both.table.begin_image();
+    loop {
+        let piece = both.table.take_image(5_000);
+        if piece.is_empty() {
+            break;
+        }
+        copy.load(&piece).unwrap();
+        assert_eq!(copy.map.room(), room);
+    }
+    copy.load(&both.table.seal_image().rows).unwrap();
+    assert!(rows_of(&copy) == both.model && copy.map.room() == room);
+}
+
 #[test]
 fn damaged_rows_change_nothing() {
     let mut table = Table::new(100, 0).unwrap();
