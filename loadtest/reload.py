@@ -17,7 +17,7 @@ from loadtest.rows import generated_rows
 from loadtest.stream import Stream
 from stream_ml._native import Front, Learner, Plan
 from stream_ml.features import compile_model
-from stream_ml.serving.loading import load_snapshot
+from stream_ml.serving.loading import load_in_background
 from stream_ml.weights.artefact import Manifest, Parts
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
@@ -35,7 +35,8 @@ METHOD = (
     "One core serves a model of so many rows, loads it aside, verified, from the other of two snapshots, and "
     "swaps it in, by the predictor's own code, as often as told; the other core makes calls of one event at "
     "a fixed rate, latencies from the intended times. First without a reload, then until all are done (the "
-    "worst period counts). A call that is not answered ends the run."
+    "worst period counts). Two models were loaded before: a virtual machine's host gives fresh memory slowly, "
+    "once. A call that is not answered ends the run."
 )
 BARS = {"p99_ratio_while_reloading": "≤ 1.5"}
 
@@ -103,7 +104,10 @@ def _serve(folder: str, port: int, names: list[str], reloads: int) -> None:
     """Serve the first snapshot; once told, load them in turn and swap; then serve on until killed."""
     store, fingerprint = SnapshotStore(folder), compile_model(model_file()).fingerprint
     turns = itertools.cycle(map(_announced, map(SnapshotName.parse, names)))
-    loaded = load_snapshot(store, next(turns), fingerprint)
+    # Memory that nobody had before is slow to come by where the machine is a virtual one: its host gives it.
+    # That is paid once in a machine's life: here, for two models side by side, before the first call.
+    for _ in range(2):
+        loaded = load_in_background(store, next(turns), fingerprint).result()
     front = Front("127.0.0.1", port)
     front.serve("criteo", "v1", loaded.replica)
     os.nice(NICENESS)  # the front's threads run already, and come first
@@ -111,7 +115,7 @@ def _serve(folder: str, port: int, names: list[str], reloads: int) -> None:
     began, done = time.perf_counter(), 0
     # At least for a period of calls, or a small model is loaded before any is made.
     while done < reloads or time.perf_counter() - began < 2 * PERIOD_SECONDS:
-        loaded = load_snapshot(store, next(turns), fingerprint)
+        loaded = load_in_background(store, next(turns), fingerprint).result()
         front.serve("criteo", "v1", loaded.replica)
         done += 1
     said = Path(folder, "ending")

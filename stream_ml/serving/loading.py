@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from stream_ml.errors import StreamMlError
 from stream_ml.weights.artefact import CorruptSnapshot, Manifest
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotStore, load
+
+_NICEST = 19
 
 
 class RefusedSnapshot(StreamMlError):
@@ -61,10 +64,15 @@ def load_snapshot(store: SnapshotStore, announced: Announced, fingerprint: str) 
 
 
 def load_in_background(store: SnapshotStore, announced: Announced, fingerprint: str) -> Future[Loaded]:
-    """Return the outcome of `load_snapshot`, which runs in a thread that never delays the process's end."""
+    """
+    Return the outcome of `load_snapshot`, which runs in a thread that never delays the process's end.
+
+    On a shared core that thread, and the one that reads ahead for it, take what the others leave.
+    """
     future: Future[Loaded] = Future()
 
     def work() -> None:
+        os.nice(_NICEST)  # of this thread alone, as Linux has it
         try:
             future.set_result(load_snapshot(store, announced, fingerprint))
         except BaseException as error:  # handed to whoever asks for the result

@@ -30,6 +30,8 @@ TENSOR_BYTES = 1 << 24
 HEAD_BYTES = 1 << 18
 # What a reader takes in at most: the limit of the format's own library.
 MAX_HEAD_BYTES = 100_000_000
+# Of one call of the system: while it copies, a kernel may let nobody else have the core.
+_PIECE_BYTES = 1 << 18
 _LENGTH_BYTES = 8
 _PARTS = ("removed", "state", "score_state", "model", "plan")
 
@@ -187,7 +189,7 @@ class ArtefactReader:
         self.manifest, checksums = metadata
         self._tensors = [_tensor(key, entry, checksums[key]) for key, entry in header.items()]
 
-    def rows(self) -> Iterator[bytes]:
+    def rows(self) -> Iterator[memoryview]:
         """Yield the rows in their order, some 16 MB at a time, each verified."""
         for tensor in self._tensors:
             if tensor.name.startswith("rows."):
@@ -196,7 +198,7 @@ class ArtefactReader:
     def parts(self) -> Parts:
         """Return everything but the rows."""
         found = {tensor.name: tensor for tensor in self._tensors}
-        return Parts(*(self._read(found[name]) for name in _PARTS))
+        return Parts(*(bytes(self._read(found[name])) for name in _PARTS))
 
     def verify(self) -> None:
         """Read everything, or raise."""
@@ -216,12 +218,20 @@ class ArtefactReader:
                 f"snapshot {self._name} has format {written}, we read up to {FORMAT}; upgrade this process"
             )
 
-    def _read(self, tensor: _Tensor) -> bytes:
+    def _read(self, tensor: _Tensor) -> memoryview:
         self._file.seek(self._body + tensor.start)
-        data = self._file.read(tensor.end - tensor.start)
+        data = self._in_pieces(tensor.end - tensor.start)
         if xxhash.xxh3_128_hexdigest(data) != tensor.checksum:
             raise CorruptSnapshot(f"snapshot {self._name}: checksum of {tensor.name} differs")
         return data
+
+    def _in_pieces(self, size: int) -> memoryview:
+        """Return the next *size* bytes, or those that there are."""
+        data = memoryview(bytearray(size))
+        read = 0
+        while count := self._file.readinto(data[read : read + _PIECE_BYTES]):  # type: ignore[attr-defined]
+            read += count
+        return data[:read]
 
 
 def _tensor(name: str, entry: dict[str, Any], checksum: str) -> _Tensor:

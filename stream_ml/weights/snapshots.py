@@ -106,7 +106,7 @@ def load(snapshot: ArtefactReader, into: Loadable) -> Parts:
     return parts
 
 
-def _read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _read_ahead(pieces: Iterator[memoryview]) -> Iterator[memoryview]:
     """Yield *pieces*; a thread reads and verifies the next one while the caller works on the last."""
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         coming = reader.submit(next, pieces, None)

@@ -47,6 +47,7 @@ pub mod score_state;
 mod seeded;
 pub mod server;
 mod set;
+mod slices;
 mod step;
 pub mod table;
 mod text;

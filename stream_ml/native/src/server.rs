@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::counters::Closed;
 use crate::front::{Front, Next, Worker};
+use crate::slices::ask_for_short_slices;
 
 /// Room made for each read; what an idle connection costs.
 const READ_BYTES: usize = 16 * 1024;
@@ -143,6 +144,7 @@ impl Drop for Server {
 }
 
 fn run(listener: StdListener, shared: Arc<Shared>, draining: Draining) -> io::Result<bool> {
+    ask_for_short_slices();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
