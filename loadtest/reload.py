@@ -35,8 +35,8 @@ METHOD = (
     "One core serves a model of so many rows, loads it aside, verified, from the other of two snapshots, and "
     "swaps it in, by the predictor's own code, as often as told; the other core makes calls of one event at "
     "a fixed rate, latencies from the intended times. First without a reload, then until all are done (the "
-    "worst period counts). Two models were loaded before: a virtual machine's host gives fresh memory slowly, "
-    "once. A call that is not answered ends the run."
+    "worst period counts). Two models were loaded before: a virtual machine's host gives fresh memory once, "
+    "slowly. A call that is not answered ends the run."
 )
 BARS = {"p99_ratio_while_reloading": "≤ 1.5"}
 
