@@ -84,14 +84,21 @@ class Beginnings:
             return state.serving
         return self._of_changed_model(state.serving)
 
-    def new_variant(self, seed: Announced | None, why: str) -> str:
-        """Begin a variant with the rows of *seed* that learns on from there, its loss counted; it serves."""
-        return self._let_serve(self._begin(seed, why), why)
+    def new_variant(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
+        """
+        Begin a variant with the rows of *seed* that learns on from there, its loss counted; it serves.
 
-    def _begin(self, seed: Announced | None, why: str) -> str:
+        Args:
+            made_anew: the events are another topic's than those of *seed*: all of them are to be learned.
+        """
+        return self._let_serve(self._begin(seed, why, made_anew=made_anew), why)
+
+    def _begin(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
         events = first_offsets(self._parties.log, self._parties.topics.events)
         gone: dict[int, int] = {}
-        if seed is not None and not self._begun_anew(seed):
+        if seed is not None and made_anew:
+            gone = self._learned_after(seed)
+        elif seed is not None and not self._begun_anew(seed):
             gone = lost(self._parties.log, self._parties.topics.events, seed.events)
             events = going_on(self._parties.log, self._parties.topics.events, seed.events)
         variant = self._next_id()
@@ -242,6 +249,12 @@ class Beginnings:
             writer=None,
             snapshots=(announced,),
         )
+
+    def _learned_after(self, snapshot: Announced) -> dict[int, int]:
+        """Return how many offsets its variant has learned since *snapshot*, of each partition with any."""
+        known = self._reader.state.variants[SnapshotName.parse(snapshot.name).variant]
+        since = {p: end - snapshot.events.get(p, 0) for p, end in known.events.items()}
+        return {partition: count for partition, count in since.items() if count > 0}
 
     def _begun_anew(self, snapshot: Announced) -> bool:
         """Whether *snapshot* is of an earlier journal, so that its offsets are of other topics."""

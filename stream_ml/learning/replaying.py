@@ -28,6 +28,10 @@ class ReplayImpossible(CannotContinue):
     """The events are not what the journal says was learned."""
 
 
+class AnotherTopic(ReplayImpossible):
+    """The topic was deleted and made anew: no offset of the journal means anything in it."""
+
+
 class Replay:
     """
     Learns the valid steps of one variant as they are read.
@@ -75,6 +79,12 @@ class Replay:
             if self.step < line.step and (to_step is None or line.step <= to_step):
                 self._learn(line)
 
+    def check_topic(self, line: Step) -> None:
+        """Raises AnotherTopic: *line* learned a topic that is not there any more."""
+        if line.topic_id != self._topic.id:
+            what = f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}"
+            raise AnotherTopic(self._refusal(what))
+
     def forget_outputs(self, step: int) -> None:
         """Forget the outputs of the steps up to *step*: a snapshot has made them safe."""
         self.outputs = [outputs for outputs in self.outputs if outputs.step > step]
@@ -91,8 +101,7 @@ class Replay:
                 f"{self._source.variant}: the journal goes on with step {line.step} after {self.step}; "
                 f"the lines between were trimmed; begin a new variant with {ACCEPT_LOSS}"
             )
-        if line.topic_id != self._topic.id:
-            self._refuse(f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}")
+        self.check_topic(line)
         if self._scans is None:
             batch = self._batch(line)
             learned = self.learner.learn(batch.as_native())
@@ -167,7 +176,10 @@ class Replay:
         return fetches[0]
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ReplayImpossible(
+        raise ReplayImpossible(self._refusal(what))
+
+    def _refusal(self, what: str) -> str:
+        return (
             f"{self._topic.name}: the events are not those that {self._source.variant} learned: {what}; "
             f"restore the topic, or begin a new variant from the newest snapshot with {ACCEPT_LOSS}"
         )

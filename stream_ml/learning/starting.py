@@ -13,7 +13,7 @@ from stream_ml.learning.beginnings import Beginnings, Parties
 from stream_ml.learning.fetching import added_partitions
 from stream_ml.learning.loading import Loaded, Loader
 from stream_ml.learning.points import Point
-from stream_ml.learning.replaying import ReplayImpossible
+from stream_ml.learning.replaying import AnotherTopic, ReplayImpossible
 from stream_ml.learning.topics import lost
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime.clock import Clock
@@ -75,13 +75,16 @@ class Start:
                 if not self._parties.accept_loss:
                     raise
                 best = self._loader.best_snapshot(reader.state.variants[variant].snapshots)
-                variant = beginnings.new_variant(best, f"replay is impossible: {error}")
+                made_anew = isinstance(error, AnotherTopic)
+                variant = beginnings.new_variant(best, f"replay is impossible: {error}", made_anew=made_anew)
                 loaded = self._catch_up(reader, variant)
         return self._become_writer(variant, loaded, stop)
 
     def _catch_up(self, known: JournalReader, variant: str) -> Loaded:
         loaded = self._loader.newest(known, variant)
         loaded.replay.follow(loaded.journal.read_to_end())
+        if line := self._loader.last_step(known, loaded, variant):
+            loaded.replay.check_topic(line)
         loaded.skip(variant)
         gone = lost(self._parties.log, self._parties.topics.events, loaded.replay.events)
         if gone:

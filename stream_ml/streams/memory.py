@@ -114,6 +114,17 @@ class MemoryLog:
             old = held.description
             held.description = replace(old, partitions=partitions)
 
+    def delete_topic(self, topic: str) -> None:
+        """Forget the topic and all that is in it."""
+        with self._appended:
+            del self._topics[topic]
+
+    def rewrite(self, topic: str, partition: int, at: int, value: bytes) -> None:
+        """Put another value under an offset, as no broker does and a restored backup may."""
+        with self._appended:
+            held = self._partition(topic, partition)
+            held.values[bisect_left(held.offsets, at)] = value
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Forget the records below offset *before*, as retention does."""
         with self._appended:

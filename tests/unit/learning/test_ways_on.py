@@ -10,7 +10,7 @@ from stream_ml.errors import CannotContinue
 from stream_ml.learning.points import Point
 from stream_ml.learning.skipping import decide
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
-from stream_ml.weights.lines import Snapshot
+from stream_ml.weights.lines import Snapshot, Step, Variant
 from tests.clicks import events
 from tests.unit.learning.rig import EndAt, Rig
 from tests.unit.learning.test_skipping import parties
@@ -49,6 +49,34 @@ def no_snapshot_and_a_trimmed_journal(rig: Rig) -> str:
     return "the journal does not reach back to the beginning of v1"
 
 
+def event_rewritten(rig: Rig) -> str:
+    half_replayed(rig)
+    rig.log.rewrite("events", 0, 7, events(1, first=1000)[0])
+    return r"\[0, 20\) of partition 0 held 20 records with checksum [0-9a-f]{16}; now they end at 20"
+
+
+def topic_made_anew_before_a_replay(rig: Rig) -> str:
+    half_replayed(rig)
+    return made_anew(rig, 200)
+
+
+def topic_made_anew_longer_with_nothing_to_replay(rig: Rig) -> str:
+    rig.run_to_the_end()
+    return made_anew(rig, 250)
+
+
+def topic_made_anew_shorter_with_nothing_to_replay(rig: Rig) -> str:
+    rig.run_to_the_end()
+    return made_anew(rig, 150)
+
+
+def made_anew(rig: Rig, count: int) -> str:
+    rig.log.delete_topic("events")
+    rig.log.ensure_topic("events", 1)
+    rig.send(events(count, first=1000))
+    return r"step \d+ learned topic [0-9a-f]{32}, it is now [0-9a-f]{32}"
+
+
 def journal_lost(rig: Rig) -> str:
     rig.run_to_the_end()
     rig.forget_broker()
@@ -62,6 +90,10 @@ def journal_lost(rig: Rig) -> str:
         needed_events_trimmed,
         unread_events_trimmed,
         no_snapshot_and_a_trimmed_journal,
+        event_rewritten,
+        topic_made_anew_before_a_replay,
+        topic_made_anew_longer_with_nothing_to_replay,
+        topic_made_anew_shorter_with_nothing_to_replay,
         journal_lost,
     ],
 )
@@ -80,6 +112,27 @@ def test_a_stop_says_what_differs_and_accepting_the_loss_goes_on(
     assert life.all_learned()
     rig.accept_loss = False
     assert rig.run_to_the_end().digest == life.digest
+
+
+@pytest.mark.parametrize("count", [150, 250])
+def test_of_a_topic_that_was_made_anew_every_event_is_learned_and_what_was_learned_since_is_counted(
+    rig: Rig, count: int
+) -> None:
+    rig.send(events(100))
+    rig.run_to_the_end()
+    rig.overrides["snapshot_interval_seconds"] = 1000.0
+    rig.send(events(100, first=100))
+    assert rig.run_to_the_end(EndAt(Point.LINE_READ_BACK, 3)).killed
+    learned = max(
+        e.line.ranges[0].next for e in rig.journal() if isinstance(e.line, Step) and e.verdict.valid
+    )
+    made_anew(rig, count)
+    rig.accept_loss = True
+    life = rig.run_to_the_end()
+    assert life.counts["records"] == count
+    (line,) = [e.line for e in rig.journal() if isinstance(e.line, Variant) and e.line.variant == "v2"]
+    assert (line.events, line.lost) == ({0: 0}, {0: learned - 100})
+    assert learned > 100
 
 
 def test_the_skip_that_a_stop_names_goes_on_with_the_same_variant(rig: Rig) -> None:
