@@ -205,7 +205,9 @@ def _mended(file: str) -> dict[bytes, bytes]:
             said = orjson.loads(line) if isinstance(line, bytes) else line
             event = said["event"]
             # An object is as good as its text: jq makes one easily.
-            events[said["key"].encode()] = event.encode() if isinstance(event, str) else orjson.dumps(event)
+            # Line breaks that an editor put in would make several events of it; in JSON they are mere space.
+            text = event.replace("\n", " ").encode() if isinstance(event, str) else orjson.dumps(event)
+            events[said["key"].encode()] = text
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{file}:{number}: no object with a key and an event: {error}\n"

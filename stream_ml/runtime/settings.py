@@ -39,7 +39,7 @@ KafkaProperties = dict[str, str | int | float | bool]
 class ServiceSettings(BaseModel):
     """What every service has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kafka: KafkaProperties = Field(
         description="librdkafka properties, passed through: bootstrap.servers, SASL, TLS.",

@@ -9,8 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import lzma
 import re
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -113,6 +116,10 @@ def value_of_cell(cell: str) -> str | int | float | bool:
     return number if abs(number) != float("inf") else cell
 
 
+# What the standard library says of compressed files that are not what they claim to be.
+_DAMAGED = (zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
 @contextmanager
 def _opened(path: str) -> Iterator[IO[bytes]]:
     if path == "-":
@@ -123,7 +130,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], file)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, *_DAMAGED) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except (ImportError, ValueError) as error:
         # fsspec's words for a compression or store whose library is not installed, or an unknown one.

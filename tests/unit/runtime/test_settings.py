@@ -45,7 +45,14 @@ def test_a_missing_key_says_what_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["http_port = 70000", "batch_max_records = 0", "log_level = 'loud'", "kafka = 3"]
+    "line",
+    [
+        "http_port = 70000",
+        "batch_max_records = 0",
+        "poll_wait_seconds = inf",
+        "log_level = 'loud'",
+        "kafka = 3",
+    ],
 )
 def test_a_value_out_of_its_range_is_refused_with_its_key(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError, match=rf"learner\.toml: {line.split()[0]}:"):

@@ -152,6 +152,9 @@ def test_the_format_goes_by_the_extension(path: str, kind: str) -> None:
         ("a.jsonl", b'[{"a": 1}]', "a JSON array"),
         ("a.parquet", b"PAR2", "not Parquet"),
         ("a.csv.gz", b"a,b\n1,2\n", "cannot be read"),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:10] + b"\xff" * 12, "cannot be read"),
+        ("a.csv.xz", b"a,b\n1,2\n", "cannot be read"),
+        ("a.csv.zip", b"a,b\n1,2\n", "cannot be read"),
         ("a.data", b"a,b\n1,2\n", "names no format"),
     ],
 )
