@@ -24,6 +24,7 @@ from stream_ml.runtime import lifecycle, logging
 from stream_ml.runtime.allocator import keep_freed_memory
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
+from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Log
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
     given = parser.parse_args(arguments)
     logging.configure("learner")
     keep_freed_memory()
+    suit_batches()
 
     def service(stop: lifecycle.Stop) -> None:
         settings = load(LearnerSettings, given.settings, os.environ)

@@ -84,8 +84,8 @@ class LearnerSettings(ServiceSettings):
 
     model_file: Path = Field(description="The model to learn (TOML).")
     events_topic: str = Field(default="events", description="The topic with the events; it must exist.")
-    batch_max_records: int = Field(default=10_000, ge=1, description="Most records of one step.")
-    batch_max_bytes: int = Field(default=4 << 20, ge=1, description="Bytes of one step, met on average.")
+    batch_max_records: int = Field(default=20_000, ge=1, description="Most records of one step.")
+    batch_max_bytes: int = Field(default=8 << 20, ge=1, description="Bytes of one step, met on average.")
     step_interval_seconds: float = Field(
         default=0.02,
         ge=0,

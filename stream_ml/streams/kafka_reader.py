@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from itertools import groupby
+from operator import itemgetter
 from typing import NoReturn
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -26,6 +27,8 @@ _GONE = {
 }
 # Errors that no waiting cures.
 _LASTING = _GONE | {KafkaError._BAD_MSG}
+# Of what `Message.timestamp` returns: its kind, and milliseconds since 1970.
+_MILLISECONDS = itemgetter(1)
 
 
 class KafkaReader:
@@ -104,7 +107,7 @@ class KafkaReader:
             offsets=range(first, last + 1) if contiguous else list(map(Message.offset, messages)),
             keys=list(map(Message.key, messages)) if self._keys else None,
             values=list(map(Message.value, messages)),
-            timestamps_ms=[stamp[1] for stamp in map(Message.timestamp, messages)],
+            timestamps_ms=list(map(_MILLISECONDS, map(Message.timestamp, messages))),
             leader_epoch=_leader_epoch(messages[-1]),
             headers=[dict(message.headers() or ()) for message in messages] if self._headers else None,
         )
