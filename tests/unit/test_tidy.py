@@ -158,3 +158,16 @@ def test_every_other_file_has_a_reader() -> None:
         ):
             unread.append(path.relative_to(ROOT).as_posix())
     assert unread == []
+
+
+def test_every_schedule_of_the_protocol_names_its_test() -> None:
+    page = (ROOT / "docs" / "soak.md").read_text()
+    named = re.findall(r"^\| .+ \| `(tests/.+\.py)` \| `(test_\w+)` \|$", page, flags=re.MULTILINE)
+    assert len(named) == 18
+    for file, test in named:
+        defined = {
+            node.name
+            for node in ast.parse((ROOT / file).read_text()).body
+            if isinstance(node, ast.FunctionDef)
+        }
+        assert test in defined, (file, test)
