@@ -19,6 +19,7 @@ __all__ = [
     "Replica",
     "Scan",
     "Seal",
+    "StatePieces",
     "checksum",
 ]
 
@@ -183,10 +184,24 @@ class Cut:
 class Seal:
     rows: bytes
     removed: bytes
-    state: bytes
     score_state: bytes
     total_rows: int  # live rows at this point
     rows_hash: int  # order-free, over live rows
+    @property
+    def state(self) -> bytes:
+        """The learner's state as of the seal, put together anew by each who asks."""
+    def state_pieces(self) -> StatePieces:
+        """
+        Return the same bytes in pieces, for any thread while the learner goes on.
+
+        A large duplicate window is not copied before it is asked for here, and no piece keeps the
+        interpreter for long.
+        """
+
+@final
+class StatePieces:
+    def __iter__(self) -> StatePieces: ...
+    def __next__(self) -> bytes: ...
 
 @final
 class Replica:

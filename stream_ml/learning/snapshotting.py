@@ -64,7 +64,7 @@ class Position:
 class _Sealed:
     manifest: Manifest
     parts: Parts
-    last_rows: bytes
+    seal: Seal
 
 
 class Snapshots:
@@ -218,8 +218,9 @@ class Snapshots:
             learned_at=now,
             created_at=now,
         )
-        parts = Parts(seal.removed, seal.state, seal.score_state, self._model_text, self._model.plan_bytes)
-        self._sealed = _Sealed(manifest, parts, seal.rows)
+        # The state is left to the thread that writes: with a large duplicate window it is large.
+        parts = Parts(seal.removed, b"", seal.score_state, self._model_text, self._model.plan_bytes)
+        self._sealed = _Sealed(manifest, parts, seal)
         self._phase = _Phase.SEALED
         self._reached(Point.IMAGE_SEALED)
 
@@ -227,7 +228,8 @@ class Snapshots:
         assert self._writer is not None
         for piece in self._pieces:
             piece.result()
-        name = self._writer.finish(sealed.manifest, sealed.last_rows, sealed.parts)
+        seal = sealed.seal
+        name = self._writer.finish(sealed.manifest, seal.rows, sealed.parts, seal.state_pieces())
         self._reached(Point.SNAPSHOT_STORED)
         return name
 

@@ -11,7 +11,7 @@ ids that are not rows after all), ``state``, ``score_state``, ``model``, ``plan`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
@@ -122,16 +122,23 @@ class ArtefactWriter:
             if self._end - self._start == TENSOR_BYTES:
                 self._close_rows()
 
-    def finish(self, manifest: Manifest, parts: Parts) -> str:
-        """Append *parts*, fill in the header, and return the artefact's checksum (32 hex digits)."""
+    def finish(self, manifest: Manifest, parts: Parts, state: Iterable[bytes] | None = None) -> str:
+        """
+        Append *parts*, fill in the header, and return the artefact's checksum (32 hex digits).
+
+        Args:
+            state: in pieces, what is written for ``parts.state``: a large one is never in memory as a whole.
+        """
         if self._end > self._start:
             self._close_rows()
         for name, part in zip(_PARTS, parts, strict=True):
-            self._put(part)
+            for piece in state if name == "state" and state is not None else (part,):
+                self._put(piece)
+            size = self._end - self._start
             if name == "removed":
-                self._close(name, "U64", [len(part) // 8])
+                self._close(name, "U64", [size // 8])
             else:
-                self._close(name, "U8", [len(part)])
+                self._close(name, "U8", [size])
         head = self._head(manifest)
         self._file.seek(0)
         self._file.write(head)

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from math import inf
@@ -299,11 +299,18 @@ class SnapshotWriter:
         with self._abandoned_on_error():
             self._artefact.add_rows(rows)
 
-    def finish(self, manifest: Manifest, last_rows: bytes, parts: Parts) -> SnapshotName:
-        """Complete the image by *last_rows* and *parts*, and store it durably under the name returned."""
+    def finish(
+        self, manifest: Manifest, last_rows: bytes, parts: Parts, state: Iterable[bytes] | None = None
+    ) -> SnapshotName:
+        """
+        Complete the image by *last_rows* and *parts*, and store it durably under the name returned.
+
+        Args:
+            state: in pieces, what is written for ``parts.state``.
+        """
         with self._abandoned_on_error():
             self._artefact.add_rows(last_rows)
-            checksum = self._artefact.finish(manifest, parts)
+            checksum = self._artefact.finish(manifest, parts, state)
             self._file.flush()
             os.fsync(self._file.fileno())
             name = SnapshotName(manifest.model, manifest.variant, manifest.epoch, manifest.step, checksum)

@@ -374,6 +374,17 @@ impl IdMap {
         })
     }
 
+    /// The bucket behind `at`; while a round is under way, behind those between the two numbers of buckets that hold nothing
+    /// yet: they are as many as a third of the table, and to look at each would take as long as to hand out all of it.
+    pub fn next_bucket(&self, at: usize) -> usize {
+        let new_home = (self.frontier * self.new / self.old) as usize;
+        // No id overflows beyond a bucket that is not full; left of `new_home` there are old homes only.
+        if at >= self.frontier as usize && at < new_home && self.buckets()[at][SLOTS - 1] == 0 {
+            return new_home;
+        }
+        at + 1
+    }
+
     /// Every id whose hash lies within `from..=to`, with its value.
     pub fn iter_hashes(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
         let (first, last) = (self.homes().of_hash(from), self.homes().of_hash(to));

@@ -11,6 +11,11 @@ use crate::table::{MAX_ROWS, Table};
 /// Further passes, at most: if rows change as fast as they are handed out, the rest is left to `seal`.
 const MAX_PASSES: u32 = 8;
 
+/// Rows that are handed out again are asked for so many buckets of their set ahead…
+const BUCKETS_AHEAD: usize = 16;
+/// …and at the seal so many together.
+const ROWS_TOGETHER: usize = 64;
+
 #[derive(Default)]
 pub struct Image {
     /// Ids handed out and changed since: a set that never stalls. Made when it is first needed.
@@ -109,7 +114,7 @@ impl Table {
                 rows::push_row(bytes, id, Row::unpack(value));
                 image.hash = image.hash.wrapping_add(rows::row_hash(id, value));
             }
-            self.map.watch += 1;
+            self.map.watch = self.map.next_bucket(self.map.watch);
         }
         if self.map.watch >= self.map.end() {
             // Growth may put rows further right: they have been handed out, so that is not looked at again.
@@ -130,11 +135,16 @@ impl Table {
             return;
         };
         while *done < ids.end() && bytes.len() < max_rows * rows::ROW_BYTES {
+            let next = ids.next_bucket(*done);
+            // The next ones are on their way from memory meanwhile.
+            for (id, _) in ids.iter(next + BUCKETS_AHEAD, next + BUCKETS_AHEAD + 1) {
+                self.map.prefetch(&[gathered(id)]);
+            }
             let some = ids.iter(*done, *done + 1).map(|(id, _)| gathered(id));
             self.push_live(some, bytes);
-            *done += 1;
+            *done = next;
         }
-        if *done == ids.end() {
+        if *done >= ids.end() {
             image.again = None;
         }
     }
@@ -177,8 +187,13 @@ impl Table {
         let ids = again
             .chain(dirty)
             .map(|(id, _)| gathered(id))
-            .chain(image.spilled);
-        self.push_live(ids.chain(self.changed.iter().copied()), &mut bytes);
+            .chain(image.spilled)
+            .chain(self.changed.iter().copied());
+        let ids: Vec<u64> = ids.collect();
+        for some in ids.chunks(ROWS_TOGETHER) {
+            self.map.prefetch(some);
+            self.push_live(some.iter().copied(), &mut bytes);
+        }
         if self.unlisted {
             let changed = self
                 .map

@@ -267,6 +267,19 @@ def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(model: str) -> No
     assert second.watermark_us == straight.watermark_us
 
 
+def test_the_state_of_a_seal_is_as_of_then_whenever_it_is_asked_for() -> None:
+    records = records_of(3_000)
+    half = len(records) // 2
+    learner, other = learner_of(), learner_of()
+    for each in (learner, other):
+        each.learn(ranges_of(records[:half]))
+    seal, at_once = learner.seal_image(), other.seal_image().state
+    pieces = seal.state_pieces()
+    learner.learn(ranges_of(records[half:]))
+    assert b"".join(pieces) == seal.state == at_once
+    assert learner.seal_image().state != at_once
+
+
 def test_state_of_another_plan_is_refused_and_nothing_changes() -> None:
     learner, other = learner_of(), learner_of(MODEL.replace("alpha = 0.3", "alpha = 0.31"))
     learner.learn(ranges_of(events(200)))

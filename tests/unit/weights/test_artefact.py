@@ -44,6 +44,14 @@ def test_the_bytes_do_not_depend_on_how_the_rows_were_handed_over(monkeypatch: p
     assert whole([rows]) == whole([rows, b""])
 
 
+def test_the_bytes_do_not_depend_on_how_the_state_was_handed_over() -> None:
+    file = io.BytesIO()
+    state = (PARTS.state[at : at + 1] for at in range(len(PARTS.state)))
+    checksum = ArtefactWriter(file).finish(MANIFEST, PARTS._replace(state=b"elsewhere"), state)
+    assert len(PARTS.state) > 1
+    assert (file.getvalue(), checksum) == whole([])
+
+
 def test_a_model_without_rows_is_a_snapshot_too() -> None:
     data, checksum = whole([])
     reader = ArtefactReader(io.BytesIO(data), checksum, "x")

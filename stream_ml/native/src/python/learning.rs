@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::scanning::{Plan, Refusal};
 use crate::block::Block;
-use crate::codec::Damaged;
+use crate::codec::{Damaged, Pieces, Written};
 use crate::learner::{self, Records, Scan};
 use crate::plan::LearnAfter;
 use crate::rows::{parse_ids, push_row};
@@ -24,7 +24,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Learner>()?;
     module.add_class::<Learned>()?;
     module.add_class::<Cut>()?;
-    module.add_class::<Seal>()
+    module.add_class::<Seal>()?;
+    module.add_class::<StatePieces>()
 }
 
 impl Scan for Scanner {
@@ -160,16 +161,12 @@ impl Learner {
     fn seal_image(&self, py: Python<'_>) -> Seal {
         let (sealed, state, score_state) = self.with(py, |trainer| {
             let sealed = trainer.table_mut().seal_image();
-            (
-                sealed,
-                trainer.state_bytes(),
-                trainer.score_state().to_bytes(),
-            )
+            (sealed, trainer.state(), trainer.score_state().to_bytes())
         });
         Seal {
             rows: bytes(py, &sealed.rows),
             removed: bytes(py, &sealed.removed),
-            state: bytes(py, &state),
+            written: Arc::new(state),
             score_state: bytes(py, &score_state),
             total_rows: sealed.total_rows,
             rows_hash: sealed.rows_hash,
@@ -299,14 +296,59 @@ pub struct Cut {
     score_state: Py<PyBytes>,
 }
 
-#[pyclass(frozen, get_all)]
+#[pyclass(frozen)]
 pub struct Seal {
+    #[pyo3(get)]
     rows: Py<PyBytes>,
+    #[pyo3(get)]
     removed: Py<PyBytes>,
-    state: Py<PyBytes>,
+    #[pyo3(get)]
     score_state: Py<PyBytes>,
+    #[pyo3(get)]
     total_rows: usize,
+    #[pyo3(get)]
     rows_hash: u64,
+    written: Arc<Written>,
+}
+
+#[pymethods]
+impl Seal {
+    #[getter]
+    fn state(&self, py: Python<'_>) -> Py<PyBytes> {
+        bytes(py, &py.detach(|| self.written.to_bytes()))
+    }
+
+    fn state_pieces(&self) -> StatePieces {
+        let pieces = Pieces::of(Shared(Arc::clone(&self.written)));
+        StatePieces {
+            pieces: Mutex::new(pieces),
+        }
+    }
+}
+
+struct Shared(Arc<Written>);
+
+impl AsRef<Written> for Shared {
+    fn as_ref(&self) -> &Written {
+        &self.0
+    }
+}
+
+#[pyclass(frozen)]
+pub struct StatePieces {
+    pieces: Mutex<Pieces<Shared>>,
+}
+
+#[pymethods]
+impl StatePieces {
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
+        let lock = || self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        py.detach(|| lock().next()).map(|piece| bytes(py, &piece))
+    }
 }
 
 /// Bytes of an argument: `bytes` as they are, anything else with a buffer (memoryview, bytearray) as a copy.

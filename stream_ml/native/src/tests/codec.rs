@@ -52,3 +52,29 @@ fn what_is_left_over_is_refused() {
     reader.text().unwrap();
     assert!(reader.finish().is_err());
 }
+
+#[test]
+fn shared_numbers_are_written_as_if_one_by_one() {
+    // More than two pieces of them, and one number, and none.
+    for count in [0, 1, 7, 2 * PIECE_BYTES / 8 + 3] {
+        let numbers = Arc::new((0..count as u64).map(|at| at << 33 | 5).collect::<Vec<_>>());
+        let from = count / 7;
+        let (mut plain, mut shared) = (Writer::new(MAGIC, 3), Writer::new(MAGIC, 3));
+        plain.text("é");
+        shared.text("é");
+        numbers[from..].iter().for_each(|&number| plain.u64(number));
+        shared.shared(&numbers, from);
+        plain.u32(7);
+        shared.u32(7);
+        let (plain, written) = (plain.finish(), shared.written());
+        assert_eq!(written.to_bytes(), plain);
+        let pieces: Vec<_> = written.pieces().collect();
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| (1..=PIECE_BYTES).contains(&piece.len()))
+        );
+        assert_eq!(pieces.concat(), plain);
+        assert!(open(&plain).is_ok());
+    }
+}

@@ -173,3 +173,30 @@ fn to_aim_again_finds_more_ids_and_none_where_it_is_not() {
         );
     }
 }
+
+/// The buckets that `next_bucket` leads over.
+fn walk(map: &IdMap) -> Vec<usize> {
+    std::iter::successors(Some(0), |&at| Some(map.next_bucket(at)))
+        .take_while(|&at| at < map.end())
+        .collect()
+}
+
+#[test]
+fn a_walk_over_the_buckets_meets_every_id_and_leaves_out_what_growth_has_not_reached() {
+    let (mut random, mut left_out) = (Random(9), 0);
+    let mut map = IdMap::new(1 << 20, 0).unwrap();
+    for step in 0..40_000u64 {
+        map.put(random.next() | 1, step);
+        if step % 97 == 0 {
+            let buckets = walk(&map);
+            assert!(buckets.is_sorted());
+            let met: usize = buckets.iter().map(|&at| map.iter(at, at + 1).count()).sum();
+            assert_eq!(met, map.len());
+            left_out = left_out.max(map.end() - buckets.len());
+            let moved = map.new - map.frontier * map.new / map.old;
+            let overflow = 64;
+            assert!(buckets.len() as u64 <= map.frontier + moved + overflow);
+        }
+    }
+    assert!(left_out > 7_000, "{left_out} buckets left out at most");
+}

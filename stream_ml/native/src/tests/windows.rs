@@ -75,3 +75,57 @@ fn windows_go_on_in_another_size_with_the_newest_that_fit() {
     );
     assert!(resized(0).of(0).unwrap().is_none());
 }
+
+#[test]
+fn what_was_written_stays_while_the_window_goes_on() {
+    const SIZE: usize = 5 * MOST_TOGETHER + 77;
+    let ids: Vec<u64> = (0..4 * SIZE as u64).map(|at| at << 20 | 1).collect();
+    let mut windows = Windows::new(SIZE);
+    let mut kept = Vec::new();
+    for (at, some) in ids.chunks(SIZE / 3).enumerate() {
+        accepted(&mut windows, some);
+        let mut writer = Writer::new(0, 0);
+        windows.write(&mut writer);
+        kept.push(((at + 1) * (SIZE / 3), writer.written()));
+    }
+    for (learned, written) in kept {
+        let learned = learned.min(ids.len());
+        let newest = &ids[learned.saturating_sub(SIZE)..learned];
+        let mut plain = Writer::new(0, 0);
+        let head = [SIZE as u64, 1, 0, newest.len() as u64];
+        head.iter().chain(newest).for_each(|&id| plain.u64(id));
+        assert!(
+            written.to_bytes() == plain.finish(),
+            "after {learned} events"
+        );
+    }
+}
+
+#[test]
+fn a_large_window_is_shared_with_what_is_written() {
+    let mut windows = Windows::new(9 * MOST_TOGETHER);
+    let ids: Vec<u64> = (1..=9 * MOST_TOGETHER as u64).collect();
+    accepted(&mut windows, &ids);
+    let mut writer = Writer::new(0, 0);
+    windows.write(&mut writer);
+    let copied = writer.copied_bytes();
+    assert!(
+        copied <= 8 * MOST_TOGETHER,
+        "{copied} bytes of it were copied"
+    );
+}
+
+#[test]
+fn memory_of_a_piece_that_went_is_used_again_unless_it_is_shared() {
+    let mut ids = Ids::new(1);
+    assert_eq!(ids.piece(), 1);
+    ids.push(5);
+    assert_eq!((ids.pop(), ids.len()), (Some(5), 0));
+    assert!(ids.spare.is_some());
+    ids.push(6);
+    let shared = Arc::clone(&ids.full[0]);
+    assert_eq!(ids.pop(), Some(6));
+    assert!(ids.spare.is_none());
+    ids.push(7);
+    assert_eq!((shared[0], ids.pop(), ids.pop()), (6, Some(7), None));
+}

@@ -1,7 +1,7 @@
 //! What a learner is beside its rows, as bytes; and how a variant of another course begins with it.
 
 use super::{Counters, Course, Trainer};
-use crate::codec::{Damaged, Reader, Writer};
+use crate::codec::{Damaged, Reader, Writer, Written};
 use crate::evaluation::Evaluations;
 use crate::expiry::Expiry;
 use crate::optimizer::Optimizer;
@@ -14,6 +14,11 @@ const VERSION: u32 = 1;
 impl Trainer {
     /// Everything that learning depends on and that is not a row.
     pub fn state_bytes(&self) -> Vec<u8> {
+        self.state().to_bytes()
+    }
+
+    /// The same, to be put together beside learning, which goes on: a large window is shared, not copied.
+    pub fn state(&self) -> Written {
         let mut writer = Writer::new(MAGIC, VERSION);
         writer.text(&self.course.fingerprint);
         self.state.write(&mut writer);
@@ -26,7 +31,7 @@ impl Trainer {
         if let Some(expiry) = &self.expiry {
             expiry.write(&mut writer);
         }
-        writer.finish()
+        writer.written()
     }
 
     /// Go on from the state of another learner of the same plan; nothing changes if it is refused.
