@@ -261,8 +261,9 @@ class Front:
 
         Args:
             limits: any of connections, frame_bytes, events (of a call), event_bytes, buffered_bytes (of all
-                connections together), idle_seconds (between calls), transfer_seconds (of a call, of an
-                answer), lag_seconds (of the server thread, beyond which calls are shed).
+                connections together), turn_bytes (of a connection, before others get their turn),
+                idle_seconds (between calls), transfer_seconds (of a call, of an answer), lag_seconds (of the
+                server thread, beyond which calls are shed).
 
         Raises OSError: the address cannot be bound. ValueError: no such limit.
         """

@@ -93,6 +93,7 @@ def _front(chosen: PredictorSettings) -> Front:
         "events": chosen.max_events_per_call,
         "event_bytes": chosen.max_event_bytes,
         "buffered_bytes": chosen.max_buffered_bytes,
+        "turn_bytes": chosen.max_turn_bytes,
         "idle_seconds": chosen.idle_timeout_seconds,
         "transfer_seconds": chosen.transfer_timeout_seconds,
         "lag_seconds": chosen.overload_lag_seconds,

@@ -189,6 +189,11 @@ class PredictorSettings(ServiceSettings):
         ge=1 << 20,
         description="Unfinished calls and answers not taken yet, of all connections together.",
     )
+    max_turn_bytes: int = Field(
+        default=64 << 10,
+        ge=1 << 10,
+        description="Calls and answers of one connection before others get their turn; one call at least.",
+    )
     idle_timeout_seconds: float = Field(
         default=600.0, gt=0, description="How long a connection may be silent between calls."
     )

@@ -12,6 +12,8 @@ use thrift::{ProtocolError, ProtocolErrorKind, TConfiguration};
 /// Nesting that unknown fields of newer clients may have.
 const MAX_DEPTH: usize = 8;
 const MAX_CORRELATION_ID_BYTES: usize = 256;
+/// Of a name that is not known, what an answer repeats: a name may be as long as its frame.
+const ECHOED_BYTES: usize = 64;
 
 /// How a call announced itself; the reply answers in kind.
 #[derive(Debug, PartialEq)]
@@ -78,7 +80,7 @@ impl<'a> CallReader<'a> {
     pub fn header(&mut self) -> thrift::Result<Header> {
         let message = self.protocol.read_message_begin()?;
         Ok(Header {
-            name: message.name,
+            name: echoed(&message.name).to_owned(),
             kind: message.message_type,
             sequence: message.sequence_number,
             strict: self.strict,
@@ -202,6 +204,15 @@ impl<'a> CallReader<'a> {
         }
         Ok(())
     }
+}
+
+/// The beginning of *name*; all of it where it is of a name's length.
+pub fn echoed(name: &str) -> &str {
+    let mut end = name.len().min(ECHOED_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 fn malformed(message: &str) -> thrift::Error {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 
-use crate::call::{CallReader, Header, Refused, ScoreArguments};
+use crate::call::{CallReader, Header, Refused, ScoreArguments, echoed};
 use crate::counters::{Counters, Outcome};
 use crate::replica::{Replica, Standing};
 use crate::reply::{Fault, ModelStatus, Origin, ReplyWriter, Status};
@@ -101,7 +101,7 @@ impl Front {
         let (name, entry) = match model {
             Some(name) => match models.get_key_value(name) {
                 Some(found) => found,
-                None if models.is_empty() => return Err(no_model_yet(name)),
+                None if models.is_empty() => return Err(no_model_yet(echoed(name))),
                 None => return Err(unknown_model(name, &models)),
             },
             None if models.len() > 1 => return Err(several_models(&models)),
@@ -123,7 +123,11 @@ fn no_model_yet(name: &str) -> Fault {
 fn unknown_model(name: &str, models: &Models) -> Fault {
     let names: Vec<String> = models.keys().cloned().collect();
     Fault::UnknownModel(
-        format!("no model {name:?} here; served: {}", names.join(", ")),
+        format!(
+            "no model {:?} here; served: {}",
+            echoed(name),
+            names.join(", ")
+        ),
         names,
     )
 }

@@ -26,8 +26,8 @@ use crate::slices::ask_for_short_slices;
 const READ_BYTES: usize = 16 * 1024;
 /// What a connection may hold without being charged for it.
 const FREE_BYTES: usize = 2 * READ_BYTES;
-/// Answers are written when they reach this much, though calls of the burst are still unanswered.
-const WRITE_BYTES: usize = 256 * 1024;
+/// Memory for answers that an idle connection keeps.
+const KEPT_BYTES: usize = 256 * 1024;
 /// A drained connection that is between calls is read for this long once more, for calls already on the wire.
 const DRAIN_GRACE: Duration = Duration::from_millis(20);
 /// How long the bytes of a refused frame are read and thrown away, so that the refusal is not lost to a reset.
@@ -43,6 +43,8 @@ pub struct Limits {
     pub event_bytes: usize,
     /// Of all connections together: incomplete frames and answers not taken yet, beyond a free share each.
     pub buffered_bytes: usize,
+    /// Of one connection, calls and their answers, before others get their turn; one call at least.
+    pub turn_bytes: usize,
     /// Between calls.
     pub idle: Duration,
     /// From a frame's first byte to its last, and for taking an answer.
@@ -59,6 +61,7 @@ impl Default for Limits {
             events: 1000,
             event_bytes: 1 << 20,
             buffered_bytes: 48 << 20,
+            turn_bytes: 64 << 10,
             idle: Duration::from_secs(600),
             transfer: Duration::from_secs(10),
             lag: Duration::from_millis(250),
@@ -304,10 +307,11 @@ impl Connection {
     }
 
     fn make_room(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 4 * READ_BYTES {
-            self.input = Vec::new();
+        // What is left of a large frame's memory is not charged for: it must not outlast the frame.
+        if self.input.capacity() > 4 * READ_BYTES + 2 * self.input.len() {
+            self.input.shrink_to(self.input.len() + READ_BYTES);
         }
-        if self.output.capacity() > WRITE_BYTES {
+        if self.output.capacity() > KEPT_BYTES {
             self.output = Vec::new();
         }
         if self.input.capacity() - self.input.len() < READ_BYTES / 2 {
@@ -315,11 +319,12 @@ impl Connection {
         }
     }
 
-    /// Answer the whole frames of the input; whether there were any.
+    /// Answer the whole frames of the input, a turn after the other; whether there were any.
     async fn burst(&mut self) -> Result<bool, Option<Closed>> {
         let began = Instant::now();
         let filled = self.input.len() == self.input.capacity();
-        let (mut at, mut calls) = (0, 0);
+        // What was answered stays in front until all is: moved after every turn, a long input would cost its square.
+        let (mut at, mut turn_from, mut calls) = (0, 0, 0);
         while let Some(length) = self.frame_at(at).await? {
             let frame = &self.input[at + 4..at + 4 + length];
             let next = self.worker.borrow_mut().answer(frame, &mut self.output);
@@ -327,18 +332,27 @@ impl Connection {
             if next == Next::Close {
                 return Err(self.refuse(Closed::BadHeader).await);
             }
-            if self.output.len() >= WRITE_BYTES {
-                self.write().await?;
+            if at - turn_from + self.output.len() >= self.shared.limits.turn_bytes {
+                self.end_turn(calls, began).await?;
+                yield_now().await;
+                (turn_from, calls) = (at, 0);
             }
         }
         self.input.drain(..at);
-        self.charge()?;
-        self.write().await?;
-        self.shared.front.counters.latency(calls, began.elapsed());
+        self.end_turn(calls, began).await?;
         if filled {
             yield_now().await; // more is waiting here; others come first
         }
-        Ok(calls > 0)
+        Ok(at > 0)
+    }
+
+    /// Write the answers to the *calls* of a turn, and account for what is held.
+    async fn end_turn(&mut self, calls: u64, began: Instant) -> Result<(), Option<Closed>> {
+        self.charge()?;
+        self.write().await?;
+        let counters = &self.shared.front.counters;
+        counters.latency(calls, began.elapsed());
+        Ok(())
     }
 
     /// Length of the frame that begins at *at*, once all of it is there.
@@ -408,3 +422,7 @@ impl Connection {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "tests/server.rs"]
+mod tests;

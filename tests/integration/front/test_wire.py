@@ -199,3 +199,18 @@ def test_incomplete_frames_share_a_budget(open_front: OpenFront, connect: Connec
     wait_until(lambda: front.stats()["closed"]["out_of_buffers"] >= 6)
     with client_of(front) as client:
         assert client.score([GOOD]).scores[0].error is None
+
+
+def test_calls_sent_at_once_are_answered_in_order_a_turn_after_the_other(
+    open_front: OpenFront, connect: Connect
+) -> None:
+    front = open_front(turn_bytes=1024)
+    calls, names = 2000, [str(number).encode() for number in range(2000)]
+    with connect(front) as connection:
+        sender = threading.Thread(
+            target=connection.sendall, args=(b"".join(framed(score_message(name=name)) for name in names),)
+        )
+        sender.start()
+        answers = [read_frame(connection) for _ in range(calls)]
+        sender.join()
+    assert [answer[8 : 8 + len(name)] for answer, name in zip(answers, names, strict=True)] == names

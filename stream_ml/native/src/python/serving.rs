@@ -287,6 +287,7 @@ fn limits_from(given: HashMap<String, f64>) -> PyResult<Limits> {
             "events" => limits.events = value as usize,
             "event_bytes" => limits.event_bytes = value as usize,
             "buffered_bytes" => limits.buffered_bytes = value as usize,
+            "turn_bytes" => limits.turn_bytes = value as usize,
             "idle_seconds" => limits.idle = duration()?,
             "transfer_seconds" => limits.transfer = duration()?,
             "lag_seconds" => limits.lag = duration()?,

@@ -140,6 +140,25 @@ fn an_unknown_model_is_answered_with_the_known_ones() {
 }
 
 #[test]
+fn of_a_long_name_an_answer_repeats_only_the_beginning() {
+    let long = "é".repeat(1 << 20);
+    for (front, name, model) in [
+        (front(&["m"]), long.as_str(), None),
+        (front(&["m"]), "score", Some(long.as_str())),
+        (front(&[]), "score", Some(long.as_str())),
+    ] {
+        let frame = match model {
+            Some(_) => score(model, &["{}"], b""),
+            None => message(name, b""),
+        };
+        let mut output = Vec::new();
+        assert_eq!(worker(&front).answer(&frame, &mut output), Next::Call);
+        assert!(output.len() < 500, "{} bytes", output.len());
+        assert!(String::from_utf8_lossy(&output).contains("éééé"));
+    }
+}
+
+#[test]
 fn a_model_that_was_expected_is_served_once_it_is_there_and_stays() {
     let front = front(&[]);
     front.expect("m");
