@@ -12,6 +12,7 @@
 
 use std::io::{Error, ErrorKind::InvalidInput};
 
+use crate::ahead::Ahead;
 use crate::bucket::{
     BUCKET_BYTES, Bucket, EMPTY, Homes, SLOTS, place, prefetch, prefetch_from_afar, slot_of,
     slots_of,
@@ -28,6 +29,8 @@ const LOAD: (usize, usize) = (7, 10);
 /// Buckets moved for each id inserted. A round of n buckets ends within n/8 inserts, so load stays below
 /// 7/10 + 1/32.
 const STEPS_PER_INSERT: usize = 8;
+/// Smaller tables have their memory at once.
+const READY_BYTES: usize = 8 << 20;
 /// Buckets behind the last home, into which the last ones overflow at the row limit.
 const OVERFLOW_BUCKETS: usize = 4096;
 
@@ -38,6 +41,8 @@ const FAR_BUCKETS: usize = if cfg!(test) { 1 << 12 } else { 1 << 21 };
 const MAX_LEN: usize = (1 << 30) + 1;
 
 pub struct IdMap {
+    /// Makes memory ready; before `memory`, for fields are dropped in this order.
+    ahead: Option<Ahead>,
     memory: MmapMut,
     old: u64,
     new: u64,
@@ -50,6 +55,8 @@ pub struct IdMap {
     max_buckets: usize,
     /// `len` when growth was last paid for.
     paid: usize,
+    /// `len` from which on the memory of the next round is made ready.
+    ready_at: usize,
     moving: Vec<Moving>,
     /// Buckets left of it are watched: what moves across it is reported in `crossings`.
     pub(crate) watch: usize,
@@ -101,6 +108,7 @@ impl IdMap {
             let _ = memory.advise(memmap2::Advice::HugePage);
         }
         Ok(IdMap {
+            ahead: None,
             memory,
             old: buckets,
             new: buckets,
@@ -110,6 +118,7 @@ impl IdMap {
             max_len,
             max_buckets,
             paid: 0,
+            ready_at: ready_at(buckets as usize),
             moving: Vec::new(),
             watch: 0,
             crossings: Vec::new(),
@@ -416,9 +425,33 @@ impl IdMap {
         if self.new != self.old {
             self.steps(owed * STEPS_PER_INSERT);
         }
+        if self.len >= self.ready_at {
+            self.make_ready();
+        }
         if self.len + count > capacity(self.new as usize) {
             self.grow(count);
         }
+    }
+
+    /// Have the memory of the next round's buckets, which lie behind all others, made ready by another thread.
+    #[cold]
+    fn make_ready(&mut self) {
+        self.ready_at = usize::MAX;
+        let (from, to) = (self.end * BUCKET_BYTES, self.more() as usize * BUCKET_BYTES);
+        if to >= READY_BYTES && to > from {
+            // SAFETY: a mapping does not move, and fields are dropped in the order of their declaration.
+            self.ahead = unsafe { Ahead::begin(&self.memory, from, to) };
+        }
+    }
+
+    /// Buckets after the next round.
+    fn more(&self) -> u64 {
+        let more = if self.new < DOUBLING_BUCKETS as u64 {
+            self.new * 2
+        } else {
+            self.new + self.new / 3
+        };
+        more.min(self.max_buckets as u64)
     }
 
     #[cold]
@@ -428,12 +461,8 @@ impl IdMap {
             if self.new as usize == self.max_buckets {
                 return;
             }
-            let new = if self.new < DOUBLING_BUCKETS as u64 {
-                self.new * 2
-            } else {
-                self.new + self.new / 3
-            };
-            self.new = new.min(self.max_buckets as u64);
+            self.new = self.more();
+            self.ready_at = ready_at(self.new as usize);
             self.frontier = self.old;
             self.end = self.end.max(self.new as usize);
             if self.len + count > capacity(self.old as usize) + self.old as usize / 8 {
@@ -449,6 +478,7 @@ impl IdMap {
         if wanted > self.new {
             self.steps(usize::MAX);
             (self.new, self.frontier) = (wanted, self.old);
+            self.ready_at = ready_at(wanted as usize);
             self.end = self.end.max(wanted as usize);
             self.steps(usize::MAX);
         }
@@ -528,6 +558,12 @@ pub struct Places {
 /// Number of buckets in which `len` ids stay below the load of growth.
 fn buckets_for(len: usize) -> usize {
     (len * LOAD.1).div_ceil(LOAD.0 * SLOTS)
+}
+
+/// So many ids before a round begins that the first of its memory is there when it does; the round itself takes four
+/// times as long, and more than memory does. Earlier, and a table would have more than 32 bytes an id for a while.
+fn ready_at(buckets: usize) -> usize {
+    capacity(buckets) / 32 * 31
 }
 
 fn capacity(buckets: usize) -> usize {

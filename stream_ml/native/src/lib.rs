@@ -2,6 +2,7 @@
 //!
 //! Knows no Kafka, no Redis, no environment. `python.rs` and its folder alone name PyO3.
 
+mod ahead;
 pub mod block;
 mod bucket;
 pub mod call;

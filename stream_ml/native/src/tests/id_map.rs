@@ -95,6 +95,32 @@ fn growth_is_spread_over_inserts() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_round_is_ready_before_it_begins() {
+    let mut map = IdMap::new(1 << 21, 0).unwrap();
+    let mut ids = 1..;
+    while map.bytes() < READY_BYTES {
+        let id = ids.next().unwrap();
+        map.put(id, id);
+    }
+    map.ahead = None;
+    while map.len < map.ready_at {
+        let id = ids.next().unwrap();
+        map.put(id, id);
+    }
+    let before = crate::ahead::tests::resident(&map.memory);
+    let (behind, wanted) = (map.bytes(), map.more() as usize * BUCKET_BYTES);
+    map.put(u64::MAX, 1);
+    assert_eq!(map.new, map.old);
+    map.ahead.take().expect("memory is asked for").wait();
+    let after = crate::ahead::tests::resident(&map.memory);
+    assert!(wanted - behind > 4 << 20);
+    assert!(
+        (wanted - behind - (4 << 20)..=wanted - behind + (4 << 20)).contains(&(after - before))
+    );
+}
+
+#[test]
 fn positions_hold_after_reserve() {
     let mut map = IdMap::new(1 << 20, 0).unwrap();
     let mut random = Random(5);
