@@ -132,11 +132,7 @@ class Beginnings:
             )
         change = changes_since(self._parties.store, seed.name, self._parties.model)
         if change.obstacle:
-            raise ConfigError(
-                f"the model file cannot go on with the rows of {serving}, which serves: {change.obstacle}. "
-                "Undo the change, or give the changed model another name\n"
-                "  hint: stream-ml diff SNAPSHOT_STORE MODEL shows what differs"
-            )
+            raise _cannot_go_on_with(f"{serving}, which serves", change.obstacle)
         gone = lost(self._parties.log, self._parties.topics.events, seed.events)
         if gone and not self._parties.accept_loss:
             raise CannotContinue(
@@ -149,7 +145,14 @@ class Beginnings:
         return variant
 
     def _first_variant(self) -> str:
-        """Return a variant that was begun but not decided for, or begin one."""
+        """
+        Return a variant that was begun but not decided for, or begin one.
+
+        Where the journal was lost it goes on with the newest stored rows that can be gone on with.
+
+        Raises:
+            ConfigError: there are such rows, and none that this model file can go on with.
+        """
         state, fingerprint = self._reader.state, self._parties.model.fingerprint
         for variant, known in state.variants.items():
             if known.line is not None and known.fingerprint == fingerprint:
@@ -158,7 +161,7 @@ class Beginnings:
             (known.snapshots[-1], known.fingerprint) for known in state.variants.values() if known.snapshots
         ]
         stored.sort(key=lambda each: (each[0].epoch, each[0].step), reverse=True)
-        obstacle = ""
+        obstacles = []
         for newest, learned_with in stored:
             why = f"the journal was lost; goes on from {newest.name}"
             if learned_with == fingerprint:
@@ -166,8 +169,11 @@ class Beginnings:
             change = changes_since(self._parties.store, newest.name, self._parties.model)
             if not change.obstacle:
                 return self.new_variant(newest, f"{why}; {told(change)}")
-            obstacle = change.obstacle
-        return self.new_variant(None, f"the journal was lost, and {obstacle}" if stored else "first start")
+            obstacles.append(change.obstacle)
+        if obstacles:
+            # Never an empty table in silence, as where the journal is still there.
+            raise _cannot_go_on_with(stored[0][0].name, obstacles[0])
+        return self.new_variant(None, "first start")
 
     def _let_serve(self, variant: str, why: str) -> str:
         decided = self._reader.state.decisions.get("serve")
@@ -268,6 +274,14 @@ class Beginnings:
     def _read_back(self) -> None:
         self._writer.flush(_FLUSH_SECONDS)
         self._reader.read_to_end()
+
+
+def _cannot_go_on_with(rows: str, obstacle: str) -> ConfigError:
+    return ConfigError(
+        f"the model file cannot go on with the rows of {rows}: {obstacle}. "
+        "Undo the change, or give the changed model another name\n"
+        "  hint: stream-ml diff SNAPSHOT_STORE MODEL shows what differs"
+    )
 
 
 def seed_of(snapshot: Announced) -> Seed:

@@ -210,6 +210,19 @@ def test_another_optimizer_is_refused_with_the_way_on(rig: Rig) -> None:
         rig.run_to_the_end()
 
 
+@pytest.mark.parametrize("learner", ['optimizer = "sgd"', 'loss = "squared"'])
+def test_after_a_broker_that_forgot_another_optimizer_or_loss_is_refused_too(rig: Rig, learner: str) -> None:
+    rig.forget_broker()
+    rig.accept_loss = True
+    rig.model_text = MODEL.replace("alpha = 0.3", f"{learner}\nalpha = 0.3")
+    with pytest.raises(ConfigError, match=r"rows of clicks/v1/.* it was .*another name"):
+        rig.run_to_the_end()
+    assert said(rig, Variant, "v2") == [], "no empty table begins"
+    rig.model_text = MODEL
+    assert rig.run_to_the_end().started.variant == "v2", "the change undone, it goes on"  # type: ignore[union-attr]
+    assert said(rig, Variant, "v2")[0].seed.variant == "v1"
+
+
 def test_without_a_snapshot_that_verifies_a_changed_file_is_refused(rig: Rig) -> None:
     for path in rig.snapshots:
         damage(path)
