@@ -15,6 +15,9 @@ from stream_ml.learning.skipping import decide, skips
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.weights.journal import JournalReader
 
+# Kafka's own: 32 bits, 64 bits.
+_LARGEST_PARTITION, _LARGEST_OFFSET = 2**31 - 1, 2**63 - 1
+
 
 @click.command()
 @click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -33,7 +36,7 @@ def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
 
     SETTINGS is the learner's file. The loss is counted in the journal; the learner skips when it starts next.
     """
-    given, to = load(LearnerSettings, settings, os.environ), dict(_place(place) for place in places)
+    given, to = load(LearnerSettings, settings, os.environ), _places(places)
     with closing(kafka_log(given)) as log:
         parties = parties_of(given, log)
         if not accept_loss:
@@ -49,8 +52,28 @@ def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
             )
 
 
+def _places(texts: tuple[str, ...]) -> dict[int, int]:
+    places: dict[int, int] = {}
+    for text in texts:
+        partition, offset = _place(text)
+        if partition in places:
+            raise ConfigError(
+                f"--to names partition {partition} twice: {places[partition]} and {offset}\n"
+                "  hint: one place a partition"
+            )
+        places[partition] = offset
+    return places
+
+
 def _place(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+):(\d+)", text)
+    found = re.fullmatch(r"0*([0-9]+):0*([0-9]+)", text)
     if found is None:
         raise ConfigError(f"--to {text}: PARTITION:OFFSET is wanted, for example 0:1500")
+    for digits, largest, what in (
+        (found[1], _LARGEST_PARTITION, "partition"),
+        (found[2], _LARGEST_OFFSET, "offset"),
+    ):
+        # The length first: the interpreter reads no number of thousands of digits.
+        if len(digits) > len(str(largest)) or int(digits) > largest:
+            raise ConfigError(f"--to {text}: no {what} is above {largest}")
     return int(found[1]), int(found[2])

@@ -23,6 +23,8 @@ def from_file(path: Path) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no UTF-8, or a path that no file can have
+        raise ConfigError(f"{path}: no file of properties: {error}; write name=value") from error
     properties = {}
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):

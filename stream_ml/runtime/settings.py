@@ -29,6 +29,14 @@ _CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT = "message.max.bytes", 1_000_000  # librdka
 # Kubernetes puts these in every pod for a service that is called stream-ml-…; they are not ours.
 _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
 _SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
+# What stands before a URL's @ (a password may have a slash), and query parameters called like secrets.
+_SECRETS_OF_URLS = (
+    (re.compile(r"://(?:[^@\s]*:[^@\s]*|[^/@\s]+)@"), "://***@"),
+    (
+        re.compile(r"([?&][^=&\s]*(?:password|secret|token|credential|signature|key)[^=&\s]*=)[^&\s]+", re.I),
+        r"\1***",
+    ),
+)
 
 # One heartbeat may be late and the next lost before a writer counts as silent.
 HEARTBEATS_MISSED = 3
@@ -67,10 +75,13 @@ class ServiceSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _merge_kafka_file(cls, data: dict[str, Any]) -> dict[str, Any]:
-        path = data.get("kafka_file")
-        if not path:
+        path, table = data.get("kafka_file"), data.get("kafka", {})
+        # What has the wrong type is refused with its key, when the fields are looked at.
+        if path and not isinstance(path, str | Path):
+            return {**data, "kafka": table}
+        if not path or not isinstance(table, dict):
             return data
-        return {**data, "kafka": {**kafka_properties.from_file(Path(path)), **data.get("kafka", {})}}
+        return {**data, "kafka": {**kafka_properties.from_file(Path(path)), **table}}
 
     @model_validator(mode="after")
     def _needs_brokers(self) -> Self:
@@ -158,7 +169,7 @@ class LearnerSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _client_sends_as_much(self) -> Self:
-        limit = int(self.kafka.get(_CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT))
+        limit = _whole_number(self.kafka, _CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT)
         if self.message_max_bytes > limit:
             # Else the first large delta would end the learner, after every start.
             raise ValueError(
@@ -166,6 +177,15 @@ class LearnerSettings(ServiceSettings):
                 f"{limit} bytes\n  hint: set kafka's {_CLIENT_LIMIT}, and the broker's or the topics' limit"
             )
         return self
+
+
+def _whole_number(properties: KafkaProperties, name: str, default: int) -> int:
+    value = properties.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,10}", str(value)):
+        raise ValueError(
+            f"kafka.{name} is {value!r}, a whole number is wanted\n  hint: its default is {default}"
+        )
+    return int(value)
 
 
 class PredictorSettings(ServiceSettings):
@@ -227,7 +247,9 @@ def load(kind: type[AnySettings], path: Path | None, environment: Mapping[str, s
     try:
         return kind(**values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(origin, kind, each) for each in error.errors())) from error
+        # A value that fits none of several types is an error of each.
+        found = dict.fromkeys(_explain(origin, kind, each) for each in error.errors())
+        raise ConfigError("\n".join(found)) from error
 
 
 def log_effective(settings: ServiceSettings) -> None:
@@ -237,10 +259,22 @@ def log_effective(settings: ServiceSettings) -> None:
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return *values* with every secret replaced, at any depth."""
-    return {
-        key: without_secrets(value) if isinstance(value, dict) else "***" if _SECRET.search(key) else value
-        for key, value in values.items()
-    }
+    return {key: "***" if _SECRET.search(key) else _without_secrets(value) for key, value in values.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return without_secrets(value)
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return url_without_secrets(value) if isinstance(value, str) else value
+
+
+def url_without_secrets(text: str) -> str:
+    """Return *text* without what its URLs say of users and passwords."""
+    for pattern, instead in _SECRETS_OF_URLS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -257,7 +291,9 @@ def _override(values: dict[str, Any], kind: type[ServiceSettings], name: str, te
     if key in kind.model_fields:
         values[key] = _parse(text)
     elif property_ := kafka_properties.from_environment({name: text}):
-        values["kafka"] = {**values.get("kafka", {}), **property_}
+        table = values.get("kafka", {})
+        # A table that is none is told of when all settings are looked at.
+        values["kafka"] = {**table, **property_} if isinstance(table, dict) else table
     # Services share an environment: what another one knows is not a misspelling.
     elif not _KUBERNETES.match(name) and not any(key in other.model_fields for other in _ALL):
         raise ConfigError(f"environment variable {name}: unknown setting{_suggest(key, kind)}")
@@ -278,7 +314,11 @@ def _explain(origin: str, kind: type[ServiceSettings], error: ErrorDetails) -> s
     if error["type"] == "missing":
         return f"{origin}: {key} is missing: {kind.model_fields[key].description}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{origin}: {key}: {message}" if key else f"{origin}: {message}"
+    if not key:
+        return f"{origin}: {message}"
+    if error["loc"][0] == "kafka" and len(error["loc"]) > 1:
+        return f"{origin}: kafka.{error['loc'][1]}: a text, a number, true or false is wanted"
+    return f"{origin}: {key}: {message}\n  hint: {kind.model_fields[str(error['loc'][0])].description}"
 
 
 def _suggest(key: str, kind: type[ServiceSettings]) -> str:

@@ -59,6 +59,54 @@ def test_a_value_out_of_its_range_is_refused_with_its_key(tmp_path: Path, line: 
         learner(tmp_path, line)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("kafka_file = 5", r"kafka_file: .*path.*\n  hint: File of further librdkafka properties"),
+        ("kafka_file = ['a']", r"kafka_file: .*path"),
+        ("kafka_file = true", r"kafka_file: .*path"),
+        ("kafka = 'b:9092'", r"kafka: .*dictionary\n  hint: librdkafka properties"),
+        ("kafka = ['b:9092']", r"kafka: .*dictionary"),
+        ("kafka_file = 'a'\nkafka = 3", r"kafka: .*dictionary"),
+        (
+            'kafka."bootstrap.servers" = ["b:1"]',
+            r"kafka\.bootstrap\.servers: a text, a number, true or false",
+        ),
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, {"STREAM_ML_KAFKA_SASL_USERNAME": "me"}])
+def test_kafka_settings_of_the_wrong_type_are_refused_with_their_key(
+    tmp_path: Path, line: str, says: str, environment: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"learner\.toml: " + says) as refused:
+        learner(tmp_path, line, **environment)
+    assert str(refused.value).count("learner.toml") == 1, "one message, not one a type"
+
+
+@pytest.mark.parametrize("value", ['"abc"', "inf", "-1", "1.5", "true", '"१२"'])
+def test_a_limit_of_the_client_that_is_no_whole_number_is_refused_with_its_key(
+    tmp_path: Path, value: str
+) -> None:
+    text = f'[kafka]\n"bootstrap.servers" = "b:1"\n"message.max.bytes" = {value}\n'
+    with pytest.raises(ConfigError, match=r"learner\.toml: .*kafka\.message\.max\.bytes"):
+        learner(tmp_path, text)
+
+
+@pytest.mark.parametrize("value", ['"2000000"', "2000000"])
+def test_a_limit_of_the_client_may_be_text(tmp_path: Path, value: str) -> None:
+    text = f'[kafka]\n"bootstrap.servers" = "b:1"\n"message.max.bytes" = {value}\n'
+    assert learner(tmp_path, "message_max_bytes = 1_500_000\n" + text).message_max_bytes == 1_500_000
+
+
+def test_a_file_of_properties_that_is_no_text_is_named(tmp_path: Path) -> None:
+    properties = tmp_path / "client.properties"
+    properties.write_bytes(b"\xff\xfe=\x00")
+    with pytest.raises(ConfigError, match=r"client\.properties: no file of properties"):
+        learner(tmp_path, f'kafka_file = "{properties}"')
+    with pytest.raises(ConfigError, match="no file of properties"):
+        learner(tmp_path, 'kafka_file = "a\\u0000b"')
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     settings = learner(
         tmp_path, "http_port = 1\n", STREAM_ML_HTTP_PORT="2", STREAM_ML_EVENTS_TOPIC="clicks", HOME="/"
@@ -132,6 +180,26 @@ def test_effective_settings_are_logged_without_secrets(
     assert logged["kafka"]["sasl.password"] == "***"
     assert logged["http_port"] == settings.http_port
     assert settings.kafka["sasl.password"] == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("store", "logged"),
+    [
+        ("s3://AKIA123:se/cr+et@bucket/models", "s3://***@bucket/models"),
+        ("redis://:hunter2@r:6379/0", "redis://***@r:6379/0"),
+        ("ftp://token@host/a", "ftp://***@host/a"),
+        ("simplecache::s3://k:s@b/a?x=1&Secret_Key=q", "simplecache::s3://***@b/a?x=1&Secret_Key=***"),
+        ("https://host/a?X-Amz-Signature=abc&region=eu", "https://host/a?X-Amz-Signature=***&region=eu"),
+        ("s3://bucket/models@home", "s3://bucket/models@home"),
+        ("/var/lib/a@b:c", "/var/lib/a@b:c"),
+    ],
+)
+def test_secrets_in_the_url_of_a_store_are_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, store: str, logged: str
+) -> None:
+    with caplog.at_level(logging.INFO):
+        log_effective(learner(tmp_path, f'snapshot_store = "{store}"\n'))
+    assert caplog.records[0].__dict__["settings"]["snapshot_store"] == logged
 
 
 def test_a_standby_waits_for_several_heartbeats(tmp_path: Path) -> None:
