@@ -25,6 +25,7 @@ TESTS = {
     "freshness": "An event is produced → the first score that reflects it.",
     "reload": "What calls notice while a model of 10 million rows is loaded and swapped in.",
     "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
+    "attack": "What a good client notices of 200 that are slow or mean harm.",
     "memory": "Bytes a live row, the longest stall while the table grows, speed at 200 M live rows.",
     "recover": "A large model's learner and predictor are started again: how long, and the same bits.",
     "replay": "A log is learned again, with and without the scans that were kept of it.",

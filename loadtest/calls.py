@@ -44,12 +44,14 @@ class Load:
     Attributes:
         busy: share of one core that the generator itself took; near 1 it was the bottleneck, not the server.
         histogram: of the open loop, encoded; microseconds from the intended time of sending.
+        shed: calls of the open loop that were not answered with a score, as the server was too busy.
     """
 
     calls: int
     seconds: float
     busy: float
     histogram: bytes = b""
+    shed: int = 0
 
     @property
     def calls_per_second(self) -> float:
@@ -115,7 +117,9 @@ def open_loop(
     for client in clients:
         client.socket.close()
     measured = waited[int(len(waited) * WARM_UP_SHARE / (1 + WARM_UP_SHARE)) :]
-    return Load(len(waited), elapsed, (process_time() - cpu) / elapsed, latencies.encode(measured))
+    busy = (process_time() - cpu) / elapsed
+    shed = sum(seconds >= LONGEST_SECONDS for seconds in waited)
+    return Load(len(waited), elapsed, busy, latencies.encode(measured), shed)
 
 
 def _exchange(

@@ -55,6 +55,14 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "p99_ratio_while_learning": "ratio of the two",
         "feed_rows_per_second": "rows applied a second meanwhile",
     },
+    "attack": {
+        "p99_ms_alone": "p99 of one good client, 2,000 calls/s, ms",
+        "p99_ms_attacked": "the same beside 200 clients that are slow or mean harm, ms",
+        "p99_ratio_attacked": "ratio of the two",
+        "failed_calls": "its calls that failed",
+        "memory_growth_mib": "growth of the predictor's memory meanwhile, MiB",
+        "p99_ms_beside_a_flood": "p99 beside one client that sends 1,000 calls at once, again and again, ms",
+    },
     "memory": {
         "rows": "live rows",
         "bytes_per_row": "memory of a table grown from empty, slack included, bytes a live row",

@@ -97,7 +97,7 @@ def run(quick: bool, seed: int) -> Report:
     stream = Stream(size.learned_events, identified=True, seed=seed)
     events = [line for _, line in zip(range(CALLED_EVENTS), records(stream.path(), 1), strict=False)]
     with Stack(OTHER_CORE) as stack:
-        _teach(stack, stream)
+        teach(stack, stream)
         predictor, port = stack.start_predictor(SERVER_CORE)
         with _constant_server(stack) as peer_port:
             bench = Bench(port, peer_port, score_frames(events), size, seed)
@@ -109,7 +109,7 @@ def run(quick: bool, seed: int) -> Report:
     return Report("serve", METHOD, seed, quick, figures, BARS, rows)
 
 
-def _teach(stack: Stack, stream: Stream) -> None:
+def teach(stack: Stack, stream: Stream) -> None:
     """Let a real learner learn the stream, then kill it: the feed source goes on in its place."""
     stack.create_topic(TOPIC)
     producer = stack.producer()

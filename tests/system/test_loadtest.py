@@ -7,7 +7,19 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from loadtest import freshness, ingest, learn, memory, recover, reload, replay, serve, snapshots, sparing
+from loadtest import (
+    attack,
+    freshness,
+    ingest,
+    learn,
+    memory,
+    recover,
+    reload,
+    replay,
+    serve,
+    snapshots,
+    sparing,
+)
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
 
@@ -70,6 +82,21 @@ def test_serve_answers_while_the_feed_is_applied(monkeypatch: pytest.MonkeyPatch
     assert result["p99_ratio_while_learning"] == pytest.approx(
         result["p99_ms_while_learning"] / result["p99_ms"], abs=0.01
     )
+
+
+def test_attack_answers_the_good_client_and_cuts_others_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_kafka()
+    monkeypatch.setattr(attack, "QUICK", attack.Size(5_000, rounds=1, seconds=1.0))
+    result = measured(attack)
+    assert result["failed_calls"] == 0
+    assert result["calls"] == 2 * 1.2 * attack.CALLS_PER_SECOND
+    assert result["attacking_connections"] >= 200
+    assert result["cut_off"] > 0
+    assert result["memory_growth_mib"] >= 0
+    assert result["p99_ratio_attacked"] == pytest.approx(
+        result["p99_ms_attacked"] / result["p99_ms_alone"], abs=0.02
+    )
+    assert result["flood_calls_per_second"] > attack.CALLS_PER_SECOND
 
 
 def test_snapshots_are_taken_while_batches_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
