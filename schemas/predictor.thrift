@@ -113,7 +113,7 @@ struct Status {
   5: required list<ModelStatus> models,
 }
 
-/** The model is known but has no first good snapshot yet; ask again, or another predictor. */
+/** The model is known but nothing of it can be served yet: no good snapshot, or nothing learned. Ask again, or another. */
 exception NoModelYet {
   /** What is missing, for people. */
   1: required string message,

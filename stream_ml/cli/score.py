@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import orjson
 
 from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.serving.client import PredictorClient
-from stream_ml.serving.results import Score, Scores
+from stream_ml.serving.results import NoModelYet, Score, Scores
 from stream_ml.streams.events_from_files import event_bytes, read_events
 
 EVENTS_PER_CALL = 100
@@ -57,7 +58,7 @@ def score(
     addresses = list(predictor) or [Running.need(directory, "--predictor host:port").predictor]
     lines = islice((event_bytes(event) for event in read_events(events, file_format)), limit)
     failed = False
-    with PredictorClient(addresses, timeout_seconds=10.0) as client:
+    with _says_what_to_do(), PredictorClient(addresses, timeout_seconds=10.0) as client:
         for call in _calls(lines):
             answer = client.score(
                 call,
@@ -70,6 +71,14 @@ def score(
                 failed |= each.error is not None
                 click.echo(_as_json(each, answer) if as_json else _as_text(each, answer))
     sys.exit(1 if failed else 0)
+
+
+@contextmanager
+def _says_what_to_do() -> Iterator[None]:
+    try:
+        yield
+    except NoModelYet as error:
+        raise NoModelYet(f"{error}\n  hint: nothing may be learned yet: stream-ml send FILE") from error
 
 
 def _calls(lines: Iterator[bytes]) -> Iterator[list[bytes]]:

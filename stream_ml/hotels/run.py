@@ -141,6 +141,8 @@ class _Run:
 
     def _score(self, bookings: Sequence[Booking]) -> None:
         """Ask, when they are made, whether they will be cancelled; remember what was said."""
+        if not self._predictor.models()[0].ready:
+            return  # before the first outcome nobody knows anything
         for first in range(0, len(bookings), BOOKINGS_A_CALL):
             call = bookings[first : first + BOOKINGS_A_CALL]
             answer = self._predictor.score([orjson.dumps(booking.event) for booking in call])

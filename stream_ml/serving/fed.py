@@ -82,6 +82,11 @@ class FedReplica:
         self._assembler = Assembler(manifest.variant, manifest.fingerprint)
         self._assembler.restart(manifest.step)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was learned: no step, and no rows of a seed."""
+        return self.replica.step == 0 and self.replica.rows == 0
+
     def take(self, chunks: Sequence[Chunk], state: VariantState) -> None:
         """Apply what *chunks* complete; sets `lost` at a gap, until a later delta spans it."""
         for chunk in chunks:

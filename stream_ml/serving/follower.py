@@ -35,7 +35,12 @@ MAX_HELD_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class _Candidate:
-    """A variant on its way to being served: loading, then catching up."""
+    """
+    A variant on its way to being served: loading, then catching up.
+
+    Attributes:
+        waits: it has caught up, and there is nothing to serve: its writer has learned nothing yet.
+    """
 
     variant: str
     announced: Announced
@@ -45,6 +50,7 @@ class _Candidate:
     held: list[Chunk] = field(default_factory=list)
     held_bytes: int = 0
     fed: FedReplica | None = None
+    waits: bool = False
     ends: dict[int, int] = field(default_factory=dict)
 
 
@@ -93,8 +99,8 @@ class Follower:
 
     @property
     def ready(self) -> bool:
-        """Whether the model is answered."""
-        return self._served is not None
+        """Whether the model is answered, or nothing is missing here: its writer has learned nothing yet."""
+        return self._served is not None or (self._candidate is not None and self._candidate.waits)
 
     def run(self, stop: Stop) -> None:
         """Follow until *stop*; what fails is logged and tried again, and the last good weights serve on."""
@@ -224,7 +230,15 @@ class Follower:
             if fed.lost:
                 self._abandon(candidate, fed.lost)
             elif latest.serving == candidate.variant:
-                self._swap(candidate, fed)
+                self._swap_unless_empty(candidate, fed)
+
+    def _swap_unless_empty(self, candidate: _Candidate, fed: FedReplica) -> None:
+        """Swap it in, but rather answer "no model yet" than what nobody has learned: it goes on following."""
+        if not fed.empty:
+            self._swap(candidate, fed)
+        elif not candidate.waits:
+            candidate.waits = True
+            log.info("nothing is learned yet", extra={"model": self.model, "variant": fed.variant})
 
     def _swap(self, candidate: _Candidate, fed: FedReplica) -> None:
         self._front.serve(self.model, fed.variant, fed.replica)

@@ -40,7 +40,7 @@ class PredictorUnavailable(RecoverableError):
 
 
 class NoModelYet(PredictorUnavailable):
-    """The model has no first good snapshot yet."""
+    """Nothing of the model can be served yet: it has no good snapshot, or has learned nothing."""
 
 
 class StaleWeights(PredictorUnavailable):

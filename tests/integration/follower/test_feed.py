@@ -48,6 +48,48 @@ def test_before_there_is_a_snapshot_the_answer_is_no_model_yet(tmp_path: Path) -
     predictor.close()
 
 
+def test_a_model_that_learned_nothing_is_no_model_yet_until_its_first_delta(tmp_path: Path) -> None:
+    writer = ScriptedWriter(tmp_path)
+    writer.begin()
+    writer.decide()
+    writer.snapshot()
+    predictor = Predictor(writer)
+    predictor.start()
+    predictor.turn(3)
+    with pytest.raises(NoModelYet, match="clicks"):
+        predictor.answer(EVENT)
+    assert not predictor.client.models()[0].ready
+    assert not predictor.follower.stuck, "it has what there is"
+    writer.publish()  # a heartbeat
+    predictor.turn(3)
+    assert not predictor.client.models()[0].ready
+    writer.learn()
+    writer.publish()
+    predictor.turn(3)
+    answer = predictor.answer(EVENT)
+    assert (answer.step, answer.scores[0].prediction) == (1, writer.prediction(EVENT))
+    predictor.close()
+
+
+def test_a_model_that_learned_nothing_does_not_take_the_place_of_one_that_learned(
+    writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
+) -> None:
+    predictor.start()
+    other.snapshot()
+    other.decide()
+    predictor.turn_until(lambda: predictor.follower._candidate is not None)
+    predictor.turn_until(lambda: predictor.follower._candidate.waits)  # type: ignore[union-attr]
+    writer.learn()
+    writer.publish()
+    predictor.turn(3)
+    answer = predictor.answer(EVENT)
+    assert (answer.variant, answer.step) == ("v1", 2), "it is followed meanwhile"
+    other.learn()
+    other.publish()
+    predictor.turn_until(lambda: predictor.answer(EVENT).variant == "v2")
+    assert predictor.score(EVENT).prediction == other.prediction(EVENT)
+
+
 def test_without_a_decision_nothing_is_served(tmp_path: Path) -> None:
     writer = ScriptedWriter(tmp_path)
     writer.begin()

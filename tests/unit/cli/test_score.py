@@ -1,9 +1,10 @@
 import orjson
+import pytest
 from click.testing import CliRunner
 
 from stream_ml.cli import score as module
 from stream_ml.cli.score import score
-from stream_ml.serving.results import EventError, Score, Scores
+from stream_ml.serving.results import EventError, NoModelYet, Score, Scores
 
 GOOD = Score(
     prediction=0.25, log_odds=-1.0986, uncertainty=0.5, contributions={"hour": 0.1, "bias": -1.2}, error=None
@@ -73,3 +74,12 @@ def test_an_event_without_a_score_shows_its_reason_and_the_exit_code_says_so(tmp
 
 def test_stale_weights_are_said_aloud(tmp_path, monkeypatch):
     assert "STALE" in run(tmp_path, monkeypatch, Answering(GOOD, stale=True)).output
+
+
+def test_before_anything_is_learned_it_says_how_to_push_events(tmp_path, monkeypatch):
+    class Waiting(Answering):
+        def score(self, _events: list[bytes], **_options: object) -> Scores:
+            raise NoModelYet("m has no snapshot yet")
+
+    with pytest.raises(NoModelYet, match=r"m has no snapshot yet\n  hint: .*stream-ml send FILE"):
+        run(tmp_path, monkeypatch, Waiting())
