@@ -19,7 +19,7 @@ from loadtest.stack import Service, Stack
 from loadtest.stream import Stream
 from tests.servers.processes import wait_until
 
-CALLS_PER_SECOND = 2_000.0
+CALLS_PER_SECOND = 5_000.0
 CALLED_EVENTS = 5_000
 FLOOD_PIPELINED = 1_000
 OPEN = "stream_ml_predictor_connections"
@@ -27,9 +27,9 @@ OPEN = "stream_ml_predictor_connections"
 BEFORE_AND_AFTER_SECONDS = 4.0
 METHOD = (
     "The predictor service on one core, with a learned model; on the other the good client (its own "
-    "process, preferred by the scheduler: events of 39 fields, one a call, one connection, 2,000 calls/s at "
+    "process, preferred by the scheduler: events of 39 fields, one a call, one connection, 5,000 calls/s at "
     "Poisson times, latency from the intended time) and one process with 200 others: 100 trickle a call, a "
-    "byte every 50 ms; 40 send 100 kB of an 8 MiB frame, then nothing; 40 send 4 kB of calls every 100 ms "
+    "byte every 20 ms; 40 send 100 kB of an 8 MiB frame, then nothing; 40 send 4 kB of calls every 100 ms "
     "and never read an answer; 20 send a bomb every 2 s (lengths, counts, nesting, 1,000 broken events, "
     "another protocol), hang up and come back. Who is cut off comes back. Alone and beside them in turn; "
     "medians of the periods' p99. Memory: the predictor's highest, less that before the first attack. "

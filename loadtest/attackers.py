@@ -67,7 +67,7 @@ def habits(call: bytes) -> list[Habit]:
     """Return the habits of 200 clients that know one good call."""
     half_a_frame = LENGTH.pack(8 << 20) + bytes(100_000)
     return [
-        Habit("trickles", 100, [call], 1, interval_seconds=0.05, rest_seconds=0.05),
+        Habit("trickles", 100, [call], 1, interval_seconds=0.02, rest_seconds=0.02),
         Habit("half a frame", 40, [half_a_frame], 1 << 20, 0.05, rest_seconds=11.0, returns=True),
         Habit("never reads", 40, [call * 64], 4096, 0.1, rest_seconds=0.1, reads=False),
         Habit("bombs", 20, bombs(), READ_BYTES, 0.05, rest_seconds=2.0, returns=True),
