@@ -32,9 +32,9 @@ METHOD = (
     "byte every 20 ms; 40 send 100 kB of an 8 MiB frame, then nothing; 40 send 4 kB of calls every 100 ms "
     "and never read an answer; 20 send a bomb every 2 s (lengths, counts, nesting, 1,000 broken events, "
     "another protocol), hang up and come back. Who is cut off comes back. Alone and beside them in turn; "
-    "medians of the periods' p99. Memory: the predictor's highest, less that before the first attack. "
-    "Flood: beside one client that sends 1,000 calls at once on one connection, again and again as soon as "
-    "they are answered."
+    "medians of the periods' p99, and of the ratios of neighbours. Memory: the predictor's highest, less "
+    "that before the first attack. Flood: beside one client that sends 1,000 calls at once on one "
+    "connection, again and again as soon as they are answered."
 )
 BARS = {"p99_ratio_attacked": "≤ 2", "memory_growth_mib": "≤ 64", "failed_calls": "= 0"}
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ class Size:
     seconds: float
 
 
-FULL = Size(200_000, rounds=4, seconds=8.0)
+FULL = Size(200_000, rounds=5, seconds=6.0)
 QUICK = Size(20_000, rounds=2, seconds=3.0)
 
 
@@ -140,12 +140,12 @@ class Memory:
 
 
 def _figures(rounds: list[tuple[Load, Load, Attack]]) -> dict[str, Any]:
-    p99_alone = median(alone.percentile_ms(99) for alone, _, _ in rounds)
-    p99_attacked = median(attacked.percentile_ms(99) for _, attacked, _ in rounds)
+    p99s = [(alone.percentile_ms(99), attacked.percentile_ms(99)) for alone, attacked, _ in rounds]
     return {
-        "p99_ms_alone": round(p99_alone, 3),
-        "p99_ms_attacked": round(p99_attacked, 3),
-        "p99_ratio_attacked": round(p99_attacked / p99_alone, 3),
+        "p99_ms_alone": round(median(alone for alone, _ in p99s), 3),
+        "p99_ms_attacked": round(median(attacked for _, attacked in p99s), 3),
+        # Other work on the machine comes and goes: it is in both of a pair, or in neither.
+        "p99_ratio_attacked": round(median(attacked / alone for alone, attacked in p99s), 3),
         "failed_calls": sum(alone.shed + attacked.shed for alone, attacked, _ in rounds),
         "calls": sum(alone.calls + attacked.calls for alone, attacked, _ in rounds),
         "attacking_connections": sum(attackers.connections for _, _, attackers in rounds),

@@ -58,7 +58,7 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
     "attack": {
         "p99_ms_alone": "p99 of one good client, 5,000 calls/s, ms",
         "p99_ms_attacked": "the same beside 200 clients that are slow or mean harm, ms",
-        "p99_ratio_attacked": "ratio of the two",
+        "p99_ratio_attacked": "ratio of neighbouring periods",
         "failed_calls": "its calls that failed",
         "memory_growth_mib": "growth of the predictor's memory meanwhile, MiB",
         "p99_ms_beside_a_flood": "p99 beside one client that sends 1,000 calls at once, again and again, ms",
