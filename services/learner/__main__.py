@@ -19,6 +19,7 @@ from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.starting import Start
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.learning.ways_on import naming
 from stream_ml.learning.writing import WriterLoop
 from stream_ml.runtime import lifecycle, logging
 from stream_ml.runtime.allocator import keep_freed_memory
@@ -130,7 +131,8 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
     def service(stop: lifecycle.Stop) -> None:
         settings = load(LearnerSettings, given.settings, os.environ)
         logging.configure("learner", settings.log_level, settings.log_format)
-        Learner(settings, given.accept_loss, reached).run(stop)
+        with naming(given.settings):
+            Learner(settings, given.accept_loss, reached).run(stop)
 
     return lifecycle.run(service)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import orjson
 
 from stream_ml.cli.progress import counted, progress
 from stream_ml.cli.running import DIRECTORY, Running
-from stream_ml.cli.send import client_settings, find_topic
+from stream_ml.cli.send import client_settings, find_topic, tell_rests
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.streams.backfill import Held, check_alone, send_missing
 from stream_ml.streams.events_from_files import Event, read_events
@@ -20,7 +21,7 @@ from stream_ml.streams.events_from_sql import read_query
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Log
 from stream_ml.streams.paced import PacedSender
-from stream_ml.streams.packing import pack
+from stream_ml.streams.packing import PackedRecord, pack
 
 STALLED_SECONDS = 60.0
 LOOK_SECONDS = 0.05
@@ -74,7 +75,9 @@ def backfill(
         topic, follow_group = topic or running.topic, follow_group or running.group
     if topic is None:
         raise ConfigError("no topic is named\n  hint: --topic NAME")
-    records = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
+    packed = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
+    rests: Counter[bool] = Counter()
+    records = _counting(packed, rests)
     with closing(KafkaLog(settings)) as log, progress(quiet=as_json) as say:
         find_topic(log, topic, partitions)
         held = Held(log, topic)
@@ -89,14 +92,22 @@ def backfill(
             say("the learner learns them")
             _wait_until_learned(log, topic, follow_group)
     report = {"topic": topic, "events": sender.events, "records": sender.records, "held_before": held.records}
+    report["rests"] = rests[True]
     if as_json:
         click.echo(orjson.dumps(report))
         return
     learned = "" if follow_group is None else ", learned"
     click.echo(f"{sender.events:,} events in {sender.records:,} records to {topic}{learned}")
+    tell_rests(rests[True])
     if held.records:
         click.echo(f"{held.records:,} records were there before")
     click.echo("now let the producers begin, with what comes after the history")
+
+
+def _counting(records: Iterator[PackedRecord], rests: Counter[bool]) -> Iterator[PackedRecord]:
+    for record in records:
+        rests[record.rest] += 1
+        yield record
 
 
 def _events(

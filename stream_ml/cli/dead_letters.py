@@ -21,7 +21,7 @@ from stream_ml.learning.outputs import dead_letters_topic
 from stream_ml.runtime import kafka_properties
 from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog
-from stream_ml.streams.refusals import explained
+from stream_ml.streams.refusals import EXPLANATIONS, explained
 from stream_ml.streams.resending import Refused, read_refused, resend, settle
 
 SHOWN_OF_A_REASON = 3
@@ -36,7 +36,7 @@ SHOWN_BYTES = 200
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A mended model file: what would it make of each now?",
 )
-@click.option("--reason", multiple=True, help="Only these reasons.")
+@click.option("--reason", multiple=True, type=click.Choice(sorted(EXPLANATIONS)), help="Only these reasons.")
 @click.option("--variant", help="Only what this variant refused.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many.")
 @click.option("--resend", "sending", is_flag=True, help="Send them again to where they came from, each once.")

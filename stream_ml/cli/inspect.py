@@ -19,10 +19,17 @@ from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.cli.running import DIRECTORY
 from stream_ml.cli.stored import find_snapshot, store_of
+from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.events_from_files import event_bytes, read_events
 from stream_ml.weights.artefact import ArtefactReader
 from stream_ml.weights.inspection import names_in, strongest, weights_of
 from stream_ml.weights.snapshots import SnapshotName
+
+_INTERVAL = LearnerSettings.model_fields["snapshot_interval_seconds"].default
+_NOTHING_YET = (
+    "\nnothing was learned yet: a learner takes this one at its start\n"
+    f"hint: the next follows snapshot_interval_seconds ({_INTERVAL:g} unless set) later, or at its stop"
+)
 
 
 @click.command()
@@ -116,6 +123,8 @@ def _show(report: dict[str, Any], named: bool) -> None:
     }
     for fact, value in facts.items():
         console.print(Text.assemble((f"{fact:>12}  ", "bold"), value))
+    if manifest.step == 0 and not report["rows"]:
+        console.print(_NOTHING_YET)
     if not report["weights"]:
         return
     table = Table("weight", "slot", "value", "n", box=None, header_style="bold")

@@ -18,6 +18,7 @@ from stream_ml._native import Plan
 from stream_ml.cli.progress import counted, progress
 from stream_ml.errors import ConfigError
 from stream_ml.learning.rebuilding import rebuild
+from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
 from stream_ml.weights.journal import Entry
@@ -74,7 +75,15 @@ def replay(
     """
     until = None if to_time is None else _unix_seconds(to_time)
     given = load(LearnerSettings, settings, os.environ)
-    with closing(kafka_log(given)) as log, progress(quiet=as_json) as say, ExitStack() as stack:
+    store = None if output is None else SnapshotStore(output)
+    if store is not None:
+        store.check_writable("--output")
+    with (
+        naming(settings),
+        closing(kafka_log(given)) as log,
+        progress(quiet=as_json) as say,
+        ExitStack() as stack,
+    ):
         parties = parties_of(given, log)
         new_learner = partial(native_learner, parties.model, given)
         scans = None
@@ -98,10 +107,10 @@ def replay(
             scans=scans,
         )
         found = rebuilt.described()
-        if output is not None:
+        if store is not None and output is not None:
             say("the rows are written")
             text = given.model_file.read_bytes()
-            name = rebuilt.store_in(SnapshotStore(output), parties.model, text, time.time())
+            name = rebuilt.store_in(store, parties.model, text, time.time())
             found["snapshot"] = f"{output.rstrip('/')}/{name}"
     if scans is not None:
         found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept

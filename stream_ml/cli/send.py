@@ -20,7 +20,7 @@ from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Log
 from stream_ml.streams.paced import PacedSender
-from stream_ml.streams.packing import PackedRecord, pack
+from stream_ml.streams.packing import MAX_RECORD_BYTES, MAX_RECORD_EVENTS, PackedRecord, pack
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -93,13 +93,14 @@ def find_topic(log: Log, topic: str, partitions: int | None) -> None:
 
 
 def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) -> dict[str, float]:
-    broken = 0
+    broken = rests = 0
     started_at = time.monotonic()
     with progress(quiet=quiet) as say, sender:
         try:
             for record in counted(records, say, lambda sent: f"{sender.events:,} events in {sent:,} records"):
                 sender.send(record.value, key=record.key, events=record.events)
                 broken += record.broken
+                rests += record.rest
         except ConfigError as error:  # of the file; the way to the broker is well
             sender.close()
             raise _stopped_within(error, sender.events) from error
@@ -109,6 +110,7 @@ def _push(sender: PacedSender, records: Iterable[PackedRecord], *, quiet: bool) 
         "records": sender.records,
         "acknowledged": sender.acknowledged.total(),
         "broken": broken,
+        "rests": rests,
         "bytes": sender.bytes,
         "seconds": round(seconds, 3),
         "events_per_second": round(sender.events / seconds, 1),
@@ -135,3 +137,14 @@ def _tell(report: dict[str, float | str], *, as_json: bool) -> None:
     )
     if report["broken"]:
         click.echo(f"{report['broken']:,} of them are no JSON objects: look for them among the dead letters")
+    tell_rests(int(report["rests"]))
+
+
+def tell_rests(rests: int) -> None:
+    """Say that *rests* records go on with the one before: `learn_after = "record"` cannot hold there."""
+    if rests:
+        click.echo(
+            f"{rests:,} records hold what no longer fitted into the one before: a record has at most "
+            f'{MAX_RECORD_EVENTS:,} events and {MAX_RECORD_BYTES:,} bytes. With learn_after = "record" their '
+            "events are scored after those of the record before are learned"
+        )

@@ -12,6 +12,7 @@ import click
 from services.learner.__main__ import kafka_log, parties_of
 from stream_ml.errors import ConfigError
 from stream_ml.learning.skipping import decide, skips
+from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.weights.journal import JournalReader
 
@@ -37,7 +38,7 @@ def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
     SETTINGS is the learner's file. The loss is counted in the journal; the learner skips when it starts next.
     """
     given, to = load(LearnerSettings, settings, os.environ), _places(places)
-    with closing(kafka_log(given)) as log:
+    with naming(settings), closing(kafka_log(given)) as log:
         parties = parties_of(given, log)
         if not accept_loss:
             with JournalReader.open(log, parties.topics.journal.name) as journal:

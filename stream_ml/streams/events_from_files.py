@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
@@ -152,19 +153,35 @@ def _json_lines(file: IO[bytes], path: str) -> Iterator[bytes]:
 def _csv_events(file: IO[bytes], path: str, missing: frozenset[str]) -> Iterator[dict[str, Any]]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        first = text.readline()
-        delimiter = max(DELIMITERS, key=first.count)
-        names = _column_names(next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), []), path)
-        rows = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        head: list[str] = []
+        delimiter = max(DELIMITERS, key=lambda each: _columns(text, head, each))
+        rows = csv.reader(chain(head, text), delimiter=delimiter, skipinitialspace=True, strict=True)
+        names = _column_names(next(rows, []), path)
         for row in rows:
             if row:
-                yield _row_event(names, row, missing, f"{path}:{rows.line_num + 1}")
+                yield _row_event(names, row, missing, f"{path}:{rows.line_num}")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error}\n  hint: iconv -t UTF-8 converts it") from error
     except csv.Error as error:
         raise ConfigError(f"{path}: not CSV: {error}") from error
     finally:
         text.detach()
+
+
+def _columns(text: Iterator[str], head: list[str], delimiter: str) -> int:
+    """Return how many columns the header has by *delimiter*; adds the lines to *head* that it takes."""
+
+    def taken() -> Iterator[str]:
+        for line in text:
+            head.append(line)
+            yield line
+
+    lines = chain(list(head), taken())
+    try:
+        # A name in quotes may have delimiters and line breaks; after it comes the delimiter.
+        return len(next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True), []))
+    except csv.Error:
+        return 0
 
 
 def _row_event(names: list[str], row: list[str], missing: frozenset[str], place: str) -> dict[str, Any]:

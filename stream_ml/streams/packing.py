@@ -24,12 +24,14 @@ class PackedRecord:
         value: the events, one a line.
         events: how many.
         broken: how many of them are no JSON objects; they are sent all the same, the learner says why not.
+        rest: its events belong with those of the record before, which is full.
     """
 
     key: bytes | None
     value: bytes
     events: int
     broken: int
+    rest: bool = False
 
 
 def pack(
@@ -50,12 +52,15 @@ def pack(
     """
     lines: list[bytes] = []
     size = broken = 0
+    rest = False
     first: dict[str, Any] | None = None
     for event in events:
         fields, line = _fields(event), event_bytes(event)
         full = len(lines) >= max_events or size + len(line) > max_bytes
-        if lines and (record_by is None or full or _differ(first, fields, record_by)):
-            yield PackedRecord(_key(first, key or record_by), b"\n".join(lines), len(lines), broken)
+        differs = record_by is None or _differ(first, fields, record_by)
+        if lines and (full or differs):
+            yield PackedRecord(_key(first, key or record_by), b"\n".join(lines), len(lines), broken, rest)
+            rest = not differs
             lines, size, broken = [], 0, 0
         if not lines:
             first = fields
@@ -63,7 +68,7 @@ def pack(
         size += len(line) + 1
         broken += fields is None
     if lines:
-        yield PackedRecord(_key(first, key or record_by), b"\n".join(lines), len(lines), broken)
+        yield PackedRecord(_key(first, key or record_by), b"\n".join(lines), len(lines), broken, rest)
 
 
 def _fields(event: Event) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ EXPLANATIONS = {
         'push it once its outcome is known, or say unlabelled = "skip" in the model file',
     ),
     "no_event_id": (
-        "the event has no event_id",
+        "the event has no event_id, or an empty one",
         "mend the producer: repeats could not be told from new events",
     ),
     "no_timestamp": ("the event has no timestamp", "mend the producer"),

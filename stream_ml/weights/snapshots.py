@@ -136,6 +136,23 @@ class SnapshotStore:
         self._verified: set[SnapshotName] = set()
         self._created: dict[SnapshotName, float] = {}
 
+    def check_writable(self, named_by: str) -> None:
+        """
+        Find out before long work whether a folder can be written; of any other store only its use tells.
+
+        Raises:
+            ConfigError: it cannot; names the option or setting *named_by*.
+        """
+        if not self._local:
+            return
+        try:
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._root).close()
+        except OSError as error:
+            raise ConfigError(
+                f"{named_by} {self._root}: cannot be written: {error}\n  hint: name another folder"
+            ) from error
+
     def writer(self, model: str, variant: str) -> SnapshotWriter:
         """Return a writer for a new snapshot; where it does not end in a `finish`, no file is left."""
         with _available():

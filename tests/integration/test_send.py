@@ -62,6 +62,23 @@ def test_a_broken_line_is_sent_and_told(embedded_broker: EmbeddedBroker, tmp_pat
     assert arrived(log, "events").values == [b'{"id":1}', b'{"id":', b'{"id":3}']
 
 
+def test_a_basket_that_does_not_fit_into_a_record_is_told(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b'{"basket":1}\n' * 2001 + b'{"basket":2}\n')
+    log = embedded_broker.log()
+    log.ensure_topic("events", 1)
+    arguments = (file, "--bootstrap", embedded_broker.bootstrap, "--topic", "events")
+    arguments += ("--follow-group", "g", "--record-by", "basket")
+    assert "2 records hold what no longer fitted into the one before: a record has at most 1,000" in (
+        run(*arguments).stdout
+    )
+    assert [value.count(b"\n") + 1 for value in arrived(log, "events").values] == [1000, 1000, 1, 1]
+    assert orjson.loads(run(*arguments, "--json").stdout)["rests"] == 2
+    assert "fitted" not in run(*arguments[:-2]).stdout
+
+
 def test_it_stops_after_as_many_records_as_asked(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(b'{"id":1}\n' * 10)

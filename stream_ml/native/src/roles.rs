@@ -52,7 +52,8 @@ pub fn read(
         }
     }
     if let Some(text) = &plan.roles.event_id {
-        if text.append(fields, scratch)? {
+        // An empty text names nothing: else all events with one would be repeats of each other.
+        if text.append(fields, scratch)? && !scratch.bytes.is_empty() {
             example.event_id = event_id(&scratch.bytes);
             scratch.bytes.clear();
         } else if strict {

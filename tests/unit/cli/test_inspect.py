@@ -91,12 +91,28 @@ def test_weights_are_those_that_score(tmp_path: Path, events: str, optimizer: st
         assert shares["size"] == pytest.approx(2.0 * weights["size", None], rel=1e-6)
 
 
+def test_of_a_snapshot_of_which_nothing_was_learned_it_says_so_and_when_the_next_comes(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(compile_model(MODEL.format(optimizer="ftrl")).plan_bytes)
+    learner = Learner(plan)
+    learner.begin_image()
+    seal = learner.seal_image()
+    parts = Parts(seal.removed, seal.state, seal.score_state, b"", plan.source)
+    with SnapshotStore(str(tmp_path / "store")).writer("m", "v") as writer:
+        writer.finish(replace(MANIFEST, step=0, rows_hash=seal.rows_hash), seal.rows, parts)
+    text = run(str(tmp_path / "store")).stdout
+    assert "nothing was learned yet" in text
+    assert "snapshot_interval_seconds (60 unless set)" in text
+
+
 def test_it_says_what_the_snapshot_is_and_names_only_what_the_sample_holds(tmp_path: Path) -> None:
     name, _ = taken(tmp_path)
     text = run(str(tmp_path / "store" / str(name)), "--top", "2").stdout
     assert f"snapshot  {name}" in text
     assert "step  40, of the writer with epoch 7" in text
     assert "rows  4 (" in text
+    assert "nothing was learned" not in text
     assert text.count(" id ") == 2
     assert "--events FILE names" in text
 

@@ -9,7 +9,7 @@ import pytest
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.points import Point
 from stream_ml.learning.skipping import decide
-from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
+from stream_ml.learning.ways_on import ACCEPT_LOSS, naming, skip_to
 from stream_ml.weights.lines import Snapshot, Step, Variant
 from tests.clicks import events
 from tests.unit.learning.rig import EndAt, Rig
@@ -151,3 +151,20 @@ def test_the_skip_that_a_stop_names_goes_on_with_the_same_variant(rig: Rig) -> N
 
 def test_the_command_names_every_partition() -> None:
     assert skip_to({3: 7, 1: 20}) == "`stream-ml skip SETTINGS --to 1:20 --to 3:7 --accept-loss`"
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [("/etc/learner.toml", "/etc/learner.toml"), ("my file", "'my file'"), ("a\\1", "'a\\1'")],
+)
+def test_commands_name_the_settings_file_where_it_is_known(path: str, named: str) -> None:
+    message = f"gone; {skip_to({0: 5})} goes on, {ACCEPT_LOSS} too; SETTINGS is a word"
+    with pytest.raises(CannotContinue) as stopped, naming(Path(path)):
+        raise CannotContinue(message)
+    assert str(stopped.value) == (
+        f"gone; `stream-ml skip {named} --to 0:5 --accept-loss` goes on, "
+        f"`stream-ml learn {named} --accept-loss` too; SETTINGS is a word"
+    )
+    with pytest.raises(CannotContinue) as unnamed, naming(None):
+        raise CannotContinue(message)
+    assert str(unnamed.value) == message

@@ -73,6 +73,35 @@ def test_the_delimiter_is_the_one_the_header_uses(tmp_path: Path, delimiter: byt
     assert list(read_events(path)) == CSV_EVENTS
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (b'"user,\nname";"a, b, c";bought', ["user,\nname", "a, b, c", "bought"]),
+        (b'"user\r\n\r\nname",price,bought', ["user\r\n\r\nname", "price", "bought"]),
+        (b'"say ""a;b;c;d""",price,bought', ['say "a;b;c;d"', "price", "bought"]),
+        (b'user;size 5",x;bought', ["user", 'size 5",x', "bought"]),
+    ],
+)
+def test_a_name_in_quotes_may_have_line_breaks_and_delimiters(
+    tmp_path: Path, header: bytes, names: list[str]
+) -> None:
+    cells = b"\nana;1.5;1\n" if header.count(b";") == 2 and b'""' not in header else b"\nana,1.5,1\n"
+    path = written(tmp_path, "a.csv", header + cells + cells)
+    assert list(read_events(path)) == [dict(zip(names, ["ana", 1.5, 1], strict=True))] * 2
+
+
+def test_a_row_that_does_not_fit_is_named_by_its_line_also_below_a_long_header(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", b'"a\nb",c\n1,2\n1\n')
+    with pytest.raises(ConfigError, match=r"a\.csv:4: 1 cells under a header of 2"):
+        list(read_events(path))
+
+
+def test_a_quote_that_never_ends_is_no_csv(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", b'"a,b\n' + b"1,2\n" * 100_000)
+    with pytest.raises(ConfigError, match=r"a\.csv"):
+        list(read_events(path))
+
+
 def test_cells_are_trimmed_unquoted_and_left_out_where_they_say_nothing(tmp_path: Path) -> None:
     path = written(
         tmp_path, "a.csv", b'\xef\xbb\xbfname, city,score\r\n" x ", "a, ""b""\nc",NA\r\nNULL,Oslo,1\r\n'

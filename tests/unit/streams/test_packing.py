@@ -71,6 +71,14 @@ def test_a_record_holds_no_more_events_than_allowed() -> None:
     assert bodies(records) == [[0, 1], [2, 3], [4], [5, 6]]
 
 
+def test_a_record_says_whether_it_holds_the_rest_of_the_one_before() -> None:
+    records = list(pack(lines(*"aaaaabbc", None, None), record_by="basket", max_events=2))
+    assert [record.rest for record in records] == [False, True, True] + [False] * 4
+    by_bytes = list(pack(lines(*"aab"), record_by="basket", max_bytes=1))
+    assert [record.rest for record in by_bytes] == [False, True, False]
+    assert not any(record.rest for record in pack(lines(*"aaa"), max_events=2)), "nothing belongs together"
+
+
 @given(
     baskets=st.lists(st.integers(0, 2), max_size=60),
     max_bytes=st.integers(1, 200),

@@ -279,6 +279,18 @@ fn a_null_is_as_good_as_nothing() {
 }
 
 #[test]
+fn an_empty_event_id_is_none() {
+    let plan = all_roles(json!({}));
+    let record = br#"{"y":1,"t":1,"id":""}"#;
+    assert_eq!(reasons(&scan(&plan, Mode::Learn, record)), [Reason::NoEventId]);
+    let scored = scan(&plan, Mode::Score, record);
+    assert!(reasons(&scored).is_empty());
+    assert_eq!(scored.examples[0].event_id, 0);
+    let blank = scan(&plan, Mode::Learn, br#"{"y":1,"t":1,"id":" "}"#);
+    assert_ne!(blank.examples[0].event_id, 0, "only nothing is nothing");
+}
+
+#[test]
 fn every_reason_has_a_code_of_its_own() {
     let codes = [
         Reason::InvalidJson,
