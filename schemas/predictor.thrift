@@ -15,7 +15,7 @@ struct ScoreOptions {
   2: optional bool uncertainty = false,
   /** Whether to return `Score.contributions`. */
   3: optional bool contributions = false,
-  /** Refuse with `StaleWeights` when the served rows were learned longer ago than this, in seconds. */
+  /** Refuse with `StaleWeights` when the served rows were learned longer ago than this, in seconds; so also while no events come. */
   4: optional double max_weights_age_seconds,
   /** Returned as it is, so that a caller finds the response in its own logs; at most 256 bytes. */
   5: optional string correlation_id,
@@ -69,7 +69,7 @@ struct ScoreResponse {
   5: required i64 step,
   /** Highest event time learned up to that step, microseconds since 1970; absent before there is one. */
   6: optional i64 watermark_us,
-  /** Seconds since the served rows were learned. */
+  /** Seconds since the served rows were learned; grows while no events come. `stale` says whether touch was lost. */
   7: required double weights_age_seconds,
   /** Whether the predictor has lost touch with the feed and serves the last good weights meanwhile. */
   8: required bool stale,
