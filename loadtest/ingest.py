@@ -13,7 +13,7 @@ from confluent_kafka import Message
 from loadtest.isolation import isolated
 from loadtest.model import plan
 from loadtest.report import Report
-from loadtest.stack import Service, Stack, flush
+from loadtest.stack import Service, Stack
 from loadtest.stream import Stream
 from stream_ml._native import Learner
 
@@ -82,12 +82,7 @@ def run(quick: bool, seed: int) -> Report:
 
 def _measure(stack: Stack, path: Path, events: int, events_per_record: int) -> Speeds:
     topic = f"events-{events_per_record}"
-    stack.create_topic(topic)
-    producer = stack.producer()
-    for value in records(path, events_per_record):
-        producer.produce(topic, value)
-        producer.poll(0)
-    flush(producer)
+    stack.fill(topic, records(path, events_per_record))
     consume = _consume(stack, topic, events // events_per_record) * events_per_record
     in_process = isolated(ONE_CORE, learn_in_process, path, events_per_record)
     learner = stack.start_learner(ALL_CORES, topic, model=topic)

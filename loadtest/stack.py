@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,8 @@ from tests.servers.processes import Process, free_port
 MODEL = "criteo"
 READY_SECONDS = 60.0
 FLUSH_SECONDS = 120.0
+# At a time, for room in a producer's queue.
+QUEUE_SECONDS = 0.1
 # Of the producers of the load: what a busy producer sets.
 PRODUCER = {"linger.ms": 5, "batch.size": 262_144, "queue.buffering.max.messages": 1_000_000}
 
@@ -86,6 +88,20 @@ class Stack:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
         for created in admin.create_topics([NewTopic(name, partitions, 1)]).values():
             created.result()
+
+    def fill(self, topic: str, values: Iterable[bytes]) -> None:
+        """Create *topic* with one partition and wait until all *values* are in it."""
+        self.create_topic(topic)
+        producer = self.producer()
+        for value in values:
+            while True:
+                try:
+                    producer.produce(topic, value)
+                    break
+                except BufferError:
+                    producer.poll(QUEUE_SECONDS)
+            producer.poll(0)
+        flush(producer)
 
     def producer(self) -> Producer:
         """Return a producer for events, not ours: what a user would have."""

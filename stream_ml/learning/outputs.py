@@ -101,9 +101,11 @@ class OutputSender:
 
 
 def _dead_letter(source: Source, part: EventRange, refusal: Refusal) -> DeadLetter:
-    record = part.values[refusal.record] or b""
+    record = memoryview(part.values[refusal.record] or b"")
     return DeadLetter(
-        event=record[refusal.start : refusal.end],
+        # A copy: a slice of a whole record is the record itself, and one that stays when its batch is freed keeps the
+        # allocator from handing out the batch's memory in one piece again (a tenth of the speed at one in a hundred).
+        event=bytes(record[refusal.start : refusal.end]),
         reason=refusal.reason,
         detail=refusal.detail,
         model=source.model,
