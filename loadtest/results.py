@@ -55,6 +55,13 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "p99_ratio_while_learning": "ratio of the two",
         "feed_rows_per_second": "rows applied a second meanwhile",
     },
+    "reload": {
+        "table_rows": "rows of a model that is loaded aside and swapped in under load",
+        "seconds_a_reload": "a reload takes, s",
+        "p99_ms": "p99 of one client, 5,000 calls/s, without a reload, ms",
+        "p99_ms_while_reloading": "the same while the model is loaded again and again, ms",
+        "p99_ratio_while_reloading": "ratio of the two",
+    },
     "attack": {
         "p99_ms_alone": "p99 of one good client, 5,000 calls/s, ms",
         "p99_ms_attacked": "the same beside 200 clients that are slow or mean harm, ms",

@@ -15,7 +15,7 @@ struct ScoreOptions {
   2: optional bool uncertainty = false,
   /** Whether to return `Score.contributions`. */
   3: optional bool contributions = false,
-  /** Refuse with `StaleWeights` when the served rows were learned longer ago than this, in seconds; so also while no events come. */
+  /** Refuse with `StaleWeights` when `weights_age_seconds` is more than this. */
   4: optional double max_weights_age_seconds,
   /** Returned as it is, so that a caller finds the response in its own logs; at most 256 bytes. */
   5: optional string correlation_id,
@@ -69,7 +69,10 @@ struct ScoreResponse {
   5: required i64 step,
   /** Highest event time learned up to that step, microseconds since 1970; absent before there is one. */
   6: optional i64 watermark_us,
-  /** Seconds since the served rows were learned; grows while no events come. `stale` says whether touch was lost. */
+  /**
+   * Seconds since the served rows were the newest there are: since they were learned, or since the learner last said that
+   * there is nothing newer (it does so about each second while no events come).
+   */
   7: required double weights_age_seconds,
   /** Whether the predictor has lost touch with the feed and serves the last good weights meanwhile. */
   8: required bool stale,
@@ -91,7 +94,7 @@ struct ModelStatus {
   5: optional i64 step,
   /** Highest event time learned up to that step, microseconds since 1970; absent before there is one. */
   6: optional i64 watermark_us,
-  /** Seconds since the served rows were learned. */
+  /** Seconds since the served rows were the newest there are. */
   7: optional double weights_age_seconds,
   /** Whether the predictor has lost touch with the feed. */
   8: optional bool stale,
@@ -131,7 +134,7 @@ exception UnknownModel {
 exception StaleWeights {
   /** The two ages, for people. */
   1: required string message,
-  /** Seconds since the served rows were learned. */
+  /** Seconds since the served rows were the newest there are. */
   2: required double weights_age_seconds,
 }
 

@@ -225,6 +225,8 @@ class Replica:
 
         Raises ValueError, and touches nothing, if a part of it is damaged.
         """
+    def confirm(self, learned_at: float) -> None:
+        """Say that at *learned_at* (unix seconds) these rows were still the newest: a heartbeat."""
     def score(
         self, events: Sequence[bytes], *, uncertainty: bool = False, contributions: bool = False
     ) -> list[dict[str, Any]]:

@@ -53,13 +53,11 @@ class Position:
 
     Attributes:
         events, feed: per partition, the next offset; the learner's own, which go on.
-        learned_at: when *step* was learned, unix seconds; None: none was in this life.
     """
 
     step: int
     events: Mapping[int, int]
     feed: Mapping[int, int]
-    learned_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +215,7 @@ class Snapshots:
             feed=dict(position.feed),
             total_rows=seal.total_rows,
             rows_hash=seal.rows_hash,
-            learned_at=now if position.learned_at is None else position.learned_at,
+            learned_at=now,
             created_at=now,
         )
         # The state is left to the thread that writes: with a large duplicate window it is large.

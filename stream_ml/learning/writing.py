@@ -84,7 +84,6 @@ class WriterLoop:
             dict(started.loaded.replay.events),
         )
         self._newest_at = started.loaded.replay.newest_at
-        self._learned_at: float | None = None
         self._held: deque[_HeldStep] = deque()
         self._ending = False
         self._committed_at = clock.monotonic() - settings.commit_interval_seconds
@@ -181,7 +180,7 @@ class WriterLoop:
         )
         self._reached(Point.STEP_LINE_SENT)
         learned = self._learner.learn(batch.as_native())
-        self.step, self._learned_at = step, self._clock.now()
+        self.step = step
         ends = {part.partition: part.next for part in batch.ranges}
         self.events |= ends
         self._newest_at = max(self._newest_at, batch.newest_at)
@@ -245,7 +244,7 @@ class WriterLoop:
     def _advance_snapshot(self) -> None:
         self._keeper.turn(
             self._learner,
-            Position(self.step, self.events, self._publisher.next_offsets, self._learned_at),
+            Position(self.step, self.events, self._publisher.next_offsets),
             lambda step: step <= self.confirmed and self._sender.acknowledged(step),
             self._append,
             may_begin=not self._ending,

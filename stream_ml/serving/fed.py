@@ -103,6 +103,7 @@ class FedReplica:
             elif outcome.delta is not None:
                 self._apply(outcome.delta)
             elif outcome.action is Action.SKIP and self._is_heartbeat(chunk.interval, state):
+                self.replica.confirm(chunk.interval.learned_at)
                 self.heard_at = self._clock.monotonic()
 
     def check_claims(self, state: VariantState) -> None:
@@ -120,7 +121,7 @@ class FedReplica:
         self.lost, self.needed_step = reason, max(self.needed_step, needed_step)
 
     def _is_heartbeat(self, interval: Interval, state: VariantState) -> bool:
-        """Whether the writer says that it has nothing newer than these rows; it makes them no younger."""
+        """Whether the writer says that it has nothing newer than these rows."""
         return interval.epoch == state.epoch and interval.to_step == self._assembler.position
 
     def _apply(self, delta: Delta) -> None:

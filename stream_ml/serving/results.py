@@ -123,7 +123,7 @@ class Scores:
         fingerprint: of its feature plan, 32 hex digits.
         step: number of the last batch whose rows are all in the scores.
         watermark_us: latest event time learned, microseconds since 1970; None before there is one.
-        weights_age_seconds: seconds since the served rows were learned.
+        weights_age_seconds: seconds since the served rows were the newest there are.
         stale: whether the predictor has lost touch with the feed.
     """
 

@@ -43,7 +43,7 @@ class Interval:
     Attributes:
         epoch: of the writer.
         from_step, to_step: the rows that changed in ``(from_step, to_step]``.
-        learned_at: unix seconds when *to_step* was learned; of an empty interval, when it was cut.
+        learned_at: unix seconds when *to_step* was learned.
         image: whether these are all rows of the stream, which replace those of the reader.
         layout, shard, incarnation: Redis mode; a variant in memory is one stream.
     """

@@ -39,7 +39,7 @@ def open_front() -> Iterator[OpenFront]:
 
 def serve(front: _native.Front, variant: str, age_seconds: float = 0.0) -> None:
     replica = _native.Replica(PLAN)
-    replica.apply(b"", b"", _native.Learner(PLAN).cut().score_state, 0, time.time() - age_seconds)
+    replica.confirm(time.time() - age_seconds)
     front.serve("clicks", variant, replica)
 
 

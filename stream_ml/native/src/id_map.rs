@@ -118,7 +118,8 @@ impl IdMap {
             max_len,
             max_buckets,
             paid: 0,
-            ready_at: ready_at(buckets as usize),
+            // Of those expected no more are taken to come, until they do.
+            ready_at: capacity(buckets as usize),
             moving: Vec::new(),
             watch: 0,
             crossings: Vec::new(),
@@ -425,7 +426,7 @@ impl IdMap {
         if self.new != self.old {
             self.steps(owed * STEPS_PER_INSERT);
         }
-        if self.len >= self.ready_at {
+        if self.len + count > self.ready_at {
             self.make_ready();
         }
         if self.len + count > capacity(self.new as usize) {
@@ -478,7 +479,7 @@ impl IdMap {
         if wanted > self.new {
             self.steps(usize::MAX);
             (self.new, self.frontier) = (wanted, self.old);
-            self.ready_at = ready_at(wanted as usize);
+            self.ready_at = capacity(wanted as usize);
             self.end = self.end.max(wanted as usize);
             self.steps(usize::MAX);
         }

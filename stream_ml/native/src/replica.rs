@@ -131,6 +131,12 @@ impl Replica {
         Ok(())
     }
 
+    /// Say that at *learned_at* these rows were still the newest.
+    pub fn confirm(&self, learned_at: f64) {
+        let standing = &mut self.write().standing;
+        standing.learned_at = standing.learned_at.max(learned_at);
+    }
+
     fn put(&self, rows: &[u8]) {
         self.change(|table| table.make_room(rows));
         let mut batch = Vec::with_capacity(ROWS_A_LOCK);

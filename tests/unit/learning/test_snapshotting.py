@@ -29,18 +29,6 @@ def test_the_first_one_does_not_wait_for_its_interval(rig: Rig) -> None:
     assert announced(rig) == [0], "nothing was learned, so the end needs no other"
 
 
-def test_it_says_when_its_last_step_was_learned_and_when_it_was_taken(rig: Rig) -> None:
-    rig.overrides["snapshot_interval_seconds"] = 0.5
-    rig.send(events(100))
-    life = rig.in_background()
-    life.wait_until_learned()
-    wait_until(lambda: len(rig.snapshots) == 2)
-    life.end()
-    taken = rig.store.verify(rig.store.names("clicks")[0])
-    assert taken.step > 0
-    assert taken.learned_at < taken.created_at - 0.2, "the interval lies between"
-
-
 def test_none_is_stored_before_every_dead_letter_of_its_steps_is_acknowledged(rig: Rig) -> None:
     log = HoldingLog(rig.log, "clicks.dead-letters", acknowledgements=True)
     seen = EndAt()

@@ -154,6 +154,14 @@ def test_a_delta_with_a_damaged_part_is_refused_whole(part: str) -> None:
     assert (replica.step, replica.learned_at) == (1, 9.5)
 
 
+def test_a_heartbeat_moves_the_time_and_nothing_else() -> None:
+    plan = plan_of()
+    replica = served(plan, learned(plan))
+    before = replica.digest()
+    replica.confirm(11.25)
+    assert (replica.learned_at, replica.step, replica.digest()) == (11.25, 1, before)
+
+
 def test_a_replica_says_whose_it_is() -> None:
     plan = plan_of()
     assert Replica(plan).fingerprint == plan.fingerprint

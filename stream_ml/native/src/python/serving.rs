@@ -76,6 +76,10 @@ impl Replica {
         .map_err(value_error)
     }
 
+    fn confirm(&self, py: Python<'_>, learned_at: f64) {
+        py.detach(|| self.inner.confirm(learned_at));
+    }
+
     #[pyo3(signature = (events, *, uncertainty = false, contributions = false))]
     fn score<'py>(
         &self,

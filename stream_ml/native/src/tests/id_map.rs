@@ -108,6 +108,7 @@ fn the_memory_of_a_round_is_ready_before_it_begins() {
         let id = ids.next().unwrap();
         map.put(id, id);
     }
+    assert!(map.ahead.is_none());
     let before = crate::ahead::tests::resident(&map.memory);
     let (behind, wanted) = (map.bytes(), map.more() as usize * BUCKET_BYTES);
     map.put(u64::MAX, 1);
@@ -118,6 +119,20 @@ fn the_memory_of_a_round_is_ready_before_it_begins() {
     assert!(
         (wanted - behind - (4 << 20)..=wanted - behind + (4 << 20)).contains(&(after - before))
     );
+}
+
+#[test]
+fn a_presized_map_takes_no_memory_beyond_what_is_expected() {
+    let mut map = IdMap::new(1 << 21, 1 << 20).unwrap();
+    for id in 1..=1 << 20 {
+        map.put(id, id);
+    }
+    assert!(map.ahead.is_none() && map.new == map.old);
+    while map.new == map.old {
+        let id = map.len as u64 + 1;
+        map.put(id, id);
+    }
+    assert!(map.ahead.is_some());
 }
 
 #[test]

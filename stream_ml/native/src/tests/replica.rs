@@ -89,6 +89,17 @@ fn a_damaged_delta_touches_nothing() {
 }
 
 #[test]
+fn a_heartbeat_makes_the_rows_younger_and_never_older() {
+    let replica = replica();
+    replica
+        .apply(&[], &[], &state().to_bytes(), 3, 100.0)
+        .unwrap();
+    replica.confirm(101.0);
+    replica.confirm(99.0);
+    assert_eq!(replica.standing().learned_at, 101.0);
+}
+
+#[test]
 fn readers_meet_a_whole_row_and_the_step_moves_last() {
     let replica = Arc::new(replica());
     replica.set_live();
