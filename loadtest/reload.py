@@ -53,11 +53,11 @@ def run(quick: bool, seed: int) -> Report:
         names = [str(_snapshot(SnapshotStore(folder), rows, step, seed + step)) for step in (1, 2)]
         with beside(SERVER_CORE, _serve, folder, port, names, reloads):
             wait_until(lambda: answers(port), LONGEST_WAIT_SECONDS)
-            alone = [_calls(port, frames, seed - period) for period in range(PERIODS_ALONE)]
+            alone = [_calls(port, frames, seed + period) for period in range(PERIODS_ALONE)]
             Path(folder, "begin").touch()
             during: list[Load] = []
             while not Path(folder, "ended").exists():
-                during.append(_calls(port, frames, seed + len(during)))
+                during.append(_calls(port, frames, seed + PERIODS_ALONE + len(during)))
             done, seconds = map(float, Path(folder, "ended").read_text().split())
     shown = [_row("alone", load) for load in alone] + [_row("reloading", load) for load in during]
     before, meanwhile = (median(load.percentile_ms(99) for load in loads) for loads in (alone, during))

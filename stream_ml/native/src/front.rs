@@ -116,7 +116,7 @@ impl Front {
 
 fn no_model_yet(name: &str) -> Fault {
     Fault::NoModelYet(format!(
-        "{name} has no snapshot that could be loaded yet: is a learner running, and has it taken one?"
+        "{name} has no weights yet: is a learner running, and has it learned anything and taken a snapshot?"
     ))
 }
 

@@ -282,7 +282,10 @@ fn a_null_is_as_good_as_nothing() {
 fn an_empty_event_id_is_none() {
     let plan = all_roles(json!({}));
     let record = br#"{"y":1,"t":1,"id":""}"#;
-    assert_eq!(reasons(&scan(&plan, Mode::Learn, record)), [Reason::NoEventId]);
+    assert_eq!(
+        reasons(&scan(&plan, Mode::Learn, record)),
+        [Reason::NoEventId]
+    );
     let scored = scan(&plan, Mode::Score, record);
     assert!(reasons(&scored).is_empty());
     assert_eq!(scored.examples[0].event_id, 0);
