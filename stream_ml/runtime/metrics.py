@@ -226,7 +226,7 @@ PREDICTOR_STEP = _gauge("stream_ml_predictor_step", "Number of the last batch wh
 PREDICTOR_ROWS = _gauge("stream_ml_predictor_rows", "Rows held.")
 PREDICTOR_LEARNED_AT = _gauge(
     "stream_ml_predictor_weights_learned_timestamp_seconds",
-    "When the served rows were learned, or said to be the newest, seconds since 1970; their age is now minus this.",
+    "When the served rows were learned or known to be the newest, seconds since 1970; age: now minus this.",
 )
 PREDICTOR_WATERMARK = _gauge(
     "stream_ml_predictor_watermark_timestamp_seconds",
