@@ -71,7 +71,7 @@ struct ScoreResponse {
   6: optional i64 watermark_us,
   /**
    * Seconds since the served rows were the newest there are: since they were learned, or since the learner last said that
-   * there is nothing newer (it does so about each second while no events come).
+   * there is nothing newer (its `heartbeat_interval_seconds`, half a second, while no events come).
    */
   7: required double weights_age_seconds,
   /** Whether the predictor has lost touch with the feed and serves the last good weights meanwhile. */

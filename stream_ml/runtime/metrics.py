@@ -102,8 +102,8 @@ LEARNER_SKIPPED = _total(
 LEARNER_EMPTY = _total(
     "stream_ml_learner_empty_records_total", "Tombstones and blank records since the variant began."
 )
-LEARNER_LOG_LOSS = _total(
-    "stream_ml_learner_log_loss_total", "Sum of importance x progressive loss: scored first, then learned."
+LEARNER_LOSS = _total(
+    "stream_ml_learner_loss_total", "Sum of importance x progressive loss: scored first, then learned."
 )
 LEARNER_LABELS = _total("stream_ml_learner_labels_total", "Sum of importance x label.")
 LEARNER_PREDICTIONS = _total(
@@ -115,8 +115,8 @@ LEARNER_SERVED_EXAMPLES = _total(
     "Events learned that brought back the probability served when they were decided; the sums below are "
     "over these.",
 )
-LEARNER_SERVED_LOG_LOSS = _total(
-    "stream_ml_learner_served_log_loss_total", "Sum of importance x loss of what was served."
+LEARNER_SERVED_LOSS = _total(
+    "stream_ml_learner_served_loss_total", "Sum of importance x loss of what was served."
 )
 LEARNER_SERVED_LABELS = _total("stream_ml_learner_served_labels_total", "Sum of importance x label.")
 LEARNER_SERVED_PREDICTIONS = _total(

@@ -1,0 +1,49 @@
+"""The operators' page names every setting with its default, every exit code, and only metrics that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stream_ml.runtime import lifecycle, metrics
+from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, ServiceSettings
+
+PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+
+
+def rows_of(kind: type[ServiceSettings], known: type[ServiceSettings] | None = None) -> list[str]:
+    names = kind.model_fields.keys() - (known.model_fields.keys() if known else set())
+    rows = []
+    for name, field in kind.model_fields.items():
+        if name in names:
+            default = "wanted" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
+            rows.append(f"| `{name}` | {default} | {field.description} |")
+    return rows
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        rows_of(ServiceSettings),
+        rows_of(LearnerSettings, ServiceSettings),
+        rows_of(PredictorSettings, ServiceSettings),
+    ],
+    ids=["every service", "learner", "predictor"],
+)
+def test_every_setting_is_there_with_its_default_and_meaning(rows: list[str]) -> None:
+    wanted = "\n".join(rows)
+    assert wanted in PAGE, f"docs/operations.md lacks\n{wanted}"
+
+
+def test_every_exit_code_is_there() -> None:
+    codes = {value for name, value in vars(lifecycle).items() if name.isupper() and isinstance(value, int)}
+    assert {int(code) for code in re.findall(r"^\| (\d) \|", PAGE, flags=re.MULTILINE)} == codes
+
+
+def test_every_metric_named_there_is_exported() -> None:
+    exported = Path(metrics.__file__).read_text()
+    named = set(re.findall(r"stream_ml_\w+", PAGE))
+    assert len(named) > 10
+    assert [name for name in named if f'"{name.removesuffix("_bucket")}"' not in exported] == []
