@@ -101,7 +101,7 @@ def test_what_was_served_is_summed_over_the_events_that_bring_it_back() -> None:
     assert value_of("served_labels_total", "sums") == 1
     assert value_of("served_importance_total", "sums") == 2
     assert value_of("served_predictions_total", "sums") == pytest.approx(1.2)
-    assert value_of("served_log_loss_total", "sums") == pytest.approx(-math.log(0.8) - math.log(0.6))
+    assert value_of("served_loss_total", "sums") == pytest.approx(-math.log(0.8) - math.log(0.6))
     assert value_of("importance_total", "sums") == 3
     assert value_of("rows_refused_total", "sums") == 0
 
