@@ -133,16 +133,28 @@ class Beginnings:
         change = changes_since(self._parties.store, seed.name, self._parties.model)
         if change.obstacle:
             raise _cannot_go_on_with(f"{serving}, which serves", change.obstacle)
-        gone = lost(self._parties.log, self._parties.topics.events, seed.events)
+        events = self._parties.topics.events
+        learned_topic = self._learned_topic(serving)
+        if learned_topic != events.id and not self._parties.accept_loss:
+            raise CannotContinue(
+                f"the model file was changed, and {events.name} was made anew: {serving}, which serves, "
+                f"learned topic {learned_topic}, it is now {events.id}; {ACCEPT_LOSS} learns all of it"
+            )
+        gone = lost(self._parties.log, events, seed.events)
         if gone and not self._parties.accept_loss:
             raise CannotContinue(
-                f"{self._parties.topics.events.name}: records after {seed.name} are gone, by partition: "
+                f"{events.name}: records after {seed.name} are gone, by partition: "
                 f"{gone}; {ACCEPT_LOSS} goes on behind them, the loss is counted"
             )
-        variant = self._begin(seed, told(change))
+        variant = self._begin(seed, told(change), made_anew=learned_topic != events.id)
         self._read_back()
         self._parties.reached(Point.CHANGED_VARIANT_BEGUN)
         return variant
+
+    def _learned_topic(self, variant: str) -> str:
+        """Return the id of the topic whose events *variant* learned last; today's where no line tells."""
+        line = self._reader.step_line(variant, self._reader.state.variants[variant].step)
+        return line.topic_id if line else self._parties.topics.events.id
 
     def _first_variant(self) -> str:
         """

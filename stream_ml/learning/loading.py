@@ -82,19 +82,8 @@ class Loader:
     def last_step(self, known: JournalReader, loaded: Loaded, variant: str) -> Step | None:
         """Return the line of the last step that *loaded* holds, if there is one and it was not trimmed."""
         step = loaded.replay.step
-        if line := loaded.journal.state.variants[variant].recent.get(step):
-            return line
-        # Nothing was replayed after the snapshot: the lines after an earlier one tell.
-        earlier = [each for each in known.state.variants[variant].snapshots if each.step < step]
-        for snapshot in reversed(earlier):
-            try:
-                with _after(known, snapshot) as journal:
-                    journal.read_to_end()
-            except ReplayImpossible:
-                return None
-            if line := journal.state.variants[variant].recent.get(step):
-                return line
-        return None
+        # Where nothing was replayed after the snapshot, the lines after an earlier one tell.
+        return loaded.journal.state.variants[variant].recent.get(step) or known.step_line(variant, step)
 
     def beginning(self, variant: str) -> Loaded:
         """

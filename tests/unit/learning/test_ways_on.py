@@ -11,7 +11,7 @@ from stream_ml.learning.points import Point
 from stream_ml.learning.skipping import decide
 from stream_ml.learning.ways_on import ACCEPT_LOSS, naming, skip_to
 from stream_ml.weights.lines import Snapshot, Step, Variant
-from tests.clicks import events
+from tests.clicks import MODEL, events
 from tests.unit.learning.rig import EndAt, Rig
 from tests.unit.learning.test_skipping import parties
 
@@ -133,6 +133,24 @@ def test_of_a_topic_that_was_made_anew_every_event_is_learned_and_what_was_learn
     (line,) = [e.line for e in rig.journal() if isinstance(e.line, Variant) and e.line.variant == "v2"]
     assert (line.events, line.lost) == ({0: 0}, {0: learned - 100})
     assert learned > 100
+
+
+@pytest.mark.parametrize("count", [150, 250])
+def test_a_changed_model_file_and_a_topic_made_anew_in_one_restart_are_a_stop(rig: Rig, count: int) -> None:
+    rig.send(events(200))
+    rig.run_to_the_end()
+    made_anew(rig, count)
+    rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
+    with pytest.raises(
+        CannotContinue, match="the model file was changed, and events was made anew: v1"
+    ) as stopped:
+        rig.run_to_the_end()
+    assert ACCEPT_LOSS in str(stopped.value)
+    rig.accept_loss = True
+    life = rig.run_to_the_end()
+    assert life.started is not None
+    assert life.started.variant == "v2"
+    assert life.counts["records"] == count
 
 
 def test_the_skip_that_a_stop_names_goes_on_with_the_same_variant(rig: Rig) -> None:
