@@ -29,9 +29,9 @@ _CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT = "message.max.bytes", 1_000_000  # librdka
 # Kubernetes puts these in every pod for a service that is called stream-ml-…; they are not ours.
 _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
 _SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
-# What stands before a URL's @ (a password may have a slash), and query parameters called like secrets.
+# What stands before a URL's last @ (a password may have a slash or an @); query parameters named as secrets.
 _SECRETS_OF_URLS = (
-    (re.compile(r"://(?:[^@\s]*:[^@\s]*|[^/@\s]+)@"), "://***@"),
+    (re.compile(r"://(?:[^\s,]*:[^\s,]*|[^/@\s]+)@"), "://***@"),
     (
         re.compile(r"([?&][^=&\s]*(?:password|secret|token|credential|signature|key)[^=&\s]*=)[^&\s]+", re.I),
         r"\1***",

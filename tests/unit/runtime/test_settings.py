@@ -187,6 +187,7 @@ def test_effective_settings_are_logged_without_secrets(
     [
         ("s3://AKIA123:se/cr+et@bucket/models", "s3://***@bucket/models"),
         ("redis://:hunter2@r:6379/0", "redis://***@r:6379/0"),
+        ("redis://u:hun@ter2@r:6379/0,redis://:q@s:1", "redis://***@r:6379/0,redis://***@s:1"),
         ("ftp://token@host/a", "ftp://***@host/a"),
         ("simplecache::s3://k:s@b/a?x=1&Secret_Key=q", "simplecache::s3://***@b/a?x=1&Secret_Key=***"),
         ("https://host/a?X-Amz-Signature=abc&region=eu", "https://host/a?X-Amz-Signature=***&region=eu"),
