@@ -64,7 +64,16 @@ class ScriptedWriter:
         if self.log.bounds(journal_topic(self.name), 0).next == 0:
             self.say(Begin(journal=0))
         fingerprint = self.plan.fingerprint
-        self.say(Variant(variant=self.variant, fingerprint=fingerprint, seed=None, events={0: 0}, why="test"))
+        self.say(
+            Variant(
+                variant=self.variant,
+                fingerprint=fingerprint,
+                seed=None,
+                topic_id="t",
+                events={0: 0},
+                why="test",
+            )
+        )
         self.claim()
 
     def claim(self) -> None:

@@ -108,6 +108,7 @@ class Beginnings:
             variant=variant,
             fingerprint=self._parties.model.fingerprint,
             seed=None if seed is None else seed_of(seed),
+            topic_id=self._parties.topics.events.id,
             events=events,
             why=why,
             lost=gone or None,
@@ -134,11 +135,12 @@ class Beginnings:
         if change.obstacle:
             raise _cannot_go_on_with(f"{serving}, which serves", change.obstacle)
         events = self._parties.topics.events
-        learned_topic = self._learned_topic(serving)
-        if learned_topic != events.id and not self._parties.accept_loss:
+        learned = state.variants[serving].topic_id
+        made_anew = learned not in (events.id, None)
+        if made_anew and not self._parties.accept_loss:
             raise CannotContinue(
                 f"the model file was changed, and {events.name} was made anew: {serving}, which serves, "
-                f"learned topic {learned_topic}, it is now {events.id}; {ACCEPT_LOSS} learns all of it"
+                f"learned topic {learned}, it is now {events.id}; {ACCEPT_LOSS} learns all of it"
             )
         gone = lost(self._parties.log, events, seed.events)
         if gone and not self._parties.accept_loss:
@@ -146,15 +148,10 @@ class Beginnings:
                 f"{events.name}: records after {seed.name} are gone, by partition: "
                 f"{gone}; {ACCEPT_LOSS} goes on behind them, the loss is counted"
             )
-        variant = self._begin(seed, told(change), made_anew=learned_topic != events.id)
+        variant = self._begin(seed, told(change), made_anew=made_anew)
         self._read_back()
         self._parties.reached(Point.CHANGED_VARIANT_BEGUN)
         return variant
-
-    def _learned_topic(self, variant: str) -> str:
-        """Return the id of the topic whose events *variant* learned last; today's where no line tells."""
-        line = self._reader.step_line(variant, self._reader.state.variants[variant].step)
-        return line.topic_id if line else self._parties.topics.events.id
 
     def _first_variant(self) -> str:
         """
@@ -266,6 +263,7 @@ class Beginnings:
             claims=(),
             writer=None,
             snapshots=(announced,),
+            topic_id=None,
         )
 
     def _learned_after(self, snapshot: Announced) -> dict[int, int]:

@@ -16,7 +16,7 @@ from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.lines import Announced, NewerFormat, Seed, Step
+from stream_ml.weights.lines import Announced, NewerFormat, Seed
 from stream_ml.weights.snapshots import load
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,6 @@ class Loader:
             replay = self._replay(learner, variant, snapshot.step, snapshot.events)
             return Loaded(replay, _after(known, snapshot), state.seed, snapshot.step, has_snapshot=True)
         return self.beginning(variant)
-
-    def last_step(self, known: JournalReader, loaded: Loaded, variant: str) -> Step | None:
-        """Return the line of the last step that *loaded* holds, if there is one and it was not trimmed."""
-        step = loaded.replay.step
-        # Where nothing was replayed after the snapshot, the lines after an earlier one tell.
-        return loaded.journal.state.variants[variant].recent.get(step) or known.step_line(variant, step)
 
     def beginning(self, variant: str) -> Loaded:
         """

@@ -79,11 +79,10 @@ class Replay:
             if self.step < line.step and (to_step is None or line.step <= to_step):
                 self._learn(line)
 
-    def check_topic(self, line: Step) -> None:
-        """Raises AnotherTopic: *line* learned a topic that is not there any more."""
-        if line.topic_id != self._topic.id:
-            what = f"step {line.step} learned topic {line.topic_id}, it is now {self._topic.id}"
-            raise AnotherTopic(self._refusal(what))
+    def check_topic(self, learned: str) -> None:
+        """Raises AnotherTopic: the topic whose id is *learned* is not there any more."""
+        if learned != self._topic.id:
+            raise AnotherTopic(self._refusal(f"their topic was {learned}, it is now {self._topic.id}"))
 
     def forget_outputs(self, step: int) -> None:
         """Forget the outputs of the steps up to *step*: a snapshot has made them safe."""
@@ -101,7 +100,7 @@ class Replay:
                 f"{self._source.variant}: the journal goes on with step {line.step} after {self.step}; "
                 f"the lines between were trimmed; begin a new variant with {ACCEPT_LOSS}"
             )
-        self.check_topic(line)
+        self.check_topic(line.topic_id)
         if self._scans is None:
             batch = self._batch(line)
             learned = self.learner.learn(batch.as_native())

@@ -83,8 +83,9 @@ class Start:
     def _catch_up(self, known: JournalReader, variant: str) -> Loaded:
         loaded = self._loader.newest(known, variant)
         loaded.replay.follow(loaded.journal.read_to_end())
-        if line := self._loader.last_step(known, loaded, variant):
-            loaded.replay.check_topic(line)
+        # Where no step was learned again: is it today's topic that the next one is to be read of?
+        if learned := loaded.journal.state.variants[variant].topic_id:
+            loaded.replay.check_topic(learned)
         loaded.skip(variant)
         gone = lost(self._parties.log, self._parties.topics.events, loaded.replay.events)
         if gone:

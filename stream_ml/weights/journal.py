@@ -11,9 +11,7 @@ from stream_ml.streams.log import Fetch, Log
 from stream_ml.weights.lines import (
     Announced,
     Line,
-    NewerFormat,
     Snapshot,
-    Step,
     decode_line,
     encode_line,
     journal_and_offset,
@@ -103,23 +101,6 @@ class JournalReader:
             if isinstance(line, Snapshot) and line.name == snapshot.name:
                 return JournalReader(self._log, self._topic, JournalState.as_of(line))
         raise CannotContinue(f"{self._topic}: no line after {first} announces {snapshot.name}")
-
-    def step_line(self, variant: str, step: int) -> Step | None:
-        """Return the valid line of *step*, read again from before a snapshot if need be; None: trimmed."""
-        known = self.state.variants[variant]
-        if line := known.recent.get(step):
-            return line
-        for snapshot in reversed([each for each in known.snapshots if each.step < step]):
-            try:
-                with self.replay(snapshot) as again:
-                    again.read_to_end()
-            except NewerFormat:
-                raise
-            except CannotContinue:
-                return None
-            if line := again.state.variants[variant].recent.get(step):
-                return line
-        return None
 
     def poll(self, timeout_seconds: float) -> list[Entry]:
         """

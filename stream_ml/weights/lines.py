@@ -154,6 +154,7 @@ class VariantInForce(_Strict):
     claims: tuple[Claimed, ...]
     writer: str | None
     snapshots: tuple[Announced, ...]
+    topic_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +230,7 @@ class Variant(_Strict):
     Attributes:
         fingerprint: of its plan.
         seed: None begins with an empty table.
+        topic_id: of the events; a topic made anew under the same name has another.
         events: next offset of every partition.
         why: for people.
         lost: events given up by beginning here, per partition; None if nothing is.
@@ -238,6 +240,7 @@ class Variant(_Strict):
     variant: str
     fingerprint: str
     seed: Seed | None
+    topic_id: str
     events: dict[int, int]
     why: str
     lost: dict[int, int] | None = None

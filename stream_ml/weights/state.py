@@ -80,6 +80,7 @@ class VariantState:
         claims: by epoch, oldest first; the last one is the newest.
         writer: who holds the newest claim; None if nobody, or after a release.
         snapshots: announced, oldest first; at most the last 16.
+        topic_id: of the topic that `events` are offsets of; None where only a snapshot tells of the variant.
         recent: the last valid lines by step, to know a repeat by.
     """
 
@@ -90,6 +91,7 @@ class VariantState:
     claims: list[Claimed] = field(default_factory=list)
     writer: str | None = None
     snapshots: list[Announced] = field(default_factory=list)
+    topic_id: str | None = None
     line: Variant | None = None
     recent: dict[int, Step] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class VariantState:
             claims=list(said.claims),
             writer=said.writer,
             snapshots=list(said.snapshots),
+            topic_id=said.topic_id,
         )
 
     def statement(self, variant: str) -> VariantInForce:
@@ -126,6 +129,7 @@ class VariantState:
             claims=tuple(self.claims),
             writer=self.writer,
             snapshots=tuple(self.snapshots),
+            topic_id=self.topic_id,
         )
 
 
@@ -239,8 +243,9 @@ class JournalState:
         known = self.variants.get(line.variant)
         if known is not None:
             return REPEAT if known.line == line else void(f"variant {line.variant} exists already")
-        events = dict(line.events)
-        self.variants[line.variant] = VariantState(line.fingerprint, line.seed, 0, events, line=line)
+        self.variants[line.variant] = VariantState(
+            line.fingerprint, line.seed, 0, dict(line.events), topic_id=line.topic_id, line=line
+        )
         self._forget_variants()
         return VALID
 
@@ -287,7 +292,7 @@ class JournalState:
         problem = (line.decisions and self._skips(line, events)) or _ranges(line, events)
         if problem:
             return void(problem)
-        state.step, state.events = line.step, events
+        state.step, state.events, state.topic_id = line.step, events, line.topic_id
         state.recent[line.step] = line
         state.recent.pop(line.step - _REPEATS_KNOWN, None)
         return VALID

@@ -305,7 +305,9 @@ def first_lines() -> tuple[Line, ...]:
     state = JournalState()
     lines: list[Line] = [Begin(journal=0)]
     for name in (VARIANT, OTHER):
-        lines.append(Variant(variant=name, fingerprint=FINGERPRINT, seed=None, events=offsets, why=""))
+        lines.append(
+            Variant(variant=name, fingerprint=FINGERPRINT, seed=None, topic_id="", events=offsets, why="")
+        )
     lines.append(Claim(variant=VARIANT, who="first", step=0))
     for offset, line in enumerate(lines):
         state.apply(offset, line)

@@ -115,7 +115,7 @@ def test_a_range_that_was_skipped_by_a_decision_is_not_read(log: MemoryLog) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"topic_id": "another"}, "step 1 learned topic another"),
+        ({"topic_id": "another"}, "their topic was another"),
         ({"ranges": (Range(0, 0, 10, 10, 12345),)}, "with checksum 0000000000003039"),
         ({"ranges": (Range(0, 290, 310, 20, 0),)}, "partition 0 ends at 300, 310 was learned"),
         ({"step": 3}, "goes on with step 3 after 0"),

@@ -70,11 +70,16 @@ def topic_made_anew_shorter_with_nothing_to_replay(rig: Rig) -> str:
     return made_anew(rig, 150)
 
 
+def topic_made_anew_before_the_first_step(rig: Rig) -> str:
+    rig.run_to_the_end(EndAt(Point.VARIANT_BEGUN))
+    return made_anew(rig, 250)
+
+
 def made_anew(rig: Rig, count: int) -> str:
     rig.log.delete_topic("events")
     rig.log.ensure_topic("events", 1)
     rig.send(events(count, first=1000))
-    return r"step \d+ learned topic [0-9a-f]{32}, it is now [0-9a-f]{32}"
+    return r"their topic was [0-9a-f]{32}, it is now [0-9a-f]{32}"
 
 
 def journal_lost(rig: Rig) -> str:
@@ -94,6 +99,7 @@ def journal_lost(rig: Rig) -> str:
         topic_made_anew_before_a_replay,
         topic_made_anew_longer_with_nothing_to_replay,
         topic_made_anew_shorter_with_nothing_to_replay,
+        topic_made_anew_before_the_first_step,
         journal_lost,
     ],
 )
@@ -151,6 +157,21 @@ def test_a_changed_model_file_and_a_topic_made_anew_in_one_restart_are_a_stop(ri
     assert life.started is not None
     assert life.started.variant == "v2"
     assert life.counts["records"] == count
+
+
+def test_a_topic_made_anew_after_a_changed_model_began_its_variant_is_a_stop(rig: Rig) -> None:
+    rig.send(events(200))
+    rig.run_to_the_end()
+    rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
+    assert rig.run_to_the_end(EndAt(Point.CHANGED_VARIANT_BEGUN)).killed
+    made_anew(rig, 250)
+    with pytest.raises(CannotContinue, match="their topic was"):
+        rig.run_to_the_end()
+    rig.accept_loss = True
+    life = rig.run_to_the_end()
+    assert life.started is not None
+    assert life.started.variant == "v3"
+    assert life.counts["records"] == 250
 
 
 def test_the_skip_that_a_stop_names_goes_on_with_the_same_variant(rig: Rig) -> None:

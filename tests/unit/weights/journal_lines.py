@@ -20,7 +20,14 @@ FINGERPRINT = "f" * 32
 
 
 def variant(name: str = "v", events: dict[int, int] | None = None, fingerprint: str = FINGERPRINT) -> Variant:
-    return Variant(variant=name, fingerprint=fingerprint, seed=None, events=events or {0: 0}, why="test")
+    return Variant(
+        variant=name,
+        fingerprint=fingerprint,
+        seed=None,
+        topic_id="t",
+        events=events or {0: 0},
+        why="test",
+    )
 
 
 def claim(who: str = "a", step: int = 0, name: str = "v") -> Claim:

@@ -34,9 +34,17 @@ from tests.unit.weights.test_lines import ANNOUNCED, IN_FORCE, LINES, SEED
 GOLDEN: list[tuple[Line, bytes]] = [
     (Begin(journal=7), b'"line":"begin","journal":7,"variants":[]}'),
     (
-        Variant(variant="v2", fingerprint="ab", seed=SEED, events={0: 3, 10: 4}, why="é", lost={10: 2}),
+        Variant(
+            variant="v2",
+            fingerprint="ab",
+            seed=SEED,
+            topic_id="x",
+            events={0: 3, 10: 4},
+            why="é",
+            lost={10: 2},
+        ),
         b'"line":"variant","variant":"v2","fingerprint":"ab","seed":{"variant":"v0","epoch":3,"step":7,'
-        b'"name":"m/v0/3-7-ab.safetensors","checksum":"ab"},"events":{"0":3,"10":4},"why":"\xc3\xa9",'
+        b'"name":"m/v0/3-7-ab.safetensors","checksum":"ab"},"topic_id":"x","events":{"0":3,"10":4},"why":"\xc3\xa9",'
         b'"lost":{"10":2}}',
     ),
     (

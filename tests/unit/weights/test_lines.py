@@ -44,13 +44,22 @@ IN_FORCE = InForce(
             claims=(Claimed(1, 0), Claimed(4, 2)),
             writer=None,
             snapshots=(ANNOUNCED,),
+            topic_id="x",
         ),
     ),
     decisions=(Decided(2, SERVE),),
 )
 LINES: list[Line] = [
     Begin(journal=3, variants=IN_FORCE.variants),
-    Variant(variant="v1", fingerprint="f" * 32, seed=SEED, events={0: 0, 1: 17}, why="warm", lost={1: 17}),
+    Variant(
+        variant="v1",
+        fingerprint="f" * 32,
+        seed=SEED,
+        topic_id="x",
+        events={0: 0, 1: 17},
+        why="warm",
+        lost={1: 17},
+    ),
     Claim(variant="v1", who="host/1/ä", step=4),
     Release(variant="v1", who="host/1", epoch=4, step=9),
     Step(
