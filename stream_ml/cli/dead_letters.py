@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,7 @@ SHOWN_BYTES = 200
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A mended model file: what would it make of each now?",
 )
-@click.option("--reason", multiple=True, type=click.Choice(sorted(EXPLANATIONS)), help="Only these reasons.")
+@click.option("--reason", multiple=True, help=f"Only this reason: {', '.join(sorted(EXPLANATIONS))}.")
 @click.option("--variant", help="Only what this variant refused.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many.")
 @click.option("--resend", "sending", is_flag=True, help="Send them again to where they came from, each once.")
@@ -70,6 +71,7 @@ def dead_letters(
     An event is sent once, however often this command is run or killed: the topic of the dead letters
     remembers. With --check, what would be refused again stays where it is.
     """
+    _warn_of_unknown(reason)
     compiled = None if model_file is None else compile_model(model_file)
     plan = None if compiled is None else Plan(compiled.plan_bytes)
     settings = kafka_properties.for_client(kafka_file, os.environ)
@@ -98,6 +100,14 @@ def _name(model: str | None, compiled: CompiledModel | None) -> str:
     if name is None:
         raise ConfigError("no model is named\n  hint: --model NAME, or --check MODEL_FILE")
     return name
+
+
+def _warn_of_unknown(reasons: tuple[str, ...]) -> None:
+    """Say which *reasons* may be misspelt; a learner of a later release may still have written them."""
+    for each in sorted(set(reasons) - EXPLANATIONS.keys()):
+        near = difflib.get_close_matches(each, EXPLANATIONS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(EXPLANATIONS))}"
+        click.echo(f"warning: this release knows no reason {each!r}\n  hint: {hint}", err=True)
 
 
 def _chosen(found: Iterable[Refused], reasons: tuple[str, ...], variant: str | None) -> Iterator[Refused]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -18,7 +19,9 @@ from stream_ml.cli import cli
 from stream_ml.cli.stack import Stack
 from stream_ml.demo.progress import Counts, counts
 from stream_ml.errors import ConfigError
+from stream_ml.streams.dead_letters import DeadLetter
 from stream_ml.streams.embedded import EmbeddedBroker
+from stream_ml.streams.kafka import KafkaLog
 from tests.servers.kafka import KafkaServer
 
 EVENTS_PER_RECORD = 3
@@ -126,3 +129,22 @@ def test_a_model_that_has_no_dead_letters_is_told_from_one_that_is_not_there(wit
     assert command(without_letters).stdout == "0 dead letters, 0 of them sent again\n"
     with pytest.raises(ConfigError, match=r"there is no topic other\.dead-letters"):
         command(without_letters, "--model", "other")
+
+
+def test_a_reason_of_a_later_release_is_warned_of_and_still_chooses(without_letters: str) -> None:
+    letters = [
+        DeadLetter(b"a", "no_label", "", "poisoned", "v1", "events", 0, 1, 0),
+        DeadLetter(b"b", "of_a_later_release", "", "poisoned", "v1", "events", 0, 2, 0),
+    ]
+    with closing(KafkaLog({"bootstrap.servers": without_letters})) as log, log.writer() as writer:
+        for each in letters:
+            writer.send("poisoned.dead-letters", each.event, key=each.key(), headers=each.headers())
+    known = command(without_letters, "--reason", "no_label", "--json")
+    assert [orjson.loads(line)["event"] for line in known.stdout.splitlines()] == ["a"]
+    assert not known.stderr
+    later = command(without_letters, "--reason", "of_a_later_release", "--json")
+    assert [orjson.loads(line)["event"] for line in later.stdout.splitlines()] == ["b"]
+    assert "warning: this release knows no reason 'of_a_later_release'\n  hint: known are" in later.stderr
+    misspelt = command(without_letters, "--reason", "no_lable")
+    assert misspelt.stdout == "0 dead letters, 0 of them sent again\n"
+    assert "'no_lable'\n  hint: did you mean no_label?" in misspelt.stderr

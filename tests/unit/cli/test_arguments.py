@@ -50,10 +50,6 @@ def complaint_of(result: Result) -> str:
         (["backfill", "events.jsonl", "--sql", "sqlite://"], "no history is named"),
         (["backfill", "events.jsonl", "--bootstrap", "b:1"], "no topic is named"),
         (["dead-letters", "--bootstrap", "b:1"], "no model is named"),
-        (
-            ["dead-letters", "--model", "m", "--reason", "nope"],
-            "'nope' is not one of 'future_timestamp', 'invalid",
-        ),
         (["export", "examples", "m.toml", "events.jsonl", "out.txt"], "the extension names no format"),
         (["hotels", "absent.csv"], "absent.csv: no such file"),
         (["check", "absent.toml"], "absent.toml: cannot be read: No such file or directory"),
