@@ -12,9 +12,9 @@ import click
 import orjson
 
 from stream_ml.cli.progress import counted, progress
-from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.cli.send import client_settings, find_topic, tell_rests
 from stream_ml.errors import ConfigError, RecoverableError
+from stream_ml.local.running import DIRECTORY, Running
 from stream_ml.streams.backfill import Held, check_alone, send_missing
 from stream_ml.streams.events_from_files import Event, read_events
 from stream_ml.streams.events_from_sql import read_query

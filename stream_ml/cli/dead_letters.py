@@ -15,10 +15,10 @@ import click
 import orjson
 
 from stream_ml._native import Plan
-from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.outputs import dead_letters_topic
+from stream_ml.local.running import DIRECTORY, Running
 from stream_ml.runtime import kafka_properties
 from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog

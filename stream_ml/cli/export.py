@@ -14,13 +14,13 @@ import numpy
 import orjson
 
 from stream_ml._native import Plan
-from stream_ml.cli.running import DIRECTORY
 from stream_ml.cli.stored import find_snapshot, store_of
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.features.export import Example, Libsvm, vw_line
 from stream_ml.features.export_parquet import ParquetExport
 from stream_ml.features.export_tfrecord import tfrecord
+from stream_ml.local.running import DIRECTORY
 from stream_ml.streams.events_from_files import event_bytes, read_events
 from stream_ml.weights.artefact import ArtefactReader
 from stream_ml.weights.inspection import Weights, names_in, weights_of

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
-from stream_ml.cli.running import DIRECTORY
 from stream_ml.cli.stored import find_snapshot, store_of
+from stream_ml.local.running import DIRECTORY
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.events_from_files import event_bytes, read_events
 from stream_ml.weights.artefact import ArtefactReader

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import orjson
 
-from stream_ml.cli.running import DIRECTORY, Running
+from stream_ml.local.running import DIRECTORY, Running
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import NoModelYet, Score, Scores
 from stream_ml.streams.events_from_files import event_bytes, read_events

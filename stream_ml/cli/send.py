@@ -13,8 +13,8 @@ import click
 import orjson
 
 from stream_ml.cli.progress import counted, progress
-from stream_ml.cli.running import DIRECTORY, Running
 from stream_ml.errors import ConfigError
+from stream_ml.local.running import DIRECTORY, Running
 from stream_ml.runtime import kafka_properties
 from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream_ml.cli.running import Running
 from stream_ml.errors import ConfigError
+from stream_ml.local.running import Running
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
 

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import click
 
-from stream_ml.cli.running import DIRECTORY
-from stream_ml.cli.stack import Stack
+from stream_ml.local.running import DIRECTORY
+from stream_ml.local.stack import Stack
 
 
 @click.command()

@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_ml._native import Learner, Plan, Replica
 from stream_ml.demo.events import Basket
-from stream_ml.demo.figures import Figures
+from stream_ml.local.figures import Figures
 
 BASKETS_PER_CALL = 500
 

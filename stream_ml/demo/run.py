@@ -11,14 +11,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from stream_ml.cli.stack import Stack
 from stream_ml.demo.panel import Moment
-from stream_ml.demo.progress import Counts, Evaluations, counts
 from stream_ml.demo.scorer import Scorer
 from stream_ml.demo.source import Source
 from stream_ml.demo.top import top_features
 from stream_ml.errors import RecoverableError
 from stream_ml.features import compile_model
+from stream_ml.local.stack import Stack
+from stream_ml.local.watching import Counts, Evaluations, counts
 from stream_ml.streams.paced import PacedSender
 
 ALL_EVENTS = 1_453_005

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from stream_ml.demo.events import Basket, baskets
-from stream_ml.demo.figures import Figures
 from stream_ml.demo.frozen import FrozenModel
 from stream_ml.errors import RecoverableError
+from stream_ml.local.figures import Figures
 
 BASKETS_PER_MESSAGE = 100
 

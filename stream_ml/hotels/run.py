@@ -20,11 +20,11 @@ from typing import Self
 
 import orjson
 
-from stream_ml.cli.stack import Stack
-from stream_ml.demo.figures import Figures
-from stream_ml.demo.progress import Counts, Evaluations, counts
 from stream_ml.errors import RecoverableError
 from stream_ml.hotels.bookings import Booking
+from stream_ml.local.figures import Figures
+from stream_ml.local.stack import Stack
+from stream_ml.local.watching import Counts, Evaluations, counts
 from stream_ml.serving.client import PredictorClient
 from stream_ml.streams.paced import PacedSender
 

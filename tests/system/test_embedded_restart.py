@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.request import urlopen
 
-from stream_ml.cli.stack import Stack
+from stream_ml.local.stack import Stack
 from stream_ml.streams.kafka import KafkaLog
 from tests.clicks import MODEL, events
 from tests.servers.processes import wait_until

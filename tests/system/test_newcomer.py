@@ -67,7 +67,7 @@ WAIT_UNTIL_LEARNED = """
 for attempt in $(seq 200); do
   curl -s $(python -c "
 from pathlib import Path
-from stream_ml.cli.running import Running
+from stream_ml.local.running import Running
 print(Running.find(Path('.stream-ml')).learner_http)")/metrics \\
     | grep -q '^stream_ml_learner_learned_total.* %d' && break
   sleep 0.1

@@ -16,9 +16,9 @@ from loadtest.model import model_file
 from loadtest.poison import BROKEN_EVERY, WAYS, poisoned
 from loadtest.stream import Stream
 from stream_ml.cli import cli
-from stream_ml.cli.stack import Stack
-from stream_ml.demo.progress import Counts, counts
 from stream_ml.errors import ConfigError
+from stream_ml.local.stack import Stack
+from stream_ml.local.watching import Counts, counts
 from stream_ml.streams.dead_letters import DeadLetter
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ MAY_IMPORT = {
     "stream_ml.serving": STORES,
     "stream_ml.retraining": STORES,
     "services": WORKERS,
-    "stream_ml.demo": WORKERS | {"stream_ml.cli"},
-    "stream_ml.hotels": WORKERS | {"stream_ml.cli", "stream_ml.demo"},
-    "stream_ml.cli": WORKERS | {"stream_ml.demo", "stream_ml.hotels", "services"},
+    "stream_ml.local": WORKERS,
+    "stream_ml.demo": WORKERS | {"stream_ml.local"},
+    "stream_ml.hotels": WORKERS | {"stream_ml.local"},
+    "stream_ml.cli": WORKERS | {"stream_ml.local", "stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
     "loadtest": WORKERS | {"services", "tests.servers"},
 }
@@ -98,6 +100,10 @@ def test_imports_point_inward(path: Path) -> None:
 def test_every_part_has_its_rule() -> None:
     parts = {part_of(name_of(path)) for path in tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py")}
     assert parts - {"stream_ml"} <= set(MAY_IMPORT)
+
+
+def test_no_two_parts_may_import_each_other() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()  # a cycle is an error
 
 
 def test_no_marker_is_left_over() -> None:

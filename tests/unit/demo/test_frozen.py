@@ -7,9 +7,9 @@ import pytest
 
 from stream_ml._native import Learner, Plan, Replica
 from stream_ml.demo.events import Basket
-from stream_ml.demo.figures import Figures
 from stream_ml.demo.frozen import BASKETS_PER_CALL, FrozenModel
 from stream_ml.features import compile_model
+from stream_ml.local.figures import Figures
 
 PLAN = compile_model('name = "m"\nlabel = "redeemed"\n[features]\nproduct = "product"\n').plan_bytes
 

@@ -11,8 +11,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from stream_ml._native import Learner, Plan
-from stream_ml.demo.figures import Figures
 from stream_ml.features import compile_model
+from stream_ml.local.figures import Figures
 
 MODEL = """
 name = "judged"

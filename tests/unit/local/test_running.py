@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from stream_ml.cli import running
-from stream_ml.cli.running import Running
 from stream_ml.errors import ConfigError
+from stream_ml.local import running
+from stream_ml.local.running import Running
 
 HERE = Running(
     model="m", bootstrap="127.0.0.1:1", embedded=True, topic="events", group="m.learner",

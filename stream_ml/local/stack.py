@@ -21,10 +21,10 @@ from typing import IO, Any, Self
 
 import orjson
 
-from stream_ml.cli.running import Running
 from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.local.running import Running
 from stream_ml.runtime import kafka_properties, lifecycle
 from stream_ml.streams.embedded import EmbeddedBroker
 from stream_ml.streams.kafka import KafkaLog

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from stream_ml.demo.progress import Counts, Evaluations
 from stream_ml.learning.outputs import evaluations_topic
+from stream_ml.local.watching import Counts, Evaluations
 from stream_ml.streams.memory import MemoryLog
 
 

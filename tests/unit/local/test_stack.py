@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml.cli.running import Running
-from stream_ml.cli.stack import Stack, _held, _toml
 from stream_ml.errors import ConfigError
+from stream_ml.local.running import Running
+from stream_ml.local.stack import Stack, _held, _toml
 from tests.clicks import MODEL
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stream_ml.demo.figures import BINS, Figures
+from stream_ml.local.figures import BINS, Figures
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream_ml.demo.figures import Figures
 from stream_ml.learning.outputs import evaluations_topic
+from stream_ml.local.figures import Figures
 from stream_ml.streams.log import Log
 
 
