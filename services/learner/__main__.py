@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from stream_ml import _native
-from stream_ml.features import CompiledModel, compile_model
-from stream_ml.learning.beginnings import Parties
+from services.learner.parts import kafka_log, native_learner, parties_of
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.starting import Start
-from stream_ml.learning.topics import ensure_topics
 from stream_ml.learning.ways_on import naming
 from stream_ml.learning.writing import WriterLoop
 from stream_ml.runtime import lifecycle, logging
@@ -27,10 +22,7 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
-from stream_ml.streams.kafka import KafkaLog
-from stream_ml.streams.log import Log
 from stream_ml.weights.journal import JournalWriter
-from stream_ml.weights.snapshots import SnapshotStore
 
 
 @dataclass
@@ -77,41 +69,6 @@ class Learner:
             with log.writer() as writer:
                 WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
             journal.close()
-
-
-def parties_of(
-    settings: LearnerSettings, log: Log, accept_loss: bool = False, reached: Reached = go_on
-) -> Parties:
-    """Return what *settings* name, the model compiled and its topics there."""
-    model = compile_model(settings.model_file)
-    name = model.model_file.name
-    return Parties(
-        log=log,
-        store=SnapshotStore(settings.snapshot_store),
-        topics=ensure_topics(
-            log, name, settings.events_topic, settings.feed_partitions, settings.feed_retention_seconds
-        ),
-        model=model,
-        who=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        # An embedded broker forgets with its process: there a loss is normal.
-        accept_loss=accept_loss or log.retained_bytes is not None,
-        reached=reached,
-    )
-
-
-def native_learner(model: CompiledModel, settings: LearnerSettings) -> _native.Learner:
-    """Return an empty learner for *model*."""
-    plan = _native.Plan(model.plan_bytes)
-    return _native.Learner(plan, scan_threads=settings.scan_threads, expected_rows=settings.expected_rows)
-
-
-def kafka_log(settings: LearnerSettings, stopping: Callable[[], bool] = lambda: False) -> KafkaLog:
-    """Return the log that *settings* name; *stopping* as it wants it."""
-    return KafkaLog(
-        {name: str(value) for name, value in settings.kafka.items()},
-        unavailable_after_seconds=settings.broker_timeout_seconds,
-        stopping=stopping,
-    )
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

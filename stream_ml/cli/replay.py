@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import orjson
 
-from services.learner.__main__ import kafka_log, native_learner, parties_of
+from services.learner.parts import kafka_log, native_learner, parties_of
 from stream_ml._native import Plan
 from stream_ml.cli.progress import counted, progress
 from stream_ml.errors import ConfigError

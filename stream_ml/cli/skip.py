@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from services.learner.__main__ import kafka_log, parties_of
+from services.learner.parts import kafka_log, parties_of
 from stream_ml.errors import ConfigError
 from stream_ml.learning.skipping import decide, skips
 from stream_ml.learning.ways_on import naming

@@ -122,6 +122,16 @@ def test_a_service_is_wiring() -> None:
     } == {}
 
 
+def test_of_what_is_run_only_main_is_imported() -> None:
+    imported = {
+        (name_of(path), found)
+        for path in tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py")
+        for found in imports_of(path)
+        if ".__main__." in found and not found.endswith(".main")
+    }
+    assert imported == set()
+
+
 def test_only_the_outermost_loop_catches_everything() -> None:
     catching = {
         path.relative_to(ROOT)
