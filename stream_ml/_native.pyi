@@ -243,6 +243,9 @@ class Replica:
     @property
     def rows(self) -> int: ...
     @property
+    def has_learned(self) -> bool:
+        """Whether anything was learned, here or by a seed; else every score is the base rate."""
+    @property
     def learned_at(self) -> float: ...
     @property
     def watermark_us(self) -> int | None: ...

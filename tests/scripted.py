@@ -89,11 +89,20 @@ class ScriptedWriter:
 
     def learn(self, count: int = 200) -> None:
         """Learn one batch, as a line and in memory."""
+        self.learn_unsaid(self._step(count), count)
+
+    def _step(self, count: int) -> int:
+        """Say the line of a batch of *count* records; return the first offset."""
         first, self.learned = self.learned, self.learned + count
         self.step += 1
         ranges = (Range(0, first, self.learned, count, 7),)
         self.say(Step(variant=self.variant, epoch=self.epoch, step=self.step, topic_id="t", ranges=ranges))
-        self.learn_unsaid(first, count)
+        return first
+
+    def learn_nothing(self) -> None:
+        """Learn one batch, of one event that is refused."""
+        self._step(1)
+        self.learner.learn([(0, [b"no JSON"], [-1])])
 
     def learn_unsaid(self, first: int, count: int) -> None:
         batch = events(count, first)

@@ -84,8 +84,8 @@ class FedReplica:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was learned: no step, and no rows of a seed."""
-        return self.replica.step == 0 and self.replica.rows == 0
+        """Whether nothing was learned: no step yet, or steps of refused events only, and no seed."""
+        return not self.replica.has_learned
 
     def take(self, chunks: Sequence[Chunk], state: VariantState) -> None:
         """Apply what *chunks* complete; sets `lost` at a gap, until a later delta spans it."""

@@ -77,6 +77,12 @@ impl Replica {
         self.read().table.len()
     }
 
+    /// Whether a score would come from anything but the model file: else all its batches were refused, or none came.
+    pub fn has_learned(&self) -> bool {
+        let weights = self.read();
+        !weights.table.is_empty() || weights.state.has_learned()
+    }
+
     /// Say that scores are taken from it: from now on deltas leave room for them.
     pub fn set_live(&self) {
         self.live.store(true, Relaxed);

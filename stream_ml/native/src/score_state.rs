@@ -41,6 +41,13 @@ impl ScoreState {
         }
     }
 
+    /// Whether an example was learned: it leaves its time, a base rate that is measured, or a bias. Each may be missing: a
+    /// model need not read a time, nor measure its base rate, and a variant begun with a seed may read another time.
+    pub fn has_learned(&self) -> bool {
+        let measured = (1..u64::MAX).contains(&self.examples);
+        self.watermark_us != i64::MIN || measured || self.bias != Row::default()
+    }
+
     /// Count one example into the base rate, unless it is known or frozen.
     #[inline(always)]
     pub(crate) fn count(&mut self, options: &LearnerOptions, label: f32, importance: f32) {

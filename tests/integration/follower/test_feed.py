@@ -71,6 +71,37 @@ def test_a_model_that_learned_nothing_is_no_model_yet_until_its_first_delta(tmp_
     predictor.close()
 
 
+# The clicks date nothing, but measure their base rate; here only the bias and rows tell.
+FIXED_BASE_RATE = MODEL.replace("alpha = 0.3", "alpha = 0.3\nbase_rate = 0.25")
+
+
+@pytest.mark.parametrize("text", [MODEL, FIXED_BASE_RATE])
+@pytest.mark.parametrize("snapshot_at", [0, 2])
+def test_a_model_whose_batches_were_all_refused_is_no_model_yet(
+    tmp_path: Path, text: str, snapshot_at: int
+) -> None:
+    writer = ScriptedWriter(tmp_path, text=text)
+    writer.begin()
+    writer.decide()
+    predictor = Predictor(writer)
+    for step in range(4):
+        if step == snapshot_at:
+            writer.snapshot()
+            predictor.start()
+        writer.learn_nothing()
+        writer.publish()
+        predictor.turn(3)
+        with pytest.raises(NoModelYet, match="clicks"):
+            predictor.answer(EVENT)
+    assert not predictor.follower.stuck, "it has what there is"
+    writer.learn(1)
+    writer.publish()
+    predictor.turn(3)
+    answer = predictor.answer(EVENT)
+    assert (answer.step, answer.scores[0].prediction) == (5, writer.prediction(EVENT))
+    predictor.close()
+
+
 def test_a_model_that_learned_nothing_does_not_take_the_place_of_one_that_learned(
     writer: ScriptedWriter, predictor: Predictor, other: ScriptedWriter
 ) -> None:

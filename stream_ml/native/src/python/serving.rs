@@ -127,6 +127,11 @@ impl Replica {
     }
 
     #[getter]
+    fn has_learned(&self) -> bool {
+        self.inner.has_learned()
+    }
+
+    #[getter]
     fn learned_at(&self) -> f64 {
         self.inner.standing().learned_at
     }

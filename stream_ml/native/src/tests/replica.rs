@@ -66,6 +66,27 @@ fn a_delta_is_absolute_and_may_be_applied_twice() {
 }
 
 #[test]
+fn steps_of_refused_events_are_nothing_learned_and_a_bias_alone_is_something() {
+    let replica = replica();
+    let untouched = ScoreState::new(plan().learner());
+    replica
+        .apply(&[], &[], &untouched.to_bytes(), 4, 1.0)
+        .unwrap();
+    assert!(!replica.has_learned());
+    replica
+        .apply(&[], &[], &state().to_bytes(), 5, 2.0)
+        .unwrap();
+    assert!(replica.has_learned() && replica.rows() == 0);
+}
+
+#[test]
+fn rows_of_a_seed_are_something_learned() {
+    let replica = replica();
+    replica.load_rows(&rows(&[(1, 1.0, 1.0)])).unwrap();
+    assert!(replica.has_learned());
+}
+
+#[test]
 fn a_damaged_delta_touches_nothing() {
     let replica = replica();
     let good = rows(&[(1, 1.0, 1.0)]);

@@ -95,6 +95,36 @@ fn a_state_is_read_as_it_was_written_and_goes_on_alike() {
 }
 
 #[test]
+fn each_thing_that_an_example_leaves_says_that_something_was_learned() {
+    let measuring = options(Loss::Logistic, None, 3);
+    let fixed = options(Loss::Logistic, Some(0.25), 3);
+    for options in [&measuring, &fixed] {
+        let new = ScoreState::new(options);
+        assert!(!new.has_learned());
+        let dated = ScoreState {
+            watermark_us: -7,
+            ..new.clone()
+        };
+        assert!(dated.has_learned());
+        for bias in [Row { z: -1.5, n: 0.0 }, Row { z: 0.0, n: 0.5 }] {
+            assert!(
+                ScoreState {
+                    bias,
+                    ..new.clone()
+                }
+                .has_learned()
+            );
+        }
+    }
+    let mut counted = ScoreState::new(&measuring);
+    counted.count(&measuring, 0.0, 0.75);
+    assert!(counted.has_learned());
+    let mut adopted = ScoreState::new(&fixed);
+    adopted.adopt(&measuring, &fixed);
+    assert!(!adopted.has_learned(), "a seed that learned nothing");
+}
+
+#[test]
 fn a_damaged_state_is_refused() {
     let bytes = unusual().to_bytes();
     for at in 0..bytes.len() {
