@@ -36,6 +36,9 @@ MAY_IMPORT = {
     "stream_ml.__main__": {"stream_ml.cli"},
     "loadtest": WORKERS | {"services", "tests.servers"},
 }
+# Rust modules that may use each other: expressions of every type hold those of the others; an image is taken of a
+# table, which tells it what changes.
+KNIT = {"set": "expr", "text": "expr", "image": "table"}
 # A file of the ecosystem, read by a tool that looks for its name.
 READ_BY_TOOLS = {".gitignore", "Makefile", "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", "run"}
 MARKERS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]))
@@ -160,6 +163,18 @@ def test_every_rust_module_is_declared() -> None:
     sources = tracked("stream_ml/native/src/*.rs")
     declared = {name for path in sources for name in re.findall(r"\bmod (\w+);", path.read_text())}
     assert {path.stem for path in sources} - declared - {"lib"} == set()
+
+
+def test_no_two_rust_modules_use_each_other() -> None:
+    uses: dict[str, set[str]] = {}
+    for path in tracked("stream_ml/native/src/*.rs"):
+        module = path.relative_to(ROOT / "stream_ml/native/src").parts[0].removesuffix(".rs")
+        if module not in {"lib", "tests"} and path.stem != "tests":
+            code = path.read_text().split("#[cfg(test)]")[0]
+            named = "::".join(re.findall(r"\bcrate::(\w+|\{[^}]*\})", code))
+            used = {KNIT.get(name, name) for name in re.findall(r"\w+", named)}
+            uses.setdefault(KNIT.get(module, module), set()).update(used - {KNIT.get(module, module)})
+    TopologicalSorter(uses).prepare()  # a cycle is an error
 
 
 def test_every_other_file_has_a_reader() -> None:

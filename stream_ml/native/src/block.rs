@@ -1,5 +1,8 @@
 //! What the scan hands to learning and scoring: many examples in flat columns, no object per event.
 
+/// Bound of a number slot's value.
+pub const MAX_VALUE: f64 = 1e6;
+
 /// One scanned event. Its features are `ids[previous.end..end]` of the block, in slot order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Example {

@@ -1,6 +1,6 @@
 //! The second pass over an event: slots in their order, each to its features in the block.
 
-use crate::block::{Block, Reason};
+use crate::block::{Block, MAX_VALUE, Reason};
 use crate::expr::Scratch;
 use crate::fields::{Fields, Found, Refused};
 use crate::hash::feature_id;
@@ -13,8 +13,6 @@ use crate::text::append_field;
 
 /// Features of one event; more refuse it.
 pub const MAX_FEATURES: usize = 1 << 17;
-/// Bound of a number slot's value.
-pub const MAX_VALUE: f64 = 1e6;
 
 /// Where features go.
 pub struct Output<'a> {

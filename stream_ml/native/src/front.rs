@@ -12,10 +12,10 @@ use thrift::protocol::TMessageType;
 
 use crate::call::{CallReader, Header, Refused, ScoreArguments, echoed};
 use crate::counters::{Counters, Outcome};
+use crate::limits::Limits;
 use crate::replica::{Replica, Standing};
 use crate::reply::{Fault, ModelStatus, Origin, ReplyWriter, Status};
 use crate::score::EventScorer;
-use crate::server::Limits;
 
 /// A variant as it is served.
 pub struct Served {

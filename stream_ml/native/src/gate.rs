@@ -3,8 +3,7 @@
 //! Admission is "Poisson inclusion" (McMahan et al. 2013, section 3.1): each sighting lets a feature in with the same
 //! probability, so that on average it is seen 1 / admission times before. Chance is a hash: a replay decides the same.
 
-use crate::options::TableOptions;
-use crate::table::MAX_ROWS;
+use crate::options::{MAX_ROWS, TableOptions};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {

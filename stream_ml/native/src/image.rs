@@ -5,8 +5,9 @@
 //! machines. `seal` hands out the rest: after it, rows handed out later override earlier ones, then removals apply.
 
 use crate::id_map::{Crossing, IdMap, Position, bucket_of};
+use crate::options::MAX_ROWS;
 use crate::rows::{self, CHANGED, Row};
-use crate::table::{MAX_ROWS, Table};
+use crate::table::Table;
 
 /// Further passes, at most: if rows change as fast as they are handed out, the rest is left to `seal`.
 const MAX_PASSES: u32 = 8;

@@ -1,7 +1,7 @@
 //! Short texts and numbers of one event, read but not worked out: their features are computed side by side, which the
 //! compiler turns into vectors.
 
-use crate::features::MAX_VALUE;
+use crate::block::MAX_VALUE;
 use crate::hash::ShortIds;
 use crate::number::value_of;
 

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::table::MAX_ROWS;
+/// Rows a table may hold, unless told otherwise.
+pub const MAX_ROWS: usize = 1 << 30;
 
 /// McMahan et al. 2013 name the hyper-parameters; a plan states every one.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::block::Block;
-use crate::learner::{Learned, Records, Scan};
+use crate::records::{Learned, Records, Scan};
 use crate::trainer::Trainer;
 
 /// A block ends with the record that brings it to one of these; nothing that is learned depends on them. Small ones: at the

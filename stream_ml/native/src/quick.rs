@@ -4,7 +4,7 @@
 //! this field alone. Whatever else there is, from white space to an escape, ends the attempt, and the event
 //! takes the general way: this one only saves time, it decides nothing.
 
-use crate::features::MAX_VALUE;
+use crate::block::MAX_VALUE;
 use crate::fields::Token;
 use crate::hash::feature_id;
 use crate::json::{Kind, Reader, Value};

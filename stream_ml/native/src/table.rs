@@ -3,11 +3,10 @@
 use crate::gate::{Gate, Outside};
 use crate::id_map::{IdMap, NOWHERE, Places, Position, hash_of};
 use crate::image::Image;
+pub use crate::options::MAX_ROWS;
 use crate::options::TableOptions;
 use crate::rows::{self, CHANGED, Columns, ROW_BYTES, Row, parse_rows};
 
-/// Rows a table may hold, unless told otherwise.
-pub const MAX_ROWS: usize = 1 << 30;
 /// A list of more changed ids than this and than an eighth of the rows is dropped: the cut looks at every row then.
 const MIN_LIST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
