@@ -36,8 +36,8 @@ MAY_IMPORT = {
     "stream_ml.__main__": {"stream_ml.cli"},
     "loadtest": WORKERS | {"services", "tests.servers"},
 }
-# Rust modules that may use each other: expressions of every type hold those of the others; an image is taken of a
-# table, which tells it what changes.
+# Rust modules that may use each other: expressions of each type hold those of the others;
+# a table tells its image what changes.
 KNIT = {"set": "expr", "text": "expr", "image": "table"}
 # A file of the ecosystem, read by a tool that looks for its name.
 READ_BY_TOOLS = {".gitignore", "Makefile", "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", "run"}
