@@ -61,8 +61,9 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealed:
-    manifest: Manifest
+class _Unwritten:
+    """What a snapshot has beside its rows' image; with a large duplicate window it is large."""
+
     parts: Parts
     seal: Seal
 
@@ -105,6 +106,8 @@ class Snapshots:
         self._phase = _Phase.IDLE
         self._writer: SnapshotWriter | None = None
         self._pieces: deque[Future[None]] = deque()
+        self._unwritten: _Unwritten | None = None
+        self._storing: Future[SnapshotName] | None = None
         self.step = loaded.snapshot_step if loaded.has_snapshot else -1
         self.failed = self.bad = 0
         self.store_fails = False
@@ -142,9 +145,9 @@ class Snapshots:
             if self._phase is _Phase.IMAGE:
                 self._take(learner, position)
             elif self._phase is _Phase.SEALED and acknowledged:
-                self._storing = self._threads.submit(self._store_sealed, self._sealed)
+                self._storing = self._store_sealed()
                 self._phase = _Phase.STORING
-            elif self._phase is _Phase.STORING and self._storing.done():
+            elif self._storing is not None and self._storing.done():
                 return self._announce(self._storing.result())
         except StoreUnavailable as error:
             self._give_up(error)
@@ -153,12 +156,12 @@ class Snapshots:
     @property
     def sealed_step(self) -> int:
         """The step of the snapshot that waits for acknowledgements; -1 if none does."""
-        return self._sealed.manifest.step if self._phase is _Phase.SEALED else -1
+        return self._sealed.step if self._phase is _Phase.SEALED else -1
 
     @property
     def bytes(self) -> int:
         """Size of the rows of the last one."""
-        return self._sealed.manifest.total_rows * 16
+        return self._sealed.total_rows * 16
 
     def read_back(
         self,
@@ -177,7 +180,7 @@ class Snapshots:
         if self._phase is not _Phase.ANNOUNCED or name != self._name:
             return False
         self._phase = _Phase.IDLE
-        self.step, self.ended_at = self._sealed.manifest.step, self._clock.monotonic()
+        self.step, self.ended_at = self._sealed.step, self._clock.monotonic()
         self._reached(Point.SNAPSHOT_READ_BACK)
         self._threads.submit(self._retain, announced, keep, self._clock.now() - keep_seconds)
         if variants is not None:
@@ -204,7 +207,7 @@ class Snapshots:
 
     def _seal(self, seal: Seal, position: Position) -> None:
         now = self._clock.now()
-        manifest = Manifest(
+        self._sealed = Manifest(
             model=self._writership.model,
             variant=self._writership.variant,
             fingerprint=self._writership.fingerprint,
@@ -218,28 +221,34 @@ class Snapshots:
             learned_at=now,
             created_at=now,
         )
-        # The state is left to the thread that writes: with a large duplicate window it is large.
+        # The state is left to the thread that writes.
         parts = Parts(seal.removed, b"", seal.score_state, self._model_text, self._model.plan_bytes)
-        self._sealed = _Sealed(manifest, parts, seal)
+        self._unwritten = _Unwritten(parts, seal)
         self._phase = _Phase.SEALED
         self._reached(Point.IMAGE_SEALED)
 
-    def _store_sealed(self, sealed: _Sealed) -> SnapshotName:
+    def _store_sealed(self) -> Future[SnapshotName]:
+        """Leave what is unwritten to the thread alone: its memory goes once it is written."""
+        unwritten, self._unwritten = self._unwritten, None
+        assert unwritten is not None
+        return self._threads.submit(self._store_unwritten, self._sealed, unwritten)
+
+    def _store_unwritten(self, manifest: Manifest, unwritten: _Unwritten) -> SnapshotName:
         assert self._writer is not None
         for piece in self._pieces:
             piece.result()
-        seal = sealed.seal
-        name = self._writer.finish(sealed.manifest, seal.rows, sealed.parts, seal.state_pieces())
+        seal = unwritten.seal
+        name = self._writer.finish(manifest, seal.rows, unwritten.parts, seal.state_pieces())
         self._reached(Point.SNAPSHOT_STORED)
         return name
 
     def _announce(self, name: SnapshotName) -> Snapshot:
-        self._writer = None
+        self._writer = self._storing = None
         self._pieces.clear()
         self._name = str(name)
         self._phase = _Phase.ANNOUNCED
         # Learning went on since: where it stands now is not where the rows do.
-        sealed = self._sealed.manifest
+        sealed = self._sealed
         return Snapshot(
             variant=name.variant,
             epoch=name.epoch,
@@ -256,7 +265,7 @@ class Snapshots:
         log.error("snapshot given up; learning goes on", extra={"reason": str(error)})
         if self._writer is not None:
             self._threads.submit(self._writer.abandon)  # behind the pieces that are still to be written
-        self._writer = None
+        self._writer = self._storing = None  # its error would hold what was not written
         self._pieces.clear()
         self._phase = _Phase.IDLE
         self.failed += 1

@@ -1,3 +1,5 @@
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -5,8 +7,9 @@ import pytest
 
 from stream_ml.learning.points import Point
 from stream_ml.streams.log import Log
+from stream_ml.weights.artefact import Manifest, Parts
 from stream_ml.weights.lines import Snapshot, Step
-from stream_ml.weights.snapshots import SnapshotStore, SnapshotWriter, StoreUnavailable
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, SnapshotWriter, StoreUnavailable
 from tests.clicks import events, expected_counts
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import EndAt, HoldingLog, Rig
@@ -100,6 +103,40 @@ def test_older_ones_are_removed_and_three_are_kept(rig: Rig) -> None:
         rig.run_to_the_end()
     assert len(announced(rig)) >= 6
     assert len(rig.snapshots) == 3
+
+
+class WatchedStore(SnapshotStore):
+    """A store that, when one is begun, counts who else holds what it wrote last; its second write fails."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.pieces: list[bytes] = []
+        self.held: list[int] = []
+
+    def writer(self, model: str, variant: str) -> SnapshotWriter:
+        if self.pieces:
+            self.held.append(sys.getrefcount(self.pieces[-1]) - 2)  # the list's, and of the call that counts
+        writer = super().writer(model, variant)
+        finish = writer.finish
+
+        def watched(manifest: Manifest, rows: bytes, parts: Parts, state: Iterable[bytes]) -> SnapshotName:
+            self.pieces.append(parts.score_state)
+            if len(self.pieces) == 2:
+                raise StoreUnavailable("no space left")
+            return finish(manifest, rows, parts, state)
+
+        writer.finish = watched  # type: ignore[assignment, method-assign]
+        return writer
+
+
+def test_what_was_written_or_given_up_is_not_held_until_the_next_one(rig: Rig) -> None:
+    rig.store = store = WatchedStore(rig.folder / "snapshots")
+    life = rig.in_background()
+    for number in range(1, 4):
+        rig.send(events(50, first=50 * number))
+        wait_until(lambda number=number: len(store.held) >= number)  # type: ignore[misc]
+    life.end()
+    assert not any(store.held)
 
 
 class FailingStore(SnapshotStore):
