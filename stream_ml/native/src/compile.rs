@@ -7,6 +7,9 @@ use crate::set::Set;
 use crate::text::Text;
 use crate::time::{HOUR, Part};
 
+mod arguments;
+mod conversions;
+
 const MAX_DEPTH: usize = 32;
 /// Below it a log_bucket would have thousands of buckets.
 const MIN_LOG_BASE: f64 = 1.01;
@@ -354,147 +357,6 @@ impl Call<'_> {
             }
         }
     }
-
-    fn arity(&self, wanted: std::ops::RangeInclusive<usize>) -> Compiled<()> {
-        let count = self.args.len();
-        if wanted.contains(&count) {
-            Ok(())
-        } else {
-            Err(format!("{}: {count} arguments", self.op))
-        }
-    }
-
-    fn expression(&self, at: usize) -> Compiled<Expression> {
-        let source = self
-            .args
-            .get(at)
-            .ok_or_else(|| format!("{}: too few arguments", self.op))?;
-        expression(source, self.fields, self.depth + 1)
-    }
-
-    fn number(&self, at: usize) -> Compiled<Number> {
-        match self.expression(at)? {
-            Expression::Number(number) => Ok(number),
-            other => Err(self.not_a("number", &other)),
-        }
-    }
-
-    fn bool(&self, at: usize) -> Compiled<Bool> {
-        match self.expression(at)? {
-            Expression::Bool(bool) => Ok(bool),
-            other => Err(self.not_a("bool", &other)),
-        }
-    }
-
-    fn time(&self, at: usize) -> Compiled<Time> {
-        match self.expression(at)? {
-            Expression::Time(time) => Ok(time),
-            other => Err(self.not_a("time", &other)),
-        }
-    }
-
-    fn text(&self, at: usize) -> Compiled<Text> {
-        self.as_text(self.expression(at)?)
-    }
-
-    fn as_text(&self, expression: Expression) -> Compiled<Text> {
-        expression
-            .into_category()
-            .map_err(|other| self.not_a("text", &other))
-    }
-
-    fn as_set(&self, expression: Expression) -> Compiled<Set> {
-        expression
-            .into_set()
-            .map_err(|other| self.not_a("category or set", &other))
-    }
-
-    fn not_a(&self, wanted: &str, found: &Expression) -> String {
-        format!(
-            "{}: a {} where a {wanted} is asked",
-            self.op,
-            found.type_name()
-        )
-    }
-
-    fn literal_number(&self, at: usize) -> Compiled<f64> {
-        let value = self
-            .args
-            .get(at)
-            .and_then(Value::as_f64)
-            .filter(|value| value.is_finite());
-        value.ok_or_else(|| format!("{}: argument {at} is no number", self.op))
-    }
-
-    fn literal_count(&self, at: usize) -> Compiled<usize> {
-        let value = self
-            .args
-            .get(at)
-            .and_then(Value::as_u64)
-            .filter(|value| *value <= u64::from(u32::MAX));
-        value
-            .map(|value| value as usize)
-            .ok_or_else(|| format!("{}: argument {at} is no count", self.op))
-    }
-
-    fn literal_text(&self, at: usize) -> Compiled<&str> {
-        let value = self.args.get(at).and_then(Value::as_str);
-        value.ok_or_else(|| format!("{}: argument {at} is no text", self.op))
-    }
-}
-
-impl Expression {
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Expression::Text(_) => "text",
-            Expression::Number(_) => "number",
-            Expression::Bool(_) => "bool",
-            Expression::Time(_) => "time",
-            Expression::Set(_) => "set",
-        }
-    }
-
-    fn is_set(&self) -> bool {
-        matches!(self, Expression::Set(_))
-    }
-
-    /// As the text that a category hashes.
-    pub fn into_category(self) -> Result<Text, Expression> {
-        match self {
-            Expression::Text(text) => Ok(text),
-            Expression::Bool(bool) => Ok(Text::OfBool(bool.into())),
-            Expression::Number(number) if number.is_whole() => Ok(Text::OfWhole(number.into())),
-            other => Err(other),
-        }
-    }
-
-    pub fn into_set(self) -> Result<Set, Expression> {
-        match self {
-            Expression::Set(set) => Ok(set),
-            other => other.into_category().map(Set::Single),
-        }
-    }
-}
-
-impl Number {
-    /// Whether its values are whole by their nature, and so may be categories.
-    fn is_whole(&self) -> bool {
-        match self {
-            Number::Length(_) | Number::Bucket(..) | Number::LogBucket(..) | Number::Part(..) => {
-                true
-            }
-            Number::Unary(Unary::Floor | Unary::Round, _) => true,
-            Number::Constant(value) => is_whole(*value),
-            Number::If(branches) => branches.1.is_whole() && branches.2.is_whole(),
-            Number::Default(number, default) => number.is_whole() && is_whole(*default),
-            _ => false,
-        }
-    }
-}
-
-fn is_whole(value: f64) -> bool {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    value.fract() == 0.0 && value.abs() < EXACT
 }
 
 #[cfg(test)]

@@ -2,8 +2,13 @@
 //!
 //! A line feed is never white space here: it separates the events of a record.
 
-use crate::block::Reason;
 use crate::number::{self, BadNumber, Literal};
+use escape::read_escape;
+pub use escape::unescape;
+pub use fault::{Fault, FaultKind};
+
+mod escape;
+mod fault;
 
 /// Bytes of one record, or of one of its events.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -74,65 +79,6 @@ pub struct Value {
     pub end: u32,
     /// Of an integer or decimal.
     pub number: f64,
-}
-
-/// Why a text is refused, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub kind: FaultKind,
-    pub at: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    NotAnObject,
-    Value,
-    Key,
-    Colon,
-    CommaOrEnd,
-    Text,
-    Escape,
-    Surrogate,
-    Number,
-    Infinite,
-    Trailing,
-    TooDeep,
-}
-
-impl FaultKind {
-    pub fn at(self, at: usize) -> Fault {
-        Fault {
-            kind: self,
-            at: at as u32,
-        }
-    }
-
-    pub fn reason(self) -> Reason {
-        match self {
-            FaultKind::TooDeep => Reason::TooDeep,
-            FaultKind::Infinite => Reason::OutOfRange,
-            _ => Reason::InvalidJson,
-        }
-    }
-
-    pub fn message(self) -> &'static str {
-        match self {
-            FaultKind::NotAnObject => "an event is one JSON object",
-            FaultKind::Value => "expected a value",
-            FaultKind::Key => "expected a key in quotes",
-            FaultKind::Colon => "expected a colon",
-            FaultKind::CommaOrEnd => "expected a comma or the end",
-            FaultKind::Text => {
-                "a text ends here without its quote, or with a control character that is not escaped"
-            }
-            FaultKind::Escape => "no such escape",
-            FaultKind::Surrogate => "half of a surrogate pair",
-            FaultKind::Number => "not a number of JSON's grammar",
-            FaultKind::Infinite => "a number too large for float64",
-            FaultKind::Trailing => "something follows the object",
-            FaultKind::TooDeep => "deeper than 32 objects and arrays",
-        }
-    }
 }
 
 /// Reads a window. Every step takes a place and gives the next one, so that it stays in a register.
@@ -378,70 +324,6 @@ pub fn text_ends(word: u64) -> u64 {
     let controls_and_quotes = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
     let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     (controls_and_quotes | backslashes) & !word & HIGH
-}
-
-/// Append what an escaped text says; it was read without a fault before.
-pub fn unescape(text: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        if byte != b'\\' {
-            out.push(byte);
-            at += 1;
-            continue;
-        }
-        let Ok((character, next)) = read_escape(text, at) else {
-            return;
-        };
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        at = next;
-    }
-}
-
-/// The character of the escape at `at`, and where it ends.
-fn read_escape(input: &[u8], at: usize) -> Result<(char, usize), FaultKind> {
-    let simple = match input.get(at + 1) {
-        Some(b'"') => '"',
-        Some(b'\\') => '\\',
-        Some(b'/') => '/',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return read_unicode_escape(input, at),
-        _ => return Err(FaultKind::Escape),
-    };
-    Ok((simple, at + 2))
-}
-
-fn read_unicode_escape(input: &[u8], at: usize) -> Result<(char, usize), FaultKind> {
-    let first = hex4(input, at + 2)?;
-    if !(0xd800..0xe000).contains(&first) {
-        return char::from_u32(first)
-            .map(|character| (character, at + 6))
-            .ok_or(FaultKind::Surrogate);
-    }
-    if first >= 0xdc00 || input.get(at + 6..at + 8) != Some(b"\\u") {
-        return Err(FaultKind::Surrogate);
-    }
-    let second = hex4(input, at + 8)?;
-    if !(0xdc00..0xe000).contains(&second) {
-        return Err(FaultKind::Surrogate);
-    }
-    let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-    char::from_u32(code)
-        .map(|character| (character, at + 12))
-        .ok_or(FaultKind::Surrogate)
-}
-
-fn hex4(input: &[u8], at: usize) -> Result<u32, FaultKind> {
-    let digits = input.get(at..at + 4).ok_or(FaultKind::Escape)?;
-    digits
-        .iter()
-        .try_fold(0, |code, &digit| match (digit as char).to_digit(16) {
-            Some(value) => Ok(code * 16 + value),
-            None => Err(FaultKind::Escape),
-        })
 }
 
 #[cfg(test)]

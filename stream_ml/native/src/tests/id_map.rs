@@ -1,4 +1,6 @@
+use super::growth::{READY_BYTES, STEPS_PER_INSERT};
 use super::*;
+use crate::bucket::EMPTY;
 use crate::seeded::Random;
 use std::collections::HashMap;
 

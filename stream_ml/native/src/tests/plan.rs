@@ -1,6 +1,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::expr::Number;
+use crate::hash::feature_id;
 
 /// A plan whose top-level keys are replaced by `changes`.
 fn source(changes: Value) -> Value {

@@ -1,6 +1,8 @@
 use std::future::Future;
 
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local};
 
 use super::*;
 
