@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from stream_ml.errors import ConfigError
 from stream_ml.runtime import kafka_properties
+from stream_ml.runtime.bounds import CENTURY, DAY, HOUR, TICK, bounds, number
 from stream_ml.runtime.logging import LogFormat
 
 log = logging.getLogger(__name__)
@@ -58,12 +59,15 @@ class ServiceSettings(BaseModel):
     snapshot_store: str = Field(
         default="snapshots", description="Where snapshots are kept: a folder, or a URL that fsspec knows."
     )
-    broker_timeout_seconds: float = Field(
-        default=30.0, gt=0, description="How long brokers may stay away before the process ends."
+    broker_timeout_seconds: float = number(
+        30.0,
+        (1, DAY),
+        "How long brokers may stay away before the process ends.",
+        "electing a leader takes that long; longer looks like hanging",
     )
     http_host: str = Field(default="127.0.0.1", description="Address of /metrics, /livez and /readyz.")
-    http_port: int = Field(
-        default=0, ge=0, le=65535, description="Port of /metrics, /livez, /readyz; 0 picks one."
+    http_port: int = number(
+        0, (0, 65_535), "Port of /metrics, /livez, /readyz; 0 picks one.", "a port has 16 bits"
     )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="Least level logged."
@@ -95,64 +99,107 @@ class LearnerSettings(ServiceSettings):
 
     model_file: Path = Field(description="The model to learn (TOML).")
     events_topic: str = Field(default="events", description="The topic with the events; it must exist.")
-    batch_max_records: int = Field(default=20_000, ge=1, description="Most records of one step.")
-    batch_max_bytes: int = Field(default=8 << 20, ge=1, description="Bytes of one step, met on average.")
-    step_interval_seconds: float = Field(
-        default=0.02,
-        ge=0,
-        description="Shortest time between two steps that are not full; bounds the journal's growth.",
+    batch_max_records: int = number(
+        20_000, (1, 1_000_000), "Most records of one step.", "a batch is held in memory, record by record"
     )
-    poll_wait_seconds: float = Field(
-        default=0.01, gt=0, description="Longest wait for a record before the loop looks after other things."
+    batch_max_bytes: int = number(
+        8 << 20, (1, 1 << 30), "Bytes of one step, met on average.", "a batch is held in memory"
     )
-    fetch_queue_batches: int = Field(default=4, ge=1, description="Batches fetched ahead of learning.")
-    held_steps: int = Field(
-        default=64, ge=1, description="Steps learned ahead of the journal; their outputs wait for their line."
+    step_interval_seconds: float = number(
+        0.02,
+        (0, 60),
+        "Shortest time between two steps that are not full; bounds the journal's growth.",
+        "events wait that long for their step",
     )
-    scan_threads: int = Field(
-        default=1, ge=0, le=256, description="Threads that parse and hash, beside the one that learns."
+    poll_wait_seconds: float = number(
+        0.01,
+        (TICK, 1),
+        "Longest wait for a record before the loop looks after other things.",
+        "heartbeats and a stop wait for it",
     )
-    expected_rows: int = Field(default=0, ge=0, description="Rows the table has room for from the start.")
-    publish_interval_seconds: float = Field(
-        default=0.01, gt=0, description="Shortest time between two deltas in the feed."
+    fetch_queue_batches: int = number(
+        4, (1, 1000), "Batches fetched ahead of learning.", "all of them are held in memory"
     )
-    heartbeat_interval_seconds: float = Field(
-        default=0.5, gt=0, description="Longest silence in the feed; an empty delta is the heartbeat."
+    held_steps: int = number(
+        64,
+        (1, 10_000),
+        "Steps learned ahead of the journal; their outputs wait for their line.",
+        "the outputs of all of them are held in memory",
     )
-    feed_bytes_per_second: int = Field(
-        default=64 << 20,
-        ge=1 << 16,
-        description="Budget of the feed: the more there is to say, the longer the interval.",
+    scan_threads: int = number(
+        1,
+        (0, 256),
+        "Threads that parse and hash, beside the one that learns.",
+        "few machines have more cores",
     )
-    feed_partitions: int = Field(default=1, ge=1, description="Partitions of the feed where it is created.")
-    feed_retention_seconds: float = Field(
-        default=86_400.0, gt=0, description="Retention of the feed where its topic is created."
+    expected_rows: int = number(
+        0, (0, 1 << 30), "Rows the table has room for from the start.", "a place in the table has 32 bits"
     )
-    message_max_bytes: int = Field(
-        default=900_000,
-        ge=10_000,
-        description="Largest record we send; below the broker's message.max.bytes.",
+    publish_interval_seconds: float = number(
+        0.01, (TICK, 60), "Shortest time between two deltas in the feed.", "scores are that much behind"
     )
-    snapshot_interval_seconds: float = Field(default=60.0, gt=0, description="Time between two snapshots.")
-    snapshots_kept: int = Field(
-        default=3, ge=3, le=16, description="Snapshots that verify and are kept; the journal knows no more."
+    heartbeat_interval_seconds: float = number(
+        0.5,
+        (TICK, 60),
+        "Longest silence in the feed; an empty delta is the heartbeat.",
+        "predictors take the silence for a loss",
     )
-    snapshots_kept_seconds: float = Field(
-        default=0.0, ge=0, description="Younger snapshots are kept too, however many they are."
+    feed_bytes_per_second: int = number(
+        64 << 20,
+        (1 << 16, 1 << 40),
+        "Budget of the feed: the more there is to say, the longer the interval.",
+        "beyond any network",
     )
-    snapshot_rows_per_batch: int = Field(
-        default=50_000, ge=1, description="Rows of a snapshot's image taken between two batches."
+    feed_partitions: int = number(
+        1, (1, 1000), "Partitions of the feed where it is created.", "a delta is cut for each of them"
     )
-    commit_interval_seconds: float = Field(
-        default=5.0, gt=0, description="Time between two commits of offsets, which are advice for lag tools."
+    feed_retention_seconds: float = number(
+        86_400.0,
+        (60, CENTURY),
+        "Retention of the feed where its topic is created.",
+        "a predictor loads a snapshot meanwhile",
+    )
+    message_max_bytes: int = number(
+        900_000,
+        (10_000, 1_000_000_000),
+        "Largest record we send; below the broker's message.max.bytes.",
+        "more the Kafka client cannot send",
+    )
+    snapshot_interval_seconds: float = number(
+        60.0,
+        (TICK, 30 * DAY),
+        "Time between two snapshots.",
+        "what came since is learned again after a crash",
+    )
+    snapshots_kept: int = number(
+        3,
+        (3, 16),
+        "Snapshots that verify and are kept; the journal knows no more.",
+        "two may be damaged, and the journal knows 16",
+    )
+    snapshots_kept_seconds: float = number(
+        0.0, (0, CENTURY), "Younger snapshots are kept too, however many they are.", "a hundred years"
+    )
+    snapshot_rows_per_batch: int = number(
+        50_000,
+        (1, 10_000_000),
+        "Rows of a snapshot's image taken between two batches.",
+        "learning waits while they are taken",
+    )
+    commit_interval_seconds: float = number(
+        5.0,
+        (TICK, HOUR),
+        "Time between two commits of offsets, which are advice for lag tools.",
+        "tools show that much too large a lag",
     )
     consumer_group: str = Field(
         default="", description="Group the advice is committed to; empty: <model>.learner."
     )
-    takeover_after_seconds: float = Field(
-        default=3.0,
-        gt=0,
-        description="Silence of the writer after which a caught-up standby claims; several heartbeats.",
+    takeover_after_seconds: float = number(
+        3.0,
+        (TICK, HOUR),
+        "Silence of the writer after which a caught-up standby claims; several heartbeats.",
+        "nobody learns meanwhile",
     )
 
     @model_validator(mode="after")
@@ -193,38 +240,62 @@ class PredictorSettings(ServiceSettings):
 
     models: list[str] = Field(min_length=1, description="Names of the models to serve.")
     thrift_host: str = Field(default="127.0.0.1", description="Address of the Thrift port.")
-    thrift_port: int = Field(default=0, ge=0, le=65535, description="The Thrift port; 0 picks one.")
-    server_threads: int = Field(default=1, ge=1, le=256, description="Threads that answer calls.")
-    stale_after_seconds: float = Field(
-        default=10.0, gt=0, description="Silence of the feed after which scores are marked stale."
+    thrift_port: int = number(0, (0, 65_535), "The Thrift port; 0 picks one.", "a port has 16 bits")
+    server_threads: int = number(1, (1, 256), "Threads that answer calls.", "few machines have more cores")
+    stale_after_seconds: float = number(
+        10.0,
+        (TICK, 30 * DAY),
+        "Silence of the feed after which scores are marked stale.",
+        "a mark that late warns nobody",
     )
-    max_connections: int = Field(default=1024, ge=1, description="Connections beyond are closed at once.")
-    max_frame_bytes: int = Field(default=8 << 20, ge=1 << 10, description="Largest call.")
-    max_events_per_call: int = Field(default=1000, ge=1, description="Most events of a call.")
-    max_event_bytes: int = Field(
-        default=1 << 20, ge=1, le=1 << 20, description="Largest event; one that is larger fails alone."
+    max_connections: int = number(
+        1024, (1, 1_000_000), "Connections beyond are closed at once.", "each takes a descriptor and 16 KiB"
     )
-    max_buffered_bytes: int = Field(
-        default=48 << 20,
-        ge=1 << 20,
-        description="Unfinished calls and answers not taken yet, of all connections together.",
+    max_frame_bytes: int = number(8 << 20, (1 << 10, 1 << 30), "Largest call.", "a call is held in memory")
+    max_events_per_call: int = number(
+        1000, (1, 1_000_000), "Most events of a call.", "others wait while a call is answered"
     )
-    max_turn_bytes: int = Field(
-        default=64 << 10,
-        ge=1 << 10,
-        description="Calls and answers of one connection before others get their turn; one call at least.",
+    max_event_bytes: int = number(
+        1 << 20,
+        (1, 1 << 20),
+        "Largest event; one that is larger fails alone.",
+        "a learner takes no larger one either",
     )
-    idle_timeout_seconds: float = Field(
-        default=600.0, gt=0, description="How long a connection may be silent between calls."
+    max_buffered_bytes: int = number(
+        48 << 20,
+        (1 << 20, 1 << 40),
+        "Unfinished calls and answers not taken yet, of all connections together.",
+        "beyond any memory",
     )
-    transfer_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="How long one call may take to arrive, or its answer to be taken."
+    max_turn_bytes: int = number(
+        64 << 10,
+        (1 << 10, 1 << 30),
+        "Calls and answers of one connection before others get their turn; one call at least.",
+        "others wait for a turn",
     )
-    overload_lag_seconds: float = Field(
-        default=0.25, gt=0, description="Calls are shed while the server thread is this late."
+    idle_timeout_seconds: float = number(
+        600.0,
+        (TICK, 30 * DAY),
+        "How long a connection may be silent between calls.",
+        "what is gone without a word holds a connection",
     )
-    drain_timeout_seconds: float = Field(
-        default=10.0, ge=0, description="How long calls in flight may take to end after SIGTERM."
+    transfer_timeout_seconds: float = number(
+        10.0,
+        (TICK, HOUR),
+        "How long one call may take to arrive, or its answer to be taken.",
+        "who is slow holds memory",
+    )
+    overload_lag_seconds: float = number(
+        0.25,
+        (TICK, 60),
+        "Calls are shed while the server thread is this late.",
+        "callers have given up by then",
+    )
+    drain_timeout_seconds: float = number(
+        10.0,
+        (0, HOUR),
+        "How long calls in flight may take to end after SIGTERM.",
+        "whoever asked it to stop waits, or kills it",
     )
 
 
@@ -314,6 +385,8 @@ def _explain(origin: str, kind: type[ServiceSettings], error: ErrorDetails) -> s
     if error["type"] == "missing":
         return f"{origin}: {key} is missing: {kind.model_fields[key].description}"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("greater_than_equal", "less_than_equal"):
+        message = f"{error['input']!r} is given, wanted is {bounds(kind.model_fields[key])}"
     if not key:
         return f"{origin}: {message}"
     if error["loc"][0] == "kafka" and len(error["loc"]) > 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream_ml.runtime import lifecycle, metrics
+from stream_ml.runtime.bounds import bounds
 from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, ServiceSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
@@ -19,7 +20,8 @@ def rows_of(kind: type[ServiceSettings], known: type[ServiceSettings] | None = N
     for name, field in kind.model_fields.items():
         if name in names:
             default = "wanted" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
-            rows.append(f"| `{name}` | {default} | {field.description} |")
+            cells = (f"`{name}`", default, field.description, bounds(field))
+            rows.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
     return rows
 
 

@@ -1,11 +1,20 @@
 import logging
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stream_ml.errors import ConfigError
-from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, load, log_effective
+from stream_ml.runtime.bounds import bounds
+from stream_ml.runtime.settings import (
+    LearnerSettings,
+    PredictorSettings,
+    ServiceSettings,
+    load,
+    log_effective,
+)
 
 
 def file_with(tmp_path: Path, text: str) -> Path:
@@ -42,6 +51,31 @@ def test_an_unknown_key_names_the_file_and_the_nearest_known_one(tmp_path: Path)
 def test_a_missing_key_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model_file is missing: The model to learn"):
         load(LearnerSettings, file_with(tmp_path, ""), {})
+
+
+NUMBERS = [
+    (kind, name)
+    for kind in (LearnerSettings, PredictorSettings)
+    for name, field in kind.model_fields.items()
+    if field.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+def test_a_number_beyond_its_bounds_is_refused_with_them_their_reason_and_its_meaning(
+    tmp_path: Path, kind: type[ServiceSettings], name: str
+) -> None:
+    field = kind.model_fields[name]
+    said = re.fullmatch(r"at least ([\d.,]+) and at most ([\d.,]+) \(\w.+\w\)", bounds(field))
+    assert said
+    low, high = (tomllib.loads(f"end = {end.replace(',', '')}")["end"] for end in said.groups())
+    assert low <= field.default <= high
+    step = 1 if field.annotation is int else 0.0005
+    for wrong in (low - step, high + step):
+        with pytest.raises(ConfigError) as caught:
+            load(kind, file_with(tmp_path, f"{name} = {wrong}"), {})
+        refused = f"{name}: {wrong} is given, wanted is {said.group()}\n  hint: {field.description}"
+        assert refused in str(caught.value)
 
 
 @pytest.mark.parametrize(
