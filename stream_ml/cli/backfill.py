@@ -6,15 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import orjson
 
-from stream_ml.cli.progress import counted, progress
-from stream_ml.cli.send import client_settings, find_topic, tell_rests
+from stream_ml.cli.broker import find_broker
+from stream_ml.cli.progress import Say, counted, progress
+from stream_ml.cli.send import find_topic, tell_rests
 from stream_ml.errors import ConfigError, RecoverableError
-from stream_ml.local.running import DIRECTORY, Running
+from stream_ml.local.running import DIRECTORY
 from stream_ml.streams.backfill import Held, check_alone, send_missing
 from stream_ml.streams.events_from_files import Event, read_events
 from stream_ml.streams.events_from_sql import read_query
@@ -68,46 +70,60 @@ def backfill(
         raise ConfigError(
             "no history is named\n  hint: FILES, or --sql URL --query 'SELECT … ORDER BY …', or both"
         )
-    settings = client_settings(bootstrap, kafka_file)
-    if "bootstrap.servers" not in settings:
-        running = Running.need(directory, "--bootstrap")
-        settings["bootstrap.servers"] = running.bootstrap
+    settings, running = find_broker(bootstrap, kafka_file, directory)
+    if running is not None:
         topic, follow_group = topic or running.topic, follow_group or running.group
     if topic is None:
         raise ConfigError("no topic is named\n  hint: --topic NAME")
-    packed = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
-    rests: Counter[bool] = Counter()
-    records = _counting(packed, rests)
+    records = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
     with closing(KafkaLog(settings)) as log, progress(quiet=as_json) as say:
         find_topic(log, topic, partitions)
-        held = Held(log, topic)
-        with PacedSender(log, topic, follow_group=follow_group) as sender:
-            for _ in counted(
-                send_missing(sender, records, held), say, lambda number: f"{number:,} records are sent"
-            ):
-                pass
-        if sender.records:
-            check_alone(log, topic, held, sender.acknowledged)
+        report = _push(log, topic, records, follow_group, say)
         if follow_group is not None:
             say("the learner learns them")
             _wait_until_learned(log, topic, follow_group)
-    report = {"topic": topic, "events": sender.events, "records": sender.records, "held_before": held.records}
-    report["rests"] = rests[True]
     if as_json:
-        click.echo(orjson.dumps(report))
-        return
-    learned = "" if follow_group is None else ", learned"
-    click.echo(f"{sender.events:,} events in {sender.records:,} records to {topic}{learned}")
-    tell_rests(rests[True])
-    if held.records:
-        click.echo(f"{held.records:,} records were there before")
-    click.echo("now let the producers begin, with what comes after the history")
+        click.echo(orjson.dumps({"topic": topic, **asdict(report)}))
+    else:
+        _tell(report, topic if follow_group is None else f"{topic}, learned")
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What was sent, what was there before, and how many records go on with the one before."""
+
+    events: int
+    records: int
+    held_before: int
+    rests: int
+
+
+def _push(
+    log: Log, topic: str, records: Iterator[PackedRecord], follow_group: str | None, say: Say
+) -> _Report:
+    """Send what is not there yet; all is acknowledged, and nobody else sent meanwhile."""
+    held, rests = Held(log, topic), Counter[bool]()
+    with PacedSender(log, topic, follow_group=follow_group) as sender:
+        missing = send_missing(sender, _counting(records, rests), held)
+        for _ in counted(missing, say, lambda number: f"{number:,} records are sent"):
+            pass
+    if sender.records:
+        check_alone(log, topic, held, sender.acknowledged)
+    return _Report(sender.events, sender.records, held.records, rests[True])
 
 
 def _counting(records: Iterator[PackedRecord], rests: Counter[bool]) -> Iterator[PackedRecord]:
     for record in records:
         rests[record.rest] += 1
         yield record
+
+
+def _tell(report: _Report, where: str) -> None:
+    click.echo(f"{report.events:,} events in {report.records:,} records to {where}")
+    tell_rests(report.rests)
+    if report.held_before:
+        click.echo(f"{report.held_before:,} records were there before")
+    click.echo("now let the producers begin, with what comes after the history")
 
 
 def _events(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,11 +14,11 @@ import click
 import orjson
 
 from stream_ml._native import Plan
+from stream_ml.cli.broker import find_broker
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.outputs import dead_letters_topic
 from stream_ml.local.running import DIRECTORY, Running
-from stream_ml.runtime import kafka_properties
 from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.refusals import EXPLANATIONS, explained
@@ -74,15 +73,9 @@ def dead_letters(
     _warn_of_unknown(reason)
     compiled = None if model_file is None else compile_model(model_file)
     plan = None if compiled is None else Plan(compiled.plan_bytes)
-    settings = kafka_properties.for_client(kafka_file, os.environ)
-    settings |= {"bootstrap.servers": bootstrap} if bootstrap else {}
-    follow_group = None
-    if "bootstrap.servers" not in settings:
-        running = Running.need(directory, "--bootstrap")
-        settings["bootstrap.servers"] = running.bootstrap
-        model = model or running.model
-        follow_group = running.group if running.embedded else None
-    topic = dead_letters_topic(_name(model, compiled))
+    settings, running = find_broker(bootstrap, kafka_file, directory)
+    follow_group = running.group if running and running.embedded else None
+    topic = dead_letters_topic(_name(model, running, compiled))
     with closing(KafkaLog(settings)) as log:
         if log.topic(topic) is None:
             raise ConfigError(f"there is no topic {topic}\n  hint: is --model the name in the model file?")
@@ -95,8 +88,8 @@ def dead_letters(
             _list(letters, as_json=as_json)
 
 
-def _name(model: str | None, compiled: CompiledModel | None) -> str:
-    name = model or (compiled.model_file.name if compiled else None)
+def _name(model: str | None, running: Running | None, compiled: CompiledModel | None) -> str:
+    name = model or (running.model if running else None) or (compiled.model_file.name if compiled else None)
     if name is None:
         raise ConfigError("no model is named\n  hint: --model NAME, or --check MODEL_FILE")
     return name

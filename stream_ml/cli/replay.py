@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ import orjson
 
 from services.learner.parts import kafka_log, native_learner, parties_of
 from stream_ml._native import Plan
-from stream_ml.cli.progress import counted, progress
+from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.errors import ConfigError
-from stream_ml.learning.rebuilding import rebuild
+from stream_ml.features import CompiledModel
+from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
@@ -75,49 +77,48 @@ def replay(
     """
     until = None if to_time is None else _unix_seconds(to_time)
     given = load(LearnerSettings, settings, os.environ)
-    store = None if output is None else SnapshotStore(output)
-    if store is not None:
-        store.check_writable("--output")
-    with (
-        naming(settings),
-        closing(kafka_log(given)) as log,
-        progress(quiet=as_json) as say,
-        ExitStack() as stack,
-    ):
+    if output is not None:
+        SnapshotStore(output).check_writable("--output")
+    with naming(settings), closing(kafka_log(given)) as log, progress(quiet=as_json) as say:
         parties = parties_of(given, log)
-        new_learner = partial(native_learner, parties.model, given)
-        scans = None
-        if scan_cache is not None:
-            cache = ScanCache(
-                scan_cache, Plan(parties.model.plan_bytes), parties.topics.events, scan_cache_bytes
+        with _scans(scan_cache, scan_cache_bytes, parties) as scans:
+            rebuilt = rebuild(
+                parties,
+                partial(native_learner, parties.model, given),
+                variant,
+                to_step,
+                to_time=until,
+                from_snapshot=from_snapshot,
+                watched=partial(_watched, say),
+                scans=scans,
             )
-            scans = stack.enter_context(cache)
-
-        def watched(lines: list[Entry]) -> Iterator[Entry]:
-            return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
-
-        rebuilt = rebuild(
-            parties,
-            new_learner,
-            variant,
-            to_step,
-            to_time=until,
-            from_snapshot=from_snapshot,
-            watched=watched,
-            scans=scans,
-        )
-        found = rebuilt.described()
-        if store is not None and output is not None:
-            say("the rows are written")
-            text = given.model_file.read_bytes()
-            name = rebuilt.store_in(store, parties.model, text, time.time())
-            found["snapshot"] = f"{output.rstrip('/')}/{name}"
+            found = rebuilt.described()
+            if output is not None:
+                say("the rows are written")
+                found["snapshot"] = _store(rebuilt, output, parties.model, given)
     if scans is not None:
         found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept
     if as_json:
         click.echo(orjson.dumps(found).decode())
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in found.items()))
+
+
+def _scans(folder: Path | None, max_bytes: int, parties: Parties) -> AbstractContextManager[ScanCache | None]:
+    if folder is None:
+        return nullcontext()
+    return ScanCache(folder, Plan(parties.model.plan_bytes), parties.topics.events, max_bytes)
+
+
+def _watched(say: Say, lines: list[Entry]) -> Iterator[Entry]:
+    return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
+
+
+def _store(rebuilt: Rebuilt, output: str, model: CompiledModel, given: LearnerSettings) -> str:
+    """Put it into the store *output*; return where."""
+    text = given.model_file.read_bytes()
+    name = rebuilt.store_in(SnapshotStore(output), model, text, time.time())
+    return f"{output.rstrip('/')}/{name}"
 
 
 def _unix_seconds(text: str) -> float:

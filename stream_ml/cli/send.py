@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -12,10 +11,10 @@ from pathlib import Path
 import click
 import orjson
 
+from stream_ml.cli.broker import find_broker
 from stream_ml.cli.progress import counted, progress
 from stream_ml.errors import ConfigError
-from stream_ml.local.running import DIRECTORY, Running
-from stream_ml.runtime import kafka_properties
+from stream_ml.local.running import DIRECTORY
 from stream_ml.streams.events_from_files import read_events
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Log
@@ -62,10 +61,8 @@ def send(
 
     A line that is no JSON object is pushed as it is: the learner puts it into the dead-letter topic.
     """
-    settings = client_settings(bootstrap, kafka_file)
-    if "bootstrap.servers" not in settings:
-        running = Running.need(directory, "--bootstrap")
-        settings["bootstrap.servers"] = running.bootstrap
+    settings, running = find_broker(bootstrap, kafka_file, directory)
+    if running is not None:
         topic = topic or running.topic
         follow_group = follow_group or (running.group if running.embedded else None)
     if topic is None:
@@ -76,12 +73,6 @@ def send(
         sender = PacedSender(log, topic, events_per_second=rate, follow_group=follow_group)
         report = _push(sender, records, quiet=as_json)
     _tell({"topic": topic, **report}, as_json=as_json)
-
-
-def client_settings(bootstrap: str | None, kafka_file: Path | None) -> dict[str, str]:
-    """Return the settings of a Kafka client, from file, environment and option."""
-    settings = kafka_properties.for_client(kafka_file, os.environ)
-    return settings | ({"bootstrap.servers": bootstrap} if bootstrap else {})
 
 
 def find_topic(log: Log, topic: str, partitions: int | None) -> None:

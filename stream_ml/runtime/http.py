@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -19,6 +21,31 @@ Check = Callable[[], str | None]
 def all_is_well() -> str | None:
     """Return None: the check of a service that has nothing to say."""
     return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, registry: CollectorRegistry, checks: Mapping[str, Check], *of_server: Any) -> None:
+        self._registry, self._checks = registry, checks
+        super().__init__(*of_server)  # answers the request
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, generate_latest(self._registry), CONTENT_TYPE_LATEST)
+        elif check := self._checks.get(self.path):
+            problem = check()
+            self._answer(503 if problem else 200, f"{problem or 'ok'}\n".encode())
+        else:
+            self._answer(404, b"/metrics /livez /readyz\n")
+
+    def _answer(self, status: int, body: bytes, content: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing: a probe every second is no news."""
 
 
 class OperatorServer:
@@ -42,29 +69,8 @@ class OperatorServer:
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         checks = {"/livez": live, "/healthz": live, "/readyz": ready}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/metrics":
-                    self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
-                elif check := checks.get(self.path):
-                    problem = check()
-                    self._answer(503 if problem else 200, f"{problem or 'ok'}\n".encode())
-                else:
-                    self._answer(404, b"/metrics /livez /readyz\n")
-
-            def _answer(self, status: int, body: bytes, content: str = "text/plain; charset=utf-8") -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", content)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_args: object) -> None:
-                """Say nothing: a probe every second is no news."""
-
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = ThreadingHTTPServer((host, port), partial(_Handler, registry, checks))
         except OSError as error:
             raise ConfigError(
                 f"the port of /metrics, {host}:{port}, cannot be bound: {error}\n"

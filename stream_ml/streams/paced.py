@@ -57,19 +57,13 @@ class PacedSender:
         Raises:
             ConfigError: the broker keeps so little that a group has to be followed.
         """
-        retained = log.retained_bytes
-        if retained is not None and follow_group is None:
-            raise ConfigError(
-                f"this broker keeps only {retained >> 20} MiB of a partition and drops the rest in silence\n"
-                "  hint: name the learner's consumer group to follow (--follow-group)"
-            )
+        self._ahead = _Ahead(_ahead_bytes(log.retained_bytes, follow_group))
         self.records = self.events = self.bytes = 0
         self.acknowledged: Counter[int] = Counter()
         self.waited_seconds = 0.0
         self._log, self._topic, self._group = log, topic, follow_group
         self._events_per_second = events_per_second
         self._stalled_after_seconds = stalled_after_seconds
-        self._ahead = _Ahead(DEFAULT_AHEAD_BYTES if retained is None else retained * 3 // 4)
         self._writer = log.writer()
         self._now, self._sleep = now, sleep
         self._started_at = now()
@@ -156,6 +150,18 @@ class PacedSender:
             self._ahead.place(partition, offset, size)
 
         return delivered
+
+
+def _ahead_bytes(retained: int | None, follow_group: str | None) -> int:
+    """Return how far ahead of a follower to be, in bytes of a partition; the broker keeps *retained*."""
+    if retained is None:
+        return DEFAULT_AHEAD_BYTES
+    if follow_group is None:
+        raise ConfigError(
+            f"this broker keeps only {retained >> 20} MiB of a partition and drops the rest in silence\n"
+            "  hint: name the learner's consumer group to follow (--follow-group)"
+        )
+    return retained * 3 // 4
 
 
 class _Ahead:
