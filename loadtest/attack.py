@@ -10,13 +10,11 @@ from statistics import median
 from typing import Any, TypeVar
 
 from loadtest.attackers import Attack, attack, habits
-from loadtest.calls import Load, closed_loop, open_loop, score_frames
-from loadtest.ingest import records
+from loadtest.calls import Load, closed_loop, open_loop
 from loadtest.isolation import isolated
 from loadtest.report import Report
-from loadtest.serve import OTHER_CORE, SERVER_CORE, teach
-from loadtest.stack import Service, Stack
-from loadtest.stream import Stream
+from loadtest.stack import Service
+from loadtest.taught import OTHER_CORE, taught
 from tests.servers.processes import wait_until
 
 CALLS_PER_SECOND = 5_000.0
@@ -98,14 +96,10 @@ class Scene:
 def run(quick: bool, seed: int) -> Report:
     """Teach a model, serve it, attack who serves it."""
     size = QUICK if quick else FULL
-    stream = Stream(size.learned_events, identified=True, seed=seed)
-    events = [line for _, line in zip(range(CALLED_EVENTS), records(stream.path(), 1), strict=False)]
-    with Stack(OTHER_CORE) as stack:
-        teach(stack, stream)
-        predictor, port = stack.start_predictor(SERVER_CORE)
-        scene = Scene(predictor, port, score_frames(events), size.seconds, seed)
+    with taught(size.learned_events, CALLED_EVENTS, seed) as ours:
+        scene = Scene(ours.predictor, ours.port, ours.frames, size.seconds, seed)
         scene.alone()
-        memory = Memory(predictor.process.pid)
+        memory = Memory(ours.predictor.process.pid)
         rounds = [(scene.alone(), *scene.attacked()) for _ in range(size.rounds)]
         growth = memory.growth_mib()
         flooded, flood = scene.flooded()

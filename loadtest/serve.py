@@ -13,22 +13,14 @@ from typing import Any
 
 import orjson
 
-from loadtest.calls import Load, closed_loop, open_loop, score_frames
+from loadtest.calls import Load, closed_loop, open_loop
 from loadtest.feed_source import feed
-from loadtest.ingest import LEARNED, records
 from loadtest.isolation import beside, isolated
 from loadtest.report import Report
-from loadtest.stack import MODEL, Service, Stack, flush
-from loadtest.stream import Stream
-from stream_ml.streams.kafka import KafkaLog
-from stream_ml.weights.feed import feed_topic
+from loadtest.stack import MODEL, Service, Stack
+from loadtest.taught import OTHER_CORE, SERVER_CORE, taught
 from tests.servers.processes import Process, answers, free_port, wait_until
 
-TOPIC = "events"
-ALL_CORES = (0, 1)
-SERVER_CORE = (1,)
-# The load, the broker and whatever feeds it: everything but the server.
-OTHER_CORE = (0,)
 CONNECTIONS = 8
 PIPELINED = 16
 KNEE_P99_MS = 10.0
@@ -94,34 +86,14 @@ class Bench:
 def run(quick: bool, seed: int) -> Report:
     """Teach a model, serve it, load it."""
     size = QUICK if quick else FULL
-    stream = Stream(size.learned_events, identified=True, seed=seed)
-    events = [line for _, line in zip(range(CALLED_EVENTS), records(stream.path(), 1), strict=False)]
-    with Stack(OTHER_CORE) as stack:
-        teach(stack, stream)
-        predictor, port = stack.start_predictor(SERVER_CORE)
-        with _constant_server(stack) as peer_port:
-            bench = Bench(port, peer_port, score_frames(events), size, seed)
-            closed = _closed_loops(bench)
-            knee = _knee(bench, closed["ours"].calls_per_second)
-            alone, learning, rows_per_second = _at_a_third(bench, knee, stack, predictor)
+    with taught(size.learned_events, CALLED_EVENTS, seed) as ours, _constant_server(ours.stack) as peer_port:
+        bench = Bench(ours.port, peer_port, ours.frames, size, seed)
+        closed = _closed_loops(bench)
+        knee = _knee(bench, closed["ours"].calls_per_second)
+        alone, learning, rows_per_second = _at_a_third(bench, knee, ours.stack, ours.predictor)
     rows = [_row(name, load) for name, load in closed.items()]
     figures = _figures(closed, knee, alone, learning) | {"feed_rows_per_second": round(rows_per_second)}
     return Report("serve", METHOD, seed, quick, figures, BARS, rows)
-
-
-def teach(stack: Stack, stream: Stream) -> None:
-    """Let a real learner learn the stream, then kill it: the feed source goes on in its place."""
-    stack.create_topic(TOPIC)
-    producer = stack.producer()
-    for value in records(stream.path(), 50):
-        producer.produce(TOPIC, value)
-    flush(producer)
-    learner = stack.start_learner(ALL_CORES, TOPIC)
-    wait_until(lambda: learner.metric(LEARNED) >= stream.events, 120, learner.process.tail)
-    # A row counts as sent before the broker has it, and a killed learner takes along what is on its way.
-    log, feed_log = KafkaLog({"bootstrap.servers": stack.kafka.bootstrap}), feed_topic(MODEL)
-    wait_until(lambda: log.bounds(feed_log, 0).next > 0, 30, learner.process.tail)
-    learner.process.kill()
 
 
 @contextmanager
