@@ -87,7 +87,12 @@ UNLABELLED = Setting(
 
 LEARNER = (
     Setting("loss", "logistic", "of the prediction", choices=("logistic", "squared", "poisson")),
-    Setting("optimizer", "ftrl", "how a weight follows its gradients", choices=("ftrl", "adagrad", "sgd")),
+    Setting(
+        "optimizer",
+        "ftrl",
+        "how a weight follows its gradients; counting has no weights, it proves counts",
+        choices=("ftrl", "adagrad", "sgd", "counting"),
+    ),
     Setting("alpha", 0.1, "step size", low=0, high=100, above=True, why="a larger step only oscillates"),
     Setting(
         "beta", 1.0, "smooths the first steps of a weight", low=0, high=1e6, why="float32 sums lose more"

@@ -67,8 +67,10 @@ def weight(learner: dict[str, Any], z: Floats, n: Floats) -> Floats:
     """
     Return the weights that rows stand for, by the *learner* of their plan.
 
-    FTRL: McMahan et al. 2013, Algorithm 1; the other optimizers keep the weight itself in z.
+    FTRL: McMahan et al. 2013, Algorithm 1; counting has none; the others keep the weight itself in z.
     """
+    if learner["optimizer"] == "counting":
+        return numpy.zeros_like(z)
     if learner["optimizer"] != "ftrl":
         return z
     alpha, beta, l1, l2 = (numpy.float32(learner[name]) for name in ("alpha", "beta", "l1", "l2"))

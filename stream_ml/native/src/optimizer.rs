@@ -81,6 +81,7 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Ftrl => self.ftrl_weight(z, n.sqrt()),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => z,
+            OptimizerKind::Counting => 0.0,
         }
     }
 
@@ -90,6 +91,7 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Ftrl => self.ftrl_step(slope, x, w, z, n, n.sqrt()),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => self.proximal_step(slope, x, z, n),
+            OptimizerKind::Counting => (z + 1.0, n),
         }
     }
 
@@ -147,6 +149,7 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Ftrl => each_weight(columns, |z, root| this.ftrl_weight(z, root)),
             OptimizerKind::Adagrad | OptimizerKind::Sgd => each_weight(columns, |z, _| z),
+            OptimizerKind::Counting => each_weight(columns, |_, _| 0.0),
         }
     }
 
@@ -163,6 +166,7 @@ impl Optimizer {
             OptimizerKind::Adagrad | OptimizerKind::Sgd => {
                 each_step(columns, |x, _, z, n, _| this.proximal_step(slope, x, z, n));
             }
+            OptimizerKind::Counting => each_step(columns, |_, _, z, n, _| (z + 1.0, n)),
         }
     }
 }

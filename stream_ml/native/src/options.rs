@@ -59,6 +59,8 @@ pub enum OptimizerKind {
     Ftrl,
     Adagrad,
     Sgd,
+    /// No weights: z counts what was learned. It proves counts, where the order between learners is free.
+    Counting,
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ def events(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("optimizer", ["ftrl", "adagrad", "sgd"])
+@pytest.mark.parametrize("optimizer", ["ftrl", "adagrad", "sgd", "counting"])
 def test_weights_are_those_that_score(tmp_path: Path, events: str, optimizer: str) -> None:
     name, plan = taken(tmp_path, optimizer)
     report = orjson.loads(run(str(tmp_path / "store"), "--events", events, "--json").stdout)

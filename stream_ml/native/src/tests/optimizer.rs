@@ -18,10 +18,11 @@ fn optimizer(kind: OptimizerKind, alpha: f32, beta: f32, l1: f32, l2: f32) -> Op
     })
 }
 
-const KINDS: [OptimizerKind; 3] = [
+const KINDS: [OptimizerKind; 4] = [
     OptimizerKind::Ftrl,
     OptimizerKind::Adagrad,
     OptimizerKind::Sgd,
+    OptimizerKind::Counting,
 ];
 
 #[test]
@@ -34,7 +35,7 @@ fn nothing_becomes_infinite_or_no_number_whatever_the_gradients() {
             any(&[0.0, 1e-20, 1.0, 1e10]),
         ];
         let [l1, l2] = [any(&[0.0, 1e-20, 1.0, 1e10]), any(&[0.0, 1e-20, 1.0, 1e10])];
-        let optimizer = optimizer(KINDS[at % 3], alpha, beta, l1, l2);
+        let optimizer = optimizer(KINDS[at % 4], alpha, beta, l1, l2);
         let (mut z, mut n) = (0.0, 0.0);
         for _ in 0..50 {
             let w = optimizer.weight(z, n);
@@ -53,7 +54,7 @@ fn nothing_becomes_infinite_or_no_number_whatever_the_gradients() {
 fn columns_are_learned_as_single_rows_are() {
     let mut random = Random(5);
     for (at, count) in (0..120).map(|at| (at, at % 21)) {
-        let optimizer = optimizer(KINDS[at % 3], 0.3, 0.7, 0.2, 0.1);
+        let optimizer = optimizer(KINDS[at % 4], 0.3, 0.7, 0.2, 0.1);
         let mut value = || random.below(2_000) as f32 / 500.0 - 2.0;
         let x: Vec<f32> = (0..count).map(|_| value()).collect();
         let mut columns = Columns::default();
@@ -90,6 +91,20 @@ fn adagrad_and_sgd_step_against_the_gradient() {
     let shrinking = optimizer(OptimizerKind::Sgd, 0.5, 1.0, 1.0, 2.0);
     assert_eq!(shrinking.step(1.0, 1.0, 0.0, 2.0, 0.0).0, (1.5 - 0.5) / 2.0);
     assert_eq!(shrinking.step(1.0, 1.0, 0.0, 0.9, 0.0).0, 0.0);
+}
+
+/// Whatever the gradient, and exact as long as float32 counts.
+#[test]
+fn counting_adds_one_and_never_has_a_weight() {
+    let counting = optimizer(OptimizerKind::Counting, 0.5, 1.0, 0.1, 0.2);
+    let last = 16_777_215.0;
+    for z in [0.0, 41.0, last] {
+        assert_eq!(counting.weight(z, 0.0), 0.0);
+        for (slope, x) in [(0.0, 1.0), (-0.3, 2.5), (1e9, -1.0), (1.0, 0.0)] {
+            assert_eq!(counting.step(slope, x, 0.0, z, 0.0), (z + 1.0, 0.0));
+        }
+    }
+    assert_eq!(last + 1.0 - last, 1.0);
 }
 
 /// Of hyper-parameters and rows of every size, with weights of both signs and many that l1 holds at zero.

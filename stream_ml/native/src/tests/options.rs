@@ -72,6 +72,7 @@ fn every_loss_and_optimizer_has_its_name() {
         ("ftrl", OptimizerKind::Ftrl),
         ("adagrad", OptimizerKind::Adagrad),
         ("sgd", OptimizerKind::Sgd),
+        ("counting", OptimizerKind::Counting),
     ] {
         assert_eq!(
             serde_json::from_value::<OptimizerKind>(json!(name)).unwrap(),
