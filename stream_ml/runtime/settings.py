@@ -270,7 +270,7 @@ class PredictorSettings(ServiceSettings):
     max_turn_bytes: int = number(
         64 << 10,
         (1 << 10, 1 << 30),
-        "Calls and answers of one connection before others get their turn; one call at least.",
+        "Calls and answers of one connection before others get their turn; one event at least.",
         "others wait for a turn",
     )
     idle_timeout_seconds: float = number(

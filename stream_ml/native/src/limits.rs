@@ -11,7 +11,7 @@ pub struct Limits {
     pub event_bytes: usize,
     /// Of all connections together: incomplete frames and answers not taken yet, beyond a free share each.
     pub buffered_bytes: usize,
-    /// Of one connection, calls and their answers, before others get their turn; one call at least.
+    /// Of one connection, calls and their answers, before others get their turn; one event at least.
     pub turn_bytes: usize,
     /// Between calls.
     pub idle: Duration,

@@ -78,6 +78,12 @@ impl<'a> ReplyWriter<'a> {
         Ok(writer)
     }
 
+    /// Go on with the answer to `score` that begins at *start* of *output*.
+    pub fn resume(output: &'a mut Vec<u8>, start: usize) -> Self {
+        let protocol = TBinaryOutputProtocol::new(output, true); // no message is begun: it need not be known how
+        ReplyWriter { protocol, start }
+    }
+
     pub fn finish_scores(
         mut self,
         origin: &Origin<'_>,

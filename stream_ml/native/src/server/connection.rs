@@ -170,9 +170,17 @@ impl Connection {
         let (mut at, mut turn_from, mut calls) = (0, 0, 0);
         while let Some(length) = self.frame_at(at).await? {
             let frame = &self.input[at + 4..at + 4 + length];
-            let next = self.worker.borrow_mut().answer(frame, &mut self.output);
+            let mut next = self.worker.borrow_mut().answer(frame, &mut self.output);
+            while let Next::Piece(call) = next {
+                // Nothing is written yet: how long the answer is stands before it.
+                self.charge()?;
+                yield_now().await;
+                let frame = &self.input[at + 4..at + 4 + length];
+                let mut worker = self.worker.borrow_mut();
+                next = worker.go_on(*call, frame, &mut self.output);
+            }
             (at, calls) = (at + 4 + length, calls + 1);
-            if next == Next::Close {
+            if matches!(next, Next::Close) {
                 return Err(self.refuse(Closed::BadHeader).await);
             }
             if at - turn_from + self.output.len() >= self.shared.limits.turn_bytes {

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::Future;
 
 use tokio::net::TcpListener;
@@ -5,6 +6,8 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::*;
+use crate::front::tests::{front, score};
+use crate::reply::tests::decoded;
 
 /// A call that is answered with a few bytes, *bytes* long itself: nothing is served.
 fn call(bytes: usize) -> Vec<u8> {
@@ -18,10 +21,18 @@ fn call(bytes: usize) -> Vec<u8> {
     frame
 }
 
-/// What the connections of a test share.
+fn framed(call: &[u8]) -> Vec<u8> {
+    [&(call.len() as u32).to_be_bytes(), call].concat()
+}
+
+/// What the connections of a test share, where nothing is served.
 fn shared(limits: Limits) -> (Arc<Shared>, Rc<RefCell<Worker>>) {
+    serving(Arc::default(), limits)
+}
+
+fn serving(front: Arc<Front>, limits: Limits) -> (Arc<Shared>, Rc<RefCell<Worker>>) {
     let shared = Shared {
-        front: Arc::default(),
+        front,
         limits,
         buffered: AtomicUsize::new(0),
     };
@@ -69,6 +80,47 @@ fn a_long_pipelined_input_is_answered_in_turns_with_others() {
         greedy.await.unwrap();
         modest.await.unwrap();
         assert_eq!(*ended.borrow(), ["modest", "greedy"]);
+    });
+}
+
+#[test]
+fn a_large_call_is_answered_in_pieces_with_others_between() {
+    on_one_thread(async {
+        let server = serving(front(&["m"]), Limits::default());
+        let event = format!(r#"{{"c": "{}"}}"#, "a".repeat(10_000));
+        let large = framed(&score(None, &[event.as_str(); 200], &[]));
+        let (mut greedy, mut client) = connected(&server, large).await;
+        let (mut modest, _other) = connected(&server, call(1000)).await;
+        let (meanwhile, shared) = (Rc::new(Cell::new((0, 0))), server.0.clone());
+        let seen = meanwhile.clone();
+        let ended = Rc::new(RefCell::new(Vec::new()));
+        let (first, second) = (ended.clone(), ended.clone());
+        let greedy = spawn_local(async move {
+            assert_eq!(greedy.burst().await, Ok(true));
+            first.borrow_mut().push("greedy");
+        });
+        let modest = spawn_local(async move {
+            assert_eq!(modest.burst().await, Ok(true));
+            second.borrow_mut().push("modest");
+            let scored = &shared.front.counters.events_scored;
+            seen.set((scored.load(Relaxed), shared.buffered.load(Relaxed)));
+        });
+        greedy.await.unwrap();
+        modest.await.unwrap();
+        assert_eq!(*ended.borrow(), ["modest", "greedy"]);
+        let (scored, held) = meanwhile.get();
+        assert!(
+            (1..200).contains(&scored),
+            "{scored} before the others' turn"
+        );
+        assert!(held > 1_900_000, "what waits is charged for");
+        let mut answer = vec![0; 4];
+        client.read_exact(&mut answer).await.unwrap();
+        let length = u32::from_be_bytes(answer[..].try_into().unwrap());
+        answer.resize(4 + length as usize, 0);
+        client.read_exact(&mut answer[4..]).await.unwrap();
+        let scores = &decoded(&answer).fields["0"]["1"];
+        assert_eq!(scores.as_array().unwrap().len(), 200);
     });
 }
 

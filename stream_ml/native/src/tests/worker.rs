@@ -1,11 +1,12 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::replica::Replica;
 use crate::replica::tests::{plan, rows, state};
 use crate::reply::tests::{Reply, decoded};
 
 /// A front with these models served.
-fn front(models: &[&str]) -> Arc<Front> {
+pub(crate) fn front(models: &[&str]) -> Arc<Front> {
     let front = Front::default();
     for model in models {
         front.serve(model, "v", replica());
@@ -37,7 +38,7 @@ fn message(name: &str, arguments: &[u8]) -> Vec<u8> {
 }
 
 /// A call of `score`, for a model if one is named; `options` are further fields of the options.
-fn score(model: Option<&str>, events: &[&str], options: &[u8]) -> Vec<u8> {
+pub(crate) fn score(model: Option<&str>, events: &[&str], options: &[u8]) -> Vec<u8> {
     let mut arguments = b"\x0f\x00\x01\x0b".to_vec();
     arguments.extend_from_slice(&(events.len() as i32).to_be_bytes());
     for event in events {
@@ -57,7 +58,7 @@ fn score(model: Option<&str>, events: &[&str], options: &[u8]) -> Vec<u8> {
 
 fn answer(worker: &mut Worker, frame: &[u8]) -> Reply {
     let mut output = Vec::new();
-    assert_eq!(worker.answer(frame, &mut output), Next::Call);
+    assert!(matches!(worker.answer(frame, &mut output), Next::Call));
     decoded(&output)
 }
 
@@ -152,7 +153,10 @@ fn of_a_long_name_an_answer_repeats_only_the_beginning() {
             None => message(name, b""),
         };
         let mut output = Vec::new();
-        assert_eq!(worker(&front).answer(&frame, &mut output), Next::Call);
+        assert!(matches!(
+            worker(&front).answer(&frame, &mut output),
+            Next::Call
+        ));
         assert!(output.len() < 500, "{} bytes", output.len());
         assert!(String::from_utf8_lossy(&output).contains("éééé"));
     }
@@ -265,7 +269,8 @@ fn what_cannot_be_read_is_answered_as_malformed() {
         ("score", TMessageType::Exception)
     );
     let mut output = Vec::new();
-    assert_eq!(worker.answer(b"GET / HTTP/1.1", &mut output), Next::Close);
+    let next = worker.answer(b"GET / HTTP/1.1", &mut output);
+    assert!(matches!(next, Next::Close));
     assert_eq!(decoded(&output).kind, TMessageType::Exception);
     output.clear();
     worker.refuse_frame(100, 10, &mut output);
@@ -302,4 +307,84 @@ fn a_swapped_in_variant_answers_the_next_call_and_the_one_before_is_freed() {
     assert_eq!(worker.scorers.len(), 2);
     front.free_retired(None);
     assert!(front.retired.lock().unwrap().is_empty());
+}
+
+/// The answer to a frame by pieces of so many bytes, how many they were, and what was done between them.
+fn in_pieces(
+    front: &Arc<Front>,
+    turn_bytes: usize,
+    frame: &[u8],
+    mut between: impl FnMut(&mut Worker),
+) -> (Vec<u8>, usize) {
+    let limits = Limits {
+        turn_bytes,
+        event_bytes: 60,
+        ..Limits::default()
+    };
+    let mut worker = Worker::new(Arc::clone(front), limits, Rc::default());
+    let (mut output, mut pieces) = (b"the answer before".to_vec(), 1);
+    let mut next = worker.answer(frame, &mut output);
+    while let Next::Piece(call) = next {
+        between(&mut worker);
+        next = worker.go_on(*call, frame, &mut output);
+        pieces += 1;
+    }
+    assert!(matches!(next, Next::Call));
+    (output.split_off(17), pieces)
+}
+
+/// Of different sizes, some refused, one of them too large.
+const EVENTS: [&str; 6] = [
+    r#"{"c": "a"}"#,
+    "",
+    r#"{"c": "b", "x": 3, "w": "some words, and more of them"}"#,
+    "{broken",
+    r#"{"c": "too large too large too large too large too large too large"}"#,
+    r#"{"x": -2}"#,
+];
+
+#[test]
+fn an_answer_in_pieces_is_the_same_whatever_the_thread_answers_between_them() {
+    let front = front(&["m", "other"]);
+    let frame = score(Some("m"), &EVENTS, &[]);
+    let (whole, pieces) = in_pieces(&front, 1 << 20, &frame, |_| unreachable!("in one piece"));
+    assert_eq!(pieces, 1);
+    let whole = ageless(&whole);
+    assert_eq!(whole["1"].as_array().unwrap().len(), EVENTS.len());
+    for turn_bytes in [1, 10, 40, 80, 120] {
+        let other = score(Some("other"), &EVENTS[..1], &[]);
+        let (divided, pieces) = in_pieces(&front, turn_bytes, &frame, |worker| {
+            worker.answer(&other, &mut Vec::new());
+            front.serve("m", "later", replica());
+        });
+        front.serve("m", "v", replica());
+        assert_eq!(ageless(&divided), whole, "pieces of {turn_bytes} bytes");
+        assert!(pieces > 1);
+    }
+}
+
+/// The response of an answer but for the weights' age.
+fn ageless(output: &[u8]) -> Json {
+    let mut response = decoded(output).fields["0"].take();
+    assert!(response["7"].take().is_f64());
+    response
+}
+
+#[test]
+fn a_piece_is_one_event_at_least_and_no_more_than_fits() {
+    let events = [4..14, 18..18, 22..80, 84..90];
+    let ends = |bytes| {
+        let mut at = 0;
+        std::iter::from_fn(|| {
+            let first = at;
+            at = end_of_piece(&events, first, bytes);
+            (first < at).then_some(at)
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(ends(1), [1, 2, 3, 4]);
+    assert_eq!(ends(14), [2, 3, 4]);
+    assert_eq!(ends(76), [3, 4]);
+    assert_eq!(ends(86), [4]);
+    assert_eq!(end_of_piece(&[], 0, 100), 0);
 }
