@@ -164,8 +164,8 @@ def _show(letters: list[_Seen]) -> None:
     click.echo(f"\n{letters[0].letter.reason}: {len(letters):,}: {meaning}\n  hint: {mends}")
     for each in letters[:SHOWN_OF_A_REASON]:
         letter = each.letter
-        place = f"{letter.topic}[{letter.partition}] offset {letter.offset}, event {letter.index}"
-        click.echo(f"  {place}: {letter.detail}")
+        origin = f"{letter.topic}[{letter.partition}] offset {letter.offset}, event {letter.index}"
+        click.echo(f"  {origin}: {letter.detail}")
         click.echo(f"    {letter.event[:SHOWN_BYTES].decode(errors='replace')}")
         if each.now is not None:
             click.echo(f"    refused by the mended model file too: {': '.join(each.now)}")

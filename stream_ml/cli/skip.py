@@ -24,20 +24,20 @@ _LARGEST_PARTITION, _LARGEST_OFFSET = 2**31 - 1, 2**63 - 1
 @click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--to",
-    "places",
+    "texts",
     metavar="PARTITION:OFFSET",
     multiple=True,
     required=True,
     help="Where learning goes on; may be given for several partitions.",
 )
 @click.option("--accept-loss", is_flag=True, help="Do it; without, only say what would be lost.")
-def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
+def skip(settings: Path, texts: tuple[str, ...], accept_loss: bool) -> None:
     """
     Let the serving variant go on behind events it has not learned.
 
     SETTINGS is the learner's file. The loss is counted in the journal; the learner skips when it starts next.
     """
-    given, to = load(LearnerSettings, settings, os.environ), _places(places)
+    given, to = load(LearnerSettings, settings, os.environ), _offsets(texts)
     with naming(settings), closing(kafka_log(given)) as log:
         parties = parties_of(given, log)
         if not accept_loss:
@@ -53,20 +53,20 @@ def skip(settings: Path, places: tuple[str, ...], accept_loss: bool) -> None:
             )
 
 
-def _places(texts: tuple[str, ...]) -> dict[int, int]:
-    places: dict[int, int] = {}
+def _offsets(texts: tuple[str, ...]) -> dict[int, int]:
+    offsets: dict[int, int] = {}
     for text in texts:
-        partition, offset = _place(text)
-        if partition in places:
+        partition, offset = _offset(text)
+        if partition in offsets:
             raise ConfigError(
-                f"--to names partition {partition} twice: {places[partition]} and {offset}\n"
-                "  hint: one place a partition"
+                f"--to names partition {partition} twice: {offsets[partition]} and {offset}\n"
+                "  hint: one offset a partition"
             )
-        places[partition] = offset
-    return places
+        offsets[partition] = offset
+    return offsets
 
 
-def _place(text: str) -> tuple[int, int]:
+def _offset(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"0*([0-9]+):0*([0-9]+)", text)
     if found is None:
         raise ConfigError(f"--to {text}: PARTITION:OFFSET is wanted, for example 0:1500")

@@ -15,7 +15,7 @@ from stream_ml.features.problems import Problems, Span, did_you_mean
 from stream_ml.features.settings import BASE_RATES, EXPRESSION_KEYS, LEARNER, UNLABELLED, Setting
 from stream_ml.features.signatures import Asked, Type
 from stream_ml.features.syntax import ExpressionError
-from stream_ml.features.toml_positions import Place, positions
+from stream_ml.features.toml_positions import Position, positions
 from stream_ml.features.typed import Expression
 
 # The file travels inside every snapshot; 65,535 slots of sixty characters fit.
@@ -137,7 +137,7 @@ class _Reader:
         self.text = text
         self.problems = Problems(file, text)
         self.document = self._document()
-        self.places = positions(text)
+        self.positions = positions(text)
 
     def read(self) -> ModelFile:
         self._refuse_unknown((), self.document, TOP_KEYS)
@@ -177,22 +177,24 @@ class _Reader:
         return {}
 
     def _toml_error_span(self, message: str) -> Span:
-        """``tomllib`` tells the place in words only."""
-        place = re.search(r"\(at line (\d+), column (\d+)\)", message)
-        if place is None:
+        """``tomllib`` tells the position in words only."""
+        found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+        if found is None:
             return Span(len(self.text), len(self.text))
         lines = self.text.split("\n")
-        start = sum(len(line) + 1 for line in lines[: int(place[1]) - 1]) + int(place[2]) - 1
+        start = sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1
         return Span(start, start + 1)
 
-    def _place(self, key: tuple[str, ...]) -> Place:
-        """Return the place of *key*, or of the nearest thing that has one."""
-        while key not in self.places and len(key) > 1:
-            inside = next((place for path, place in self.places.items() if path[: len(key)] == key), None)
+    def _position(self, key: tuple[str, ...]) -> Position:
+        """Return the position of *key*, or of the nearest thing that has one."""
+        while key not in self.positions and len(key) > 1:
+            inside = next(
+                (position for path, position in self.positions.items() if path[: len(key)] == key), None
+            )
             if inside is not None:
                 return inside
             key = key[:-1]
-        return self.places.get(key, Place(Span(0, 1), Span(0, 1)))
+        return self.positions.get(key, Position(Span(0, 1), Span(0, 1)))
 
     def _refuse_unknown(
         self, table: tuple[str, ...], values: Mapping[str, Any], known: tuple[str, ...]
@@ -206,7 +208,7 @@ class _Reader:
                 hint = "it belongs at the top of the file, before the first [table]"
             else:
                 hint = did_you_mean(key, known)
-            self.problems.add(self._place((*table, key)).key, f"unknown key {key!r}", hint)
+            self.problems.add(self._position((*table, key)).key, f"unknown key {key!r}", hint)
 
     def _name(self) -> str:
         name = self.document.get("name")
@@ -214,7 +216,7 @@ class _Reader:
             self._missing("name", 'name = "coupon-response"')
         elif not isinstance(name, str) or not MODEL_NAME.fullmatch(name):
             self.problems.add(
-                self._place(("name",)).value,
+                self._position(("name",)).value,
                 "a model's name is at most 100 of: letters a to z, digits, '.', '_', '-'",
                 "it is the beginning of Kafka topics' names",
             )
@@ -227,7 +229,7 @@ class _Reader:
         else:
             message = f"there is no {key} at the top of the file"
             self.problems.add(
-                self._place((below, key)).key,
+                self._position((below, key)).key,
                 message,
                 f"this one belongs to [{below}]; move it above the tables",
             )
@@ -239,14 +241,14 @@ class _Reader:
     def _checked_table(self, name: str) -> dict[str, Any]:
         if not isinstance(self.document.get(name, {}), dict):
             self.problems.add(
-                self._place((name,)).key, f"{name} is a table", f"its keys follow a line [{name}]"
+                self._position((name,)).key, f"{name} is a table", f"its keys follow a line [{name}]"
             )
         return self._table(name)
 
     def _expression(self, key: tuple[str, ...], value: Any, asked: Asked) -> Expression | None:
-        place = self._place(key)
+        position = self._position(key)
         if not isinstance(value, str):
-            span = place.key if isinstance(value, dict) else place.value
+            span = position.key if isinstance(value, dict) else position.value
             hint = (
                 'a name with a dot needs quotes: "a.b" = …'
                 if isinstance(value, dict)
@@ -257,7 +259,7 @@ class _Reader:
         try:
             expression = parse_expression(value, asked)
         except ExpressionError as error:
-            self.problems.add(place.inside(error.span.start, error.span.end), error.message, error.hint)
+            self.problems.add(position.inside(error.span.start, error.span.end), error.message, error.hint)
             return None
         return expression
 
@@ -265,25 +267,25 @@ class _Reader:
         table = self._checked_table("features")
         if not table and isinstance(self.document.get("features", {}), dict):
             self.problems.add(
-                self._place(("features",)).key, "there are no features", "name them under [features]"
+                self._position(("features",)).key, "there are no features", "name them under [features]"
             )
         features = {}
         for name, value in table.items():
             key = ("features", name)
             if not SLOT_NAME.fullmatch(name):
                 self.problems.add(
-                    self._place(key).key, "a feature's name is at most 100 letters, digits, '.', '_', '-'"
+                    self._position(key).key, "a feature's name is at most 100 letters, digits, '.', '_', '-'"
                 )
             elif name == RESERVED_SLOT:
                 self.problems.add(
-                    self._place(key).key,
+                    self._position(key).key,
                     f"{name!r} is a reserved name: a score's contributions call the model's own share so",
                     f'another name, for example "{name}_1"',
                 )
             expression = self._expression(key, value, Asked.ANY)
             if expression is not None and expression.type is Type.TIME:
                 self.problems.add(
-                    self._place(key).value,
+                    self._position(key).value,
                     "an instant never comes again, so it is no feature",
                     "hour(…), weekday(…)",
                 )
@@ -306,7 +308,7 @@ class _Reader:
             complaint = setting.complaint(value) if setting.name in values else ""
             if complaint:
                 hint = did_you_mean(str(value), setting.choices) if setting.choices else ""
-                self.problems.add(self._place((*table, setting.name)).value, complaint, hint)
+                self.problems.add(self._position((*table, setting.name)).value, complaint, hint)
             elif setting.name in values and not setting.choices:
                 value = int(value) if setting.whole else float(value)
             found[setting.name] = value
@@ -325,12 +327,12 @@ class _Reader:
         for setting, needed in NEEDED.items():
             if setting in given and needed not in {*self.document, *given}:
                 self.problems.add(
-                    self._place(("learner", setting)).key, f"{setting} means nothing without {needed}"
+                    self._position(("learner", setting)).key, f"{setting} means nothing without {needed}"
                 )
         low, high = BASE_RATES.get(learner["loss"], (float("-inf"), float("inf")))
         if isinstance(learner["base_rate"], float) and not low < learner["base_rate"] < high:
             self.problems.add(
-                self._place(("learner", "base_rate")).value,
+                self._position(("learner", "base_rate")).value,
                 f"the mean label of a {learner['loss']} loss lies above {low:g} and below {high:g}",
             )
         self._check_size([*expressions.values(), *features.values()], len(features))
@@ -340,5 +342,5 @@ class _Reader:
         for count, most, what in ((slots, MOST_SLOTS, "features"), (len(paths), MOST_FIELDS, "fields")):
             if count > most:
                 self.problems.add(
-                    self._place(("features",)).key, f"{count:,} {what}; at most {most:,} are allowed"
+                    self._position(("features",)).key, f"{count:,} {what}; at most {most:,} are allowed"
                 )

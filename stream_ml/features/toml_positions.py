@@ -18,7 +18,7 @@ OPENING, CLOSING = "[{", "]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """
     Where one key and its value stand.
 
@@ -38,8 +38,8 @@ class Place:
         return Span(self.value_starts[min(start, last)], self.value_starts[min(max(end, start + 1), last)])
 
 
-def positions(text: str) -> dict[tuple[str, ...], Place]:
-    """Return the place of every key (path from the root) of valid TOML; tables' headers are keys too."""
+def positions(text: str) -> dict[tuple[str, ...], Position]:
+    """Return the position of every key (path from the root) of valid TOML; tables' headers are keys too."""
     return _Scanner(text).scan()
 
 
@@ -48,15 +48,15 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.table: tuple[str, ...] = ()
-        self.places: dict[tuple[str, ...], Place] = {}
+        self.positions: dict[tuple[str, ...], Position] = {}
 
-    def scan(self) -> dict[tuple[str, ...], Place]:
+    def scan(self) -> dict[tuple[str, ...], Position]:
         while self._skip_blank():
             if self.text[self.at] == "[":
                 self._header()
             else:
                 self._pair()
-        return self.places
+        return self.positions
 
     def _skip_blank(self) -> bool:
         """Move past white space and comments; say whether anything is left."""
@@ -81,7 +81,7 @@ class _Scanner:
         while self.at < len(self.text) and self.text[self.at] == "]":
             self.at += 1
         span = Span(start, self.at)
-        self.places.setdefault(self.table, Place(span, span))
+        self.positions.setdefault(self.table, Position(span, span))
 
     def _pair(self) -> None:
         start = self.at
@@ -90,7 +90,7 @@ class _Scanner:
         self.at += 1  # the equals sign
         while self.text[self.at] in " \t":
             self.at += 1
-        self.places[key] = self._value(key_span)
+        self.positions[key] = self._value(key_span)
 
     def _key(self) -> tuple[str, ...]:
         """Read a dotted key up to its ``=`` or ``]``."""
@@ -107,13 +107,13 @@ class _Scanner:
                 parts.append(self.text[start : self.at])
         return tuple(parts)
 
-    def _value(self, key: Span) -> Place:
+    def _value(self, key: Span) -> Position:
         start = self.at
         if self.text[self.at] in "\"'":
             starts = self._string()[1]
-            return Place(key, Span(start, self.at), tuple(starts))
+            return Position(key, Span(start, self.at), tuple(starts))
         self._skip_other()
-        return Place(key, Span(start, start + len(self.text[start : self.at].rstrip())))
+        return Position(key, Span(start, start + len(self.text[start : self.at].rstrip())))
 
     def _skip_other(self) -> None:
         """Move past a number, bool, date, array or inline table."""

@@ -63,7 +63,7 @@ class Replay:
         self.outputs: list[StepOutputs] = []
         self.newest_at = 0.0
         self._readers: dict[int, Reader] = {}
-        self._places: dict[int, int] = {}  # of the readers
+        self._read_until: dict[int, int] = {}  # by partition
         self._scans = scans
 
     def follow(self, entries: Iterable[Entry], to_step: int | None = None) -> None:
@@ -145,10 +145,10 @@ class Replay:
         if reader is None:
             reader = self._log.reader(self._topic.name, {wanted.partition: wanted.first})
             self._readers[wanted.partition] = reader
-        elif self._places[wanted.partition] != wanted.first:
+        elif self._read_until[wanted.partition] != wanted.first:
             # A decision skipped something, or kept scans took the place of events.
             reader.seek(wanted.partition, wanted.first)
-        self._places[wanted.partition] = wanted.next
+        self._read_until[wanted.partition] = wanted.next
         fetches: list[Fetch] = []
         missing = wanted.records
         while missing:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from stream_ml.errors import InvalidRecord
 
 FORMAT = b"1"
-# A detail may quote the event; a header is no place for a whole one.
+# A detail may quote the event; a header is not for a whole one.
 MAX_DETAIL_BYTES = 1000
 # Of a record beside the event: detail, the model's name (100) in its headers, the topic's (249) in header
 # and key; the rest is small.
@@ -60,10 +60,10 @@ class DeadLetter:
 
     def key(self) -> bytes:
         """Return the key of the record; equal for a repeat of the same refusal."""
-        return f"{self.variant}/{self.place}".encode()
+        return f"{self.variant}/{self.origin}".encode()
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """Where the event stands, whichever variant refused it."""
         return f"{self.topic}/{self.partition}/{self.offset}/{self.index}"
 
@@ -95,19 +95,19 @@ def read_dead_letter(key: bytes | None, value: bytes | None, headers: Mapping[st
         raise InvalidRecord(
             f"not a dead letter of format {FORMAT.decode()}: format {headers.get('format')!r}"
         )
-    place = _KEY.fullmatch((key or b"").decode(errors="replace"))
-    if place is None or value is None:
+    said = _KEY.fullmatch((key or b"").decode(errors="replace"))
+    if said is None or value is None:
         raise InvalidRecord(f"not a dead letter: key {key!r}")
     return DeadLetter(
         event=value,
         reason=_text(headers, "reason"),
         detail=_text(headers, "detail"),
         model=_text(headers, "model"),
-        variant=place["variant"],
-        topic=place["topic"],
-        partition=int(place["partition"]),
-        offset=int(place["offset"]),
-        index=int(place["index"]),
+        variant=said["variant"],
+        topic=said["topic"],
+        partition=int(said["partition"]),
+        offset=int(said["offset"]),
+        index=int(said["index"]),
         cut_from_bytes=int(headers["cut_from_bytes"]) if "cut_from_bytes" in headers else None,
     )
 

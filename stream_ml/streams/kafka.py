@@ -143,13 +143,13 @@ class KafkaLog:
         )
 
     def bounds(self, topic: str, partition: int) -> Bounds:
-        place = TopicPartition(topic, partition)
+        asked = TopicPartition(topic, partition)
         end = time.monotonic() + self._request_seconds
         while True:
             try:
-                return Bounds(*self._consumer.get_watermark_offsets(place, timeout=self._request_seconds))
+                return Bounds(*self._consumer.get_watermark_offsets(asked, timeout=self._request_seconds))
             except KafkaException as error:
-                self._consider(error, f"asking for the bounds of {topic}[{partition}]", place, end)
+                self._consider(error, f"asking for the bounds of {topic}[{partition}]", asked, end)
 
     def reader(
         self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
@@ -189,7 +189,7 @@ class KafkaLog:
             [ConsumerGroupTopicPartitions(group, places)], request_timeout=self._request_seconds
         )
         answer = self._ask(f"asking for the offsets of {group}", futures[group].result)
-        return {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
+        return {each.partition: each.offset for each in answer.topic_partitions if each.offset >= 0}
 
     def close(self) -> None:
         wait(self._advice, timeout=self._request_seconds)
@@ -223,12 +223,12 @@ class KafkaLog:
         self._admin.poll(0)
         self._consumer.poll(0)
 
-    def _consider(self, error: KafkaException, doing: str, place: TopicPartition, end: float) -> None:
+    def _consider(self, error: KafkaException, doing: str, asked: TopicPartition, end: float) -> None:
         """Return if a new partition may only be unknown to this client yet; else raise."""
         if error.args[0].code() in _UNKNOWN_PLACE:
-            if self._partitions(place.topic) <= place.partition:
+            if self._partitions(asked.topic) <= asked.partition:
                 raise ConfigError(
-                    f"there is no {place.topic}[{place.partition}]; create the topic first"
+                    f"there is no {asked.topic}[{asked.partition}]; create the topic first"
                 ) from error
             if time.monotonic() < end:
                 time.sleep(0.02)

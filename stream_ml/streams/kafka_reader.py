@@ -15,7 +15,7 @@ from stream_ml.streams.kafka_errors import Background, logger, translate
 from stream_ml.streams.kafka_identity import Identity
 from stream_ml.streams.log import Bounds, Fetch, LogTruncated, LogUnavailable
 
-# Errors after which the place that was asked for is not there any more.
+# Errors after which the offset that was asked for is not there any more.
 _GONE = {
     KafkaError._AUTO_OFFSET_RESET,
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -75,10 +75,10 @@ class KafkaReader:
 
     def seek(self, partition: int, offset: int) -> None:
         self._failures.pop(partition, None)
-        place = TopicPartition(self._topic, partition, offset)
+        at = TopicPartition(self._topic, partition, offset)
         # Unassigning drops what is buffered of this partition; a plain seek may hand out a rest of it.
-        self._consumer.incremental_unassign([place])
-        self._consumer.incremental_assign([place])
+        self._consumer.incremental_unassign([at])
+        self._consumer.incremental_assign([at])
         self._next[partition] = offset
 
     def close(self) -> None:

@@ -25,10 +25,10 @@ class Undeliverable(CannotContinue):
 
 class LogTruncated(CannotContinue):
     """
-    A reader's place is no longer in the log (retention, ``delete_records``, a recreated topic).
+    A reader's offset is no longer in the log (retention, ``delete_records``, a recreated topic).
 
     Attributes:
-        topic, partition, wanted: the place asked for.
+        topic, partition, wanted: the offset asked for.
         first, next: the offsets that the partition holds now.
     """
 
@@ -104,8 +104,8 @@ class Reader(Protocol):
         Returns as soon as anything is there; an empty list after *timeout_seconds*.
 
         Raises:
-            LogTruncated: a place asked for does not exist (any more). Records that came with the error are
-                handed out before it; it is raised again until ``seek`` names another place.
+            LogTruncated: an offset asked for does not exist (any more). Records that came with the error are
+                handed out before it; it is raised again until ``seek`` names another offset.
             LogUnavailable: no broker has answered for long.
         """
 

@@ -255,9 +255,9 @@ class MemoryWriter:
         if len(value or b"") > self._log.max_record_bytes:
             self._failure = f"{topic}: a record of {len(value or b'')} bytes is too large"
             self.flush(0)
-        place = self._log._append(topic, partition, key, value, headers or {})
+        written = self._log._append(topic, partition, key, value, headers or {})
         if on_delivered:
-            on_delivered(*place)
+            on_delivered(*written)
 
     def flush(self, timeout_seconds: float) -> None:
         if self._failure is not None:

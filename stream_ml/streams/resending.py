@@ -63,8 +63,8 @@ def read_refused(log: Log, topic: str) -> list[Refused]:
                 _take_mark(of_key, key, headers)
                 continue
             letter = _letter(topic, key, value, headers)
-            # A topic that was made anew begins its offsets anew: the place alone does not name an event.
-            refused = found.setdefault((letter.place, letter.event), Refused(letter))
+            # A topic that was made anew begins its offsets anew: the origin alone does not name an event.
+            refused = found.setdefault((letter.origin, letter.event), Refused(letter))
             if letter.variant not in refused.variants:
                 refused.variants.append(letter.variant)
             of_key[letter.key()] = refused
@@ -93,7 +93,7 @@ def settle(log: Log, topic: str, refused: Iterable[Refused]) -> int:
     Find out what became of letters whose sending was begun and not marked as done; return how many were sent.
 
     Raises:
-        CannotContinue: the place where they would be was trimmed.
+        CannotContinue: the range where they would be was trimmed.
     """
     open_by_partition: dict[tuple[str, int], dict[bytes, Refused]] = defaultdict(dict)
     for each in refused:

@@ -25,8 +25,8 @@ from stream_ml.streams.log import Topic
 from stream_ml.streams.scan_segments import (
     KeptScan,
     Origin,
-    Place,
     ScannedRange,
+    Stored,
     UnusableSegment,
     read_index,
     write_segment,
@@ -67,7 +67,7 @@ class ScanCache:
         self._directory, self._max_bytes = directory, max_bytes
         self._origin = Origin(plan.scan_fingerprint, topic.id)
         self._folder = directory / plan.scan_fingerprint / xxhash.xxh3_64_hexdigest(topic.id.encode())
-        self._places: dict[ScannedRange, tuple[Path, Place]] = {}
+        self._index: dict[ScannedRange, tuple[Path, Stored]] = {}
         self._open: tuple[Path, BinaryIO] | None = None
         self._unwritten: list[KeptScan] = []
         self._unwritten_bytes = 0
@@ -81,30 +81,30 @@ class ScanCache:
     def find(self, ranges: Sequence[ScannedRange]) -> Found | None:
         """Return the scans of all *ranges*, or None if one is not there."""
         try:
-            places = [self._places[wanted] for wanted in ranges]
+            found = [self._index[wanted] for wanted in ranges]
         except KeyError:
             return None
         scans = []
-        for wanted, (path, place) in zip(ranges, places, strict=True):
+        for wanted, (path, stored) in zip(ranges, found, strict=True):
             try:
-                scans.append((wanted.partition, self._read(path, place)))
+                scans.append((wanted.partition, self._read(path, stored)))
             except OSError as error:
                 self._ignore(path, str(error))
                 return None
         self.found += len(ranges)
-        return Found(scans, max(place.newest_ms for _, place in places))
+        return Found(scans, max(stored.newest_ms for _, stored in found))
 
     def distrust(self, ranges: Sequence[ScannedRange], why: str) -> None:
         """Take back that *ranges* were found: one is damaged. Nothing of their files is found any more."""
         self.found -= len(ranges)
-        for path in {self._places[wanted][0] for wanted in ranges}:
+        for path in {self._index[wanted][0] for wanted in ranges}:
             self._ignore(path, why)
 
     def keep(self, scans: Sequence[KeptScan]) -> None:
         """Keep *scans*, unless they are there, or there is no more room."""
         if not self._keeping:
             return
-        new = [kept for kept in scans if kept.range not in self._places]
+        new = [kept for kept in scans if kept.range not in self._index]
         self._unwritten += new
         self._unwritten_bytes += sum(len(kept.scan) for kept in new)
         if self._unwritten_bytes >= SEGMENT_BYTES:
@@ -137,23 +137,23 @@ class ScanCache:
     def _read_segment(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                places = read_index(file, self._origin)
+                index = read_index(file, self._origin)
             os.utime(path)  # the longest unused one is removed first
         except (OSError, UnusableSegment) as error:
             self._ignore(path, str(error))
             return
-        self._places.update((scanned, (path, place)) for scanned, place in places.items())
+        self._index.update((scanned, (path, stored)) for scanned, stored in index.items())
 
     def _ignore(self, path: Path, why: str) -> None:
         log.warning("%s is ignored: %s", path, why)
-        self._places = {scanned: where for scanned, where in self._places.items() if where[0] != path}
+        self._index = {scanned: where for scanned, where in self._index.items() if where[0] != path}
 
-    def _read(self, path: Path, place: Place) -> bytes:
+    def _read(self, path: Path, stored: Stored) -> bytes:
         """Return the bytes; they are learned in the order of the file, so one file stays open."""
         if self._open is None or self._open[0] != path:
             self._close_segment()
             self._open = path, path.open("rb", buffering=0)
-        return os.pread(self._open[1].fileno(), place.length, place.at)
+        return os.pread(self._open[1].fileno(), stored.length, stored.at)
 
     def _close_segment(self) -> None:
         if self._open is not None:

@@ -58,8 +58,8 @@ class KeptScan(NamedTuple):
     scan: bytes
 
 
-class Place(NamedTuple):
-    """Where in the file a scan is."""
+class Stored(NamedTuple):
+    """Where in the file a scan is stored."""
 
     at: int
     length: int
@@ -78,7 +78,7 @@ def write_segment(file: BinaryIO, origin: Origin, scans: Sequence[KeptScan]) -> 
     file.write(_TAIL.pack(len(index), xxhash.xxh3_64_intdigest(index), _MAGIC))
 
 
-def read_index(file: BinaryIO, origin: Origin) -> dict[ScannedRange, Place]:
+def read_index(file: BinaryIO, origin: Origin) -> dict[ScannedRange, Stored]:
     """
     Return where the scans in *file* are.
 
@@ -96,16 +96,16 @@ def read_index(file: BinaryIO, origin: Origin) -> dict[ScannedRange, Place]:
     index = file.read(length)
     if xxhash.xxh3_64_intdigest(index) != checksum:
         raise UnusableSegment("the checksum of its index differs")
-    return _places(orjson.loads(index), origin, size - _TAIL.size - length)
+    return _stored(orjson.loads(index), origin, size - _TAIL.size - length)
 
 
-def _places(index: dict[str, Any], origin: Origin, end: int) -> dict[ScannedRange, Place]:
+def _stored(index: dict[str, Any], origin: Origin, end: int) -> dict[ScannedRange, Stored]:
     if index["format"] != FORMAT:
         raise UnusableSegment(f"format {index['format']}, this release reads {FORMAT}")
     if (found := Origin(index["scan"], index["topic"])) != origin:
         raise UnusableSegment(f"it holds scans of topic {found.topic} by {found.scan}")
     fields = len(ScannedRange._fields)
-    places = {ScannedRange(*row[:fields]): Place(*row[fields:]) for row in index["ranges"]}
-    if sum(place.length for place in places.values()) != end:
+    stored = {ScannedRange(*row[:fields]): Stored(*row[fields:]) for row in index["ranges"]}
+    if sum(each.length for each in stored.values()) != end:
         raise UnusableSegment("its index does not cover its bytes")
-    return places
+    return stored

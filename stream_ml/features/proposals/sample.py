@@ -118,8 +118,8 @@ def take_sample(events: Iterable[Mapping[str, Any]], size: int) -> Sample:
     for seen, event in enumerate(events, start=1):
         if len(kept) < size:
             kept.append((seen, event))
-        elif (place := chance.randrange(seen)) < size:
-            kept[place] = (seen, event)
+        elif (at := chance.randrange(seen)) < size:
+            kept[at] = (seen, event)
     kept.sort(key=lambda numbered: numbered[0])
     return Sample(len(kept), seen, _columns([event for _, event in kept]))
 

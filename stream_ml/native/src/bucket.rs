@@ -2,27 +2,27 @@
 
 use std::hint::select_unpredictable;
 
-/// Slots of a bucket.
-pub const SLOTS: usize = 4;
+/// Cells of a bucket.
+pub const CELLS: usize = 4;
 pub const BUCKET_BYTES: usize = 64;
 /// Four ids, then four values.
-pub type Bucket = [u64; 2 * SLOTS];
-pub const EMPTY: Bucket = [0; 2 * SLOTS];
+pub type Bucket = [u64; 2 * CELLS];
+pub const EMPTY: Bucket = [0; 2 * CELLS];
 
-/// Place of an id's value, in words of 8 bytes from the start. Valid until the next `reserve`, `insert` of another batch, or `remove`.
+/// Where an id's value is, in words of 8 bytes from the start. Valid until the next `reserve`, `insert` of another batch, or `remove`.
 pub type Position = u32;
-/// Of an id that found no place.
+/// Of an id that found no room.
 pub const NOWHERE: Position = Position::MAX;
 
 #[inline(always)]
-pub fn place(bucket: usize, slot: usize) -> Position {
-    (bucket * 2 * SLOTS + SLOTS + slot) as Position
+pub fn position_of(bucket: usize, cell: usize) -> Position {
+    (bucket * 2 * CELLS + CELLS + cell) as Position
 }
 
 /// The bucket that a position lies in.
 #[inline(always)]
 pub fn bucket_of(position: Position) -> usize {
-    position as usize / (2 * SLOTS)
+    position as usize / (2 * CELLS)
 }
 
 /// Where ids live while a round is under way.
@@ -72,22 +72,22 @@ pub fn hash_of(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// One bit for every slot that holds `id`.
+/// One bit for every cell that holds `id`.
 #[inline(always)]
-pub fn slots_of(bucket: &Bucket, id: u64) -> u32 {
-    bucket[..SLOTS]
+pub fn cells_of(bucket: &Bucket, id: u64) -> u32 {
+    bucket[..CELLS]
         .iter()
         .enumerate()
-        .fold(0, |slots, (slot, &other)| {
-            slots | u32::from(other == id) << slot
+        .fold(0, |cells, (cell, &other)| {
+            cells | u32::from(other == id) << cell
         })
 }
 
-/// First slot that holds `id`.
+/// First cell that holds `id`.
 #[inline(always)]
-pub fn slot_of(bucket: &Bucket, id: u64) -> Option<usize> {
-    let slots = slots_of(bucket, id);
-    (slots != 0).then(|| slots.trailing_zeros() as usize)
+pub fn cell_of(bucket: &Bucket, id: u64) -> Option<usize> {
+    let cells = cells_of(bucket, id);
+    (cells != 0).then(|| cells.trailing_zeros() as usize)
 }
 
 #[inline(always)]

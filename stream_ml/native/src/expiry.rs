@@ -170,7 +170,7 @@ impl Seen {
 
     /// Word and bit of an id.
     #[inline(always)]
-    fn place(&self, id: u64) -> (usize, u64) {
+    fn bit_of(&self, id: u64) -> (usize, u64) {
         let bit = hash_of(id ^ self.salt) >> (64 - (64 * self.words.len()).trailing_zeros());
         (bit as usize / 64, 1 << (bit % 64))
     }
@@ -178,13 +178,13 @@ impl Seen {
     #[inline]
     fn insert(&mut self, ids: &[u64]) {
         for &id in ids {
-            let (word, bit) = self.place(id);
+            let (word, bit) = self.bit_of(id);
             self.words[word] |= bit;
         }
     }
 
     fn has(&self, id: u64) -> bool {
-        let (word, bit) = self.place(id);
+        let (word, bit) = self.bit_of(id);
         self.words[word] & bit != 0
     }
 

@@ -1,6 +1,6 @@
 //! A map from 64-bit ids to 8 bytes that grows in place, a few buckets at a time (`growth`).
 //!
-//! A bucket is one cache line: four ids, then their four values. Id 0 means empty; a bucket fills from its first slot.
+//! A bucket is one cache line: four ids, then their four values. Id 0 means empty; a bucket fills from its first cell.
 //! `home = ⌊hash · buckets / 2^64⌋` keeps the order of hashes, and a full bucket overflows into the next one, so:
 //!
 //! **Invariant**: every bucket from an id's home up to the one it is in, without that one, is full.
@@ -8,7 +8,7 @@
 use std::io::{Error, ErrorKind::InvalidInput};
 
 use crate::ahead::Ahead;
-use crate::bucket::{BUCKET_BYTES, Bucket, Homes, SLOTS, place, prefetch, slot_of};
+use crate::bucket::{BUCKET_BYTES, Bucket, CELLS, Homes, cell_of, position_of, prefetch};
 pub use crate::bucket::{NOWHERE, Position, bucket_of, hash_of};
 use growth::{Moving, buckets_for, capacity};
 pub use many::Places;
@@ -165,9 +165,9 @@ impl IdMap {
         let mut at = self.homes().of(id);
         loop {
             let bucket = buckets.get(at)?;
-            match slot_of(bucket, id) {
-                Some(slot) => return Some(place(at, slot)),
-                None if bucket[SLOTS - 1] == 0 => return None,
+            match cell_of(bucket, id) {
+                Some(cell) => return Some(position_of(at, cell)),
+                None if bucket[CELLS - 1] == 0 => return None,
                 None => at += 1,
             }
         }
@@ -188,17 +188,17 @@ impl IdMap {
         &mut self.buckets_mut().as_flattened_mut()[position as usize]
     }
 
-    /// Find `id` or give it a slot with value 0; None at the limit. Call `reserve` before: nothing moves here.
+    /// Find `id` or give it a cell with value 0; None at the limit. Call `reserve` before: nothing moves here.
     #[inline]
     pub fn insert(&mut self, id: u64) -> Option<Position> {
         debug_assert_ne!(id, 0);
         let mut at = self.homes().of(id);
         loop {
             let bucket = self.buckets().get(at)?;
-            if let Some(slot) = slot_of(bucket, id) {
-                return Some(place(at, slot));
+            if let Some(cell) = cell_of(bucket, id) {
+                return Some(position_of(at, cell));
             }
-            if bucket[SLOTS - 1] == 0 {
+            if bucket[CELLS - 1] == 0 {
                 return self.fill(at, id);
             }
             at += 1;
@@ -210,11 +210,11 @@ impl IdMap {
             return None;
         }
         let bucket = &mut self.buckets_mut()[at];
-        let slot = slot_of(bucket, 0)?;
-        bucket[slot] = id;
+        let cell = cell_of(bucket, 0)?;
+        bucket[cell] = id;
         self.len += 1;
         self.end = self.end.max(at + 1);
-        Some(place(at, slot))
+        Some(position_of(at, cell))
     }
 
     /// Set the value of `id`; false at the limit.
@@ -245,9 +245,9 @@ impl IdMap {
     pub fn iter(&self, from: usize, to: usize) -> impl Iterator<Item = (u64, u64)> {
         let to = to.min(self.end);
         self.buckets()[from.min(to)..to].iter().flat_map(|bucket| {
-            (0..SLOTS)
-                .filter(|&slot| bucket[slot] != 0)
-                .map(|slot| (bucket[slot], bucket[SLOTS + slot]))
+            (0..CELLS)
+                .filter(|&cell| bucket[cell] != 0)
+                .map(|cell| (bucket[cell], bucket[CELLS + cell]))
         })
     }
 
@@ -256,7 +256,7 @@ impl IdMap {
     pub fn next_bucket(&self, at: usize) -> usize {
         let new_home = (self.frontier * self.new / self.old) as usize;
         // No id overflows beyond a bucket that is not full; left of `new_home` there are old homes only.
-        if at >= self.frontier as usize && at < new_home && self.buckets()[at][SLOTS - 1] == 0 {
+        if at >= self.frontier as usize && at < new_home && self.buckets()[at][CELLS - 1] == 0 {
             return new_home;
         }
         at + 1
@@ -267,7 +267,7 @@ impl IdMap {
         let (first, last) = (self.homes().of_hash(from), self.homes().of_hash(to));
         let mut next = last;
         // What does not fit its bucket is in those behind.
-        while next < self.end && self.buckets()[next][SLOTS - 1] != 0 {
+        while next < self.end && self.buckets()[next][CELLS - 1] != 0 {
             next += 1;
         }
         self.iter(first, next + 1)
@@ -278,7 +278,7 @@ impl IdMap {
     pub fn for_each_mut(&mut self, mut change: impl FnMut(u64, &mut u64)) {
         let end = self.end;
         for bucket in &mut self.buckets_mut()[..end] {
-            let (ids, values) = bucket.split_at_mut(SLOTS);
+            let (ids, values) = bucket.split_at_mut(CELLS);
             for (&id, value) in ids.iter().zip(values).filter(|(id, _)| **id != 0) {
                 change(id, value);
             }

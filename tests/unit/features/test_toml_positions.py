@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream_ml.features.toml_positions import Place, positions
+from stream_ml.features.toml_positions import Position, positions
 
 TEXT = '''\
 # name = "no"
@@ -28,7 +28,7 @@ last = """a"b""""
 z = 1'''
 
 
-def spanned(place: Place) -> str:
+def spanned(place: Position) -> str:
     return TEXT[place.value.start : place.value.end]
 
 

@@ -7,11 +7,11 @@
 
 use super::{Crossing, IdMap};
 use crate::ahead::Ahead;
-use crate::bucket::{BUCKET_BYTES, EMPTY, SLOTS, slot_of};
+use crate::bucket::{BUCKET_BYTES, CELLS, EMPTY, cell_of};
 
 /// A table with fewer buckets than this (64 MiB) doubles, a larger one grows by a third.
 const DOUBLING_BUCKETS: usize = 1 << 20;
-/// A round begins when 7/10 of the slots are taken: 16 / (7/10) = 23 to 23 · 4/3 = 31 bytes a live id of a large table. One
+/// A round begins when 7/10 of the cells are taken: 16 / (7/10) = 23 to 23 · 4/3 = 31 bytes a live id of a large table. One
 /// id of nine is not in its home bucket then, and a new one finds it full two times of five (at 4/5: of seven, three of five).
 const LOAD: (usize, usize) = (7, 10);
 /// Buckets moved for each id inserted. A round of n buckets ends within n/8 inserts, so load stays below
@@ -114,11 +114,11 @@ impl IdMap {
     pub(super) fn take_cluster(&mut self, at: usize) {
         let mut moving = std::mem::take(&mut self.moving);
         for (offset, bucket) in self.buckets_mut()[at..].iter_mut().enumerate() {
-            let full = bucket[SLOTS - 1] != 0;
-            for slot in (0..SLOTS).filter(|&slot| bucket[slot] != 0) {
+            let full = bucket[CELLS - 1] != 0;
+            for cell in (0..CELLS).filter(|&cell| bucket[cell] != 0) {
                 moving.push(Moving {
-                    id: bucket[slot],
-                    value: bucket[SLOTS + slot],
+                    id: bucket[cell],
+                    value: bucket[CELLS + cell],
                     bucket: at + offset,
                 });
             }
@@ -142,12 +142,12 @@ impl IdMap {
         {
             let mut at = homes.of(id);
             let buckets = self.buckets_mut();
-            while at + 1 < buckets.len() && buckets[at][SLOTS - 1] != 0 {
+            while at + 1 < buckets.len() && buckets[at][CELLS - 1] != 0 {
                 at += 1;
             }
-            let slot = slot_of(&buckets[at], 0).unwrap_or(SLOTS - 1);
-            buckets[at][slot] = id;
-            buckets[at][SLOTS + slot] = value;
+            let cell = cell_of(&buckets[at], 0).unwrap_or(CELLS - 1);
+            buckets[at][cell] = id;
+            buckets[at][CELLS + cell] = value;
             self.end = self.end.max(at + 1);
             let left = at < self.watch;
             if left != (from < self.watch) {
@@ -160,7 +160,7 @@ impl IdMap {
 
 /// Number of buckets in which `len` ids stay below the load of growth.
 pub(super) fn buckets_for(len: usize) -> usize {
-    (len * LOAD.1).div_ceil(LOAD.0 * SLOTS)
+    (len * LOAD.1).div_ceil(LOAD.0 * CELLS)
 }
 
 /// So many ids before a round begins that the first of its memory is there when it does; the round itself takes four
@@ -170,5 +170,5 @@ fn ready_at(buckets: usize) -> usize {
 }
 
 pub(super) fn capacity(buckets: usize) -> usize {
-    buckets * SLOTS * LOAD.0 / LOAD.1
+    buckets * CELLS * LOAD.0 / LOAD.1
 }

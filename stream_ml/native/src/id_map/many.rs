@@ -1,7 +1,7 @@
 //! Many ids at once: their buckets are on their way from memory together, and nothing branches on where they are.
 
 use super::IdMap;
-use crate::bucket::{Position, SLOTS, place, prefetch, prefetch_from_afar, slots_of};
+use crate::bucket::{CELLS, Position, cells_of, position_of, prefetch, prefetch_from_afar};
 
 /// From 128 MiB on most buckets come from memory.
 const FAR_BUCKETS: usize = if cfg!(test) { 1 << 12 } else { 1 << 21 };
@@ -41,7 +41,7 @@ impl IdMap {
         let first = buckets.as_ptr();
         for (&id, home) in ids.iter().zip(homes) {
             let bucket = &buckets[*home as usize];
-            let elsewhere = (slots_of(bucket, id) == 0) & (bucket[SLOTS - 1] != 0);
+            let elsewhere = (cells_of(bucket, id) == 0) & (bucket[CELLS - 1] != 0);
             *home += u32::from(elsewhere);
             let next = first.wrapping_add(*home as usize);
             prefetch_from_afar(next);
@@ -52,7 +52,7 @@ impl IdMap {
     /// Look at the buckets `homes` only: position and value of each id that is in its own, anything for the others, whose
     /// indices are put into `elsewhere`; their number is returned. Values are handed to `take` by fours, with zeros behind
     /// the last. Homes may be out of date: an id that growth moved since then is one of the others. Nothing branches, for
-    /// which slot holds an id cannot be predicted.
+    /// which cell holds an id cannot be predicted.
     #[inline(always)]
     pub fn look(
         &self,
@@ -67,12 +67,12 @@ impl IdMap {
         let mut look = |index: usize, id: u64, home: u32, position: &mut Position| {
             let at = home as usize;
             let bucket = &buckets[at];
-            let slots = slots_of(bucket, id);
-            let slot = slots.trailing_zeros() as usize % SLOTS;
-            *position = place(at, slot);
+            let cells = cells_of(bucket, id);
+            let cell = cells.trailing_zeros() as usize % CELLS;
+            *position = position_of(at, cell);
             elsewhere[count] = index as u32;
-            count += usize::from(slots == 0);
-            bucket[SLOTS + slot]
+            count += usize::from(cells == 0);
+            bucket[CELLS + cell]
         };
         let (fours, rest) = ids.as_chunks::<4>();
         let (homes_of_fours, homes_of_rest) = homes.as_chunks::<4>();

@@ -14,7 +14,7 @@ pub(super) fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), Str
     };
     let mut below = vec![Vec::new()];
     let mut names: Vec<(u16, String, Target)> = Vec::new();
-    let mut places: BTreeMap<(u16, &str), usize> = BTreeMap::new();
+    let mut known: BTreeMap<(u16, &str), usize> = BTreeMap::new();
     for (field, path) in (0..).zip(fields) {
         if path.is_empty() || path.len() > MAX_PATH {
             return Err(format!("field {field}: a path has 1 to {MAX_PATH} keys"));
@@ -22,11 +22,11 @@ pub(super) fn paths(fields: &[Vec<String>]) -> Result<(Keys, Vec<Vec<u16>>), Str
         let mut node = 0;
         for (step, name) in path.iter().enumerate() {
             below[usize::from(node)].push(field);
-            let place = *places.entry((node, name)).or_insert_with(|| {
+            let at = *known.entry((node, name)).or_insert_with(|| {
                 names.push((node, name.clone(), unused));
                 names.len() - 1
             });
-            let target = &mut names[place].2;
+            let target = &mut names[at].2;
             if step + 1 == path.len() {
                 if target.field != unused.field {
                     return Err(format!("field {field} repeats a path"));

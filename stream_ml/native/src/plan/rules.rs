@@ -213,11 +213,11 @@ fn mark_leaves(expr: &Value, read: &mut [bool]) {
         Some([Value::String(op), Value::Number(field)])
             if ["text", "number", "bool", "time"].contains(&op.as_str()) =>
         {
-            if let Some(place) = field
+            if let Some(mark) = field
                 .as_u64()
                 .and_then(|field| read.get_mut(field as usize))
             {
-                *place = true;
+                *mark = true;
             }
         }
         Some(parts) => parts.iter().for_each(|part| mark_leaves(part, read)),

@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn a_position_is_the_word_of_the_value_and_tells_its_bucket() {
-    for (bucket, slot, position) in [(0, 0, 4), (0, 3, 7), (1, 0, 12), (9, 2, 78)] {
-        assert_eq!(place(bucket, slot), position);
+    for (bucket, cell, position) in [(0, 0, 4), (0, 3, 7), (1, 0, 12), (9, 2, 78)] {
+        assert_eq!(position_of(bucket, cell), position);
         assert_eq!(bucket_of(position), bucket);
     }
 }
@@ -11,16 +11,16 @@ fn a_position_is_the_word_of_the_value_and_tells_its_bucket() {
 #[test]
 fn an_id_is_looked_for_among_ids_and_not_among_values() {
     let bucket = [5, 7, 5, 0, 9, 9, 9, 9];
-    for (id, slots, first) in [
+    for (id, cells, first) in [
         (5, 0b101, Some(0)),
         (7, 0b10, Some(1)),
         (0, 0b1000, Some(3)),
         (9, 0, None),
     ] {
-        assert_eq!(slots_of(&bucket, id), slots, "{id}");
-        assert_eq!(slot_of(&bucket, id), first, "{id}");
+        assert_eq!(cells_of(&bucket, id), cells, "{id}");
+        assert_eq!(cell_of(&bucket, id), first, "{id}");
     }
-    assert_eq!(slot_of(&EMPTY, 0), Some(0));
+    assert_eq!(cell_of(&EMPTY, 0), Some(0));
 }
 
 #[test]

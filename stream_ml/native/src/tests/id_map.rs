@@ -5,13 +5,13 @@ use crate::seeded::Random;
 use std::collections::HashMap;
 
 impl IdMap {
-    /// Panics unless every bucket from an id's home to its own is full, and buckets fill from the first slot.
+    /// Panics unless every bucket from an id's home to its own is full, and buckets fill from the first cell.
     fn check(&self) {
         let mut count = 0;
         for (at, bucket) in self.buckets()[..self.end].iter().enumerate() {
-            let used = bucket[..SLOTS].iter().take_while(|&&id| id != 0).count();
+            let used = bucket[..CELLS].iter().take_while(|&&id| id != 0).count();
             assert!(
-                bucket[used..SLOTS].iter().all(|&id| id == 0),
+                bucket[used..CELLS].iter().all(|&id| id == 0),
                 "a hole in bucket {at}"
             );
             count += used;
@@ -21,7 +21,7 @@ impl IdMap {
                 assert!(
                     self.buckets()[home..at]
                         .iter()
-                        .all(|bucket| bucket[SLOTS - 1] != 0)
+                        .all(|bucket| bucket[CELLS - 1] != 0)
                 );
             }
         }
@@ -87,7 +87,7 @@ fn growth_is_spread_over_inserts() {
                 "a stall at {id}"
             );
         }
-        assert!(map.len <= map.new as usize * SLOTS * 17 / 20);
+        assert!(map.len <= map.new as usize * CELLS * 17 / 20);
     }
     assert!(
         rounds >= 5 && under_way > 5_000,
