@@ -20,6 +20,7 @@ from stream_ml.weights.lines import (
     Announced,
     Begin,
     Decision,
+    Layout,
     Seed,
     Variant,
     VariantInForce,
@@ -43,6 +44,7 @@ class Parties:
         who: unique to this life of the process.
         accept_loss: whether to go on from the newest snapshot where replay is impossible. An embedded broker
             forgets with its process: there it is always so.
+        layout: of the rows in Redis, where a variant is begun; None where this process's memory has them.
     """
 
     log: Log
@@ -52,6 +54,7 @@ class Parties:
     who: str
     accept_loss: bool
     reached: Reached
+    layout: Layout | None = None
 
     @property
     def name(self) -> str:
@@ -112,6 +115,7 @@ class Beginnings:
             events=events,
             why=why,
             lost=gone or None,
+            layout=self._parties.layout,
         )
         self._writer.append(line)
         return variant
@@ -264,6 +268,8 @@ class Beginnings:
             writer=None,
             snapshots=(announced,),
             topic_id=None,
+            # Its rows are a file now; whoever begins with them puts them where it has its own.
+            layout=None,
         )
 
     def _learned_after(self, snapshot: Announced) -> dict[int, int]:

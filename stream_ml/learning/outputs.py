@@ -47,7 +47,7 @@ class StepOutputs:
     def of(cls, source: Source, step: int, batch: Batch, learned: Learned) -> StepOutputs:
         """Return the outputs of having learned *batch* as *step*."""
         parts = {part.partition: part for part in batch.ranges}
-        letters = [_dead_letter(source, parts[refusal.partition], refusal) for refusal in learned.refused]
+        letters = [dead_letter(source, parts[refusal.partition], refusal) for refusal in learned.refused]
         return cls(step, letters, learned.evaluations)
 
 
@@ -100,7 +100,8 @@ class OutputSender:
                 del self._open[step]
 
 
-def _dead_letter(source: Source, part: EventRange, refusal: Refusal) -> DeadLetter:
+def dead_letter(source: Source, part: EventRange, refusal: Refusal) -> DeadLetter:
+    """Return the dead letter of an event of *part* that was refused."""
     record = memoryview(part.values[refusal.record] or b"")
     return DeadLetter(
         # A copy: a slice of a whole record is the record itself, and one that stays when its batch is freed

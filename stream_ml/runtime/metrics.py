@@ -126,6 +126,20 @@ LEARNER_SERVED_IMPORTANCE = _total("stream_ml_learner_served_importance_total", 
 LEARNER_REFUSALS = _counter(
     "stream_ml_learner_refusals_total", "Events refused by this process, by reason.", "reason"
 )
+LEARNER_PUSHED_EVENTS = _counter(
+    "stream_ml_learner_pushed_events_total", "Events that this process learned and pushed to Redis."
+)
+LEARNER_OWNERSHIPS_ENDED = _counter(
+    "stream_ml_learner_ownerships_ended_total",
+    "Partitions that this process let go of because a shard in Redis refused, by what it said.",
+    "answer",
+)
+LEARNER_STAGE_SECONDS = _histogram(
+    "stream_ml_learner_stage_seconds",
+    "Time of one batch with weights in Redis, by stage: pull, learn, push.",
+    LATENCY_BUCKETS_SECONDS,
+    "stage",
+)
 LEARNER_AUC = _gauge("stream_ml_learner_auc_ratio", "Progressive AUC since the variant began.")
 LEARNER_STEP = _gauge("stream_ml_learner_step", "Number of the last batch learned.")
 LEARNER_WRITER = _gauge("stream_ml_learner_writer", "1 while this process is the variant's writer.")

@@ -202,6 +202,21 @@ class LearnerSettings(ServiceSettings):
         "nobody learns meanwhile",
     )
 
+    weights: str = Field(
+        default="memory",
+        pattern="^(memory$|rediss?://)",
+        description='Where the rows are: "memory", or the URL of a Redis server or of any server of a cluster.',
+    )
+    redis_shards: int = Field(
+        default=4, ge=1, le=1024, description="Shards that a new variant's rows are dealt to in Redis."
+    )
+    redis_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="How long Redis may take for one call before it is tried anew."
+    )
+    redis_batches_in_flight: int = Field(
+        default=2, ge=1, le=64, description="Partitions whose batches are learned at a time with Redis."
+    )
+
     @model_validator(mode="after")
     def _hears_before_it_takes_over(self) -> Self:
         least = HEARTBEATS_MISSED * self.heartbeat_interval_seconds

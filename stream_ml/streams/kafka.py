@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from stream_ml.errors import ConfigError
 from stream_ml.streams.kafka_errors import Background, logger, translate
+from stream_ml.streams.kafka_group import KafkaGroup
 from stream_ml.streams.kafka_identity import Identity
 from stream_ml.streams.kafka_reader import KafkaReader
 from stream_ml.streams.kafka_settings import admin_settings, reader_settings, writer_settings
@@ -170,6 +171,9 @@ class KafkaLog:
 
     def writer(self) -> KafkaWriter:
         return KafkaWriter(writer_settings(self._settings))
+
+    def group(self, group: str, topic: str) -> KafkaGroup:
+        return KafkaGroup(reader_settings(self._settings), group, topic)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         self._advice = [future for future in self._advice if not future.done()]

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.streams.group import Group
 
 
 class LogUnavailable(RecoverableError):
@@ -203,6 +204,9 @@ class Log(Protocol):
 
     def writer(self) -> Writer:
         """Return a new writer."""
+
+    def group(self, group: str, topic: str) -> Group:
+        """Return a new member of the consumer group *group*, which divides *topic*."""
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """

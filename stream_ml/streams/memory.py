@@ -54,6 +54,7 @@ class MemoryLog:
         self._now = now
         self._topics: dict[str, _Topic] = {}
         self._committed: dict[tuple[str, str], dict[int, int]] = {}
+        self._members: dict[tuple[str, str], list[MemoryGroup]] = {}
         self._appended = threading.Condition()
 
     @property
@@ -95,6 +96,12 @@ class MemoryLog:
     def writer(self) -> MemoryWriter:
         return MemoryWriter(self)
 
+    def group(self, group: str, topic: str) -> MemoryGroup:
+        with self._appended:
+            members = self._members.setdefault((group, topic), [])
+            members.append(MemoryGroup(self, group, topic))
+            return members[-1]
+
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         with self._appended:
             self._committed.setdefault((group, topic), {}).update(offsets)
@@ -102,6 +109,22 @@ class MemoryLog:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         with self._appended:
             return dict(self._committed.get((group, topic), {}))
+
+    def dealt_to(self, member: MemoryGroup) -> frozenset[int]:
+        """Return the partitions of *member*, which are dealt in turn; none once it has left."""
+        with self._appended:
+            members = self._members[member.group, member.topic]
+            if member not in members:
+                return frozenset()
+            partitions = self._topics[member.topic].description.partitions
+            return frozenset(range(members.index(member), partitions, len(members)))
+
+    def leave(self, member: MemoryGroup) -> None:
+        """Deal the partitions of *member* to the others."""
+        with self._appended:
+            members = self._members[member.group, member.topic]
+            if member in members:
+                members.remove(member)
 
     def close(self) -> None:
         pass
@@ -276,3 +299,19 @@ class MemoryWriter:
     ) -> None:
         if kind is None:
             self.close()
+
+
+class MemoryGroup:
+    """The port's group in this process's memory."""
+
+    def __init__(self, log: MemoryLog, group: str, topic: str) -> None:
+        self._log, self.group, self.topic = log, group, topic
+
+    def poll(self) -> frozenset[int]:
+        return self._log.dealt_to(self)
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        self._log.commit(self.group, self.topic, offsets)
+
+    def close(self) -> None:
+        self._log.leave(self)

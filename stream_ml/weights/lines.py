@@ -97,6 +97,13 @@ class Seed(_Strict):
     checksum: str
 
 
+class Layout(NamedTuple):
+    """How rows are dealt to the shards of Redis: number of the layout, count of its shards."""
+
+    number: int
+    shards: int
+
+
 class Claimed(NamedTuple):
     """A claim in force once: its epoch, and the last valid step before it, after which it went on."""
 
@@ -155,6 +162,7 @@ class VariantInForce(_Strict):
     writer: str | None
     snapshots: tuple[Announced, ...]
     topic_id: str | None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +242,7 @@ class Variant(_Strict):
         events: next offset of every partition.
         why: for people.
         lost: events given up by beginning here, per partition; None if nothing is.
+        layout: of its rows in Redis; None where a learner's memory has them.
     """
 
     line: Literal["variant"] = "variant"
@@ -244,6 +253,7 @@ class Variant(_Strict):
     events: dict[int, int]
     why: str
     lost: dict[int, int] | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +284,43 @@ class Release(_Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chore(_Strict):
+    """
+    *who* does a chore in Redis: the line's place is its lease.
+
+    Attributes:
+        chore: what, for people.
+        shard: None where it is about all shards.
+    """
+
+    line: Literal["chore"] = "chore"
+    variant: str
+    layout: int
+    shard: int | None
+    chore: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incarnation(_Strict):
+    """
+    Another server answers for a shard in Redis; the line's place is the incarnation of its rows from now on.
+
+    Attributes:
+        process, reign: the server's ``run_id`` and ``master_replid``.
+        why: for people.
+    """
+
+    line: Literal["incarnation"] = "incarnation"
+    variant: str
+    layout: int
+    shard: int
+    process: str
+    reign: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step(_Strict):
     """
     One batch: which records, in which order.
@@ -293,7 +340,7 @@ class Step(_Strict):
     decisions: tuple[int, ...] = ()
 
 
-Line = Begin | Variant | Claim | Release | Step | Snapshot | Decision
+Line = Begin | Variant | Claim | Release | Step | Snapshot | Decision | Chore | Incarnation
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Discriminator("line")])
 
 

@@ -14,11 +14,14 @@ from typing import NamedTuple, Self
 from stream_ml.weights.lines import (
     Announced,
     Begin,
+    Chore,
     Claim,
     Claimed,
     Decided,
     Decision,
+    Incarnation,
     InForce,
+    Layout,
     Line,
     Release,
     Seed,
@@ -80,6 +83,7 @@ class VariantState:
         claims: by epoch, oldest first; the last one is the newest.
         writer: who holds the newest claim; None if nobody, or after a release.
         snapshots: announced, oldest first; at most the last 16.
+        layout: of the rows in Redis; None where a learner's memory has them.
         topic_id: of the topic that `events` are offsets of; None where only a snapshot tells of the variant.
         recent: the last valid lines by step, to know a repeat by.
     """
@@ -92,6 +96,7 @@ class VariantState:
     writer: str | None = None
     snapshots: list[Announced] = field(default_factory=list)
     topic_id: str | None = None
+    layout: Layout | None = None
     line: Variant | None = None
     recent: dict[int, Step] = field(default_factory=dict)
 
@@ -116,6 +121,7 @@ class VariantState:
             writer=said.writer,
             snapshots=list(said.snapshots),
             topic_id=said.topic_id,
+            layout=said.layout,
         )
 
     def statement(self, variant: str) -> VariantInForce:
@@ -130,6 +136,7 @@ class VariantState:
             writer=self.writer,
             snapshots=tuple(self.snapshots),
             topic_id=self.topic_id,
+            layout=self.layout,
         )
 
 
@@ -227,6 +234,8 @@ class JournalState:
                 return self._decision(offset, line)
             case Variant():
                 return self._variant(line)
+            case Chore() | Incarnation():
+                return VALID if line.variant in self.variants else _unknown(line.variant)
             case Begin():
                 return self._begin(line) if first else void("a journal begins once")
             case None:
@@ -244,7 +253,13 @@ class JournalState:
         if known is not None:
             return REPEAT if known.line == line else void(f"variant {line.variant} exists already")
         self.variants[line.variant] = VariantState(
-            line.fingerprint, line.seed, 0, dict(line.events), topic_id=line.topic_id, line=line
+            line.fingerprint,
+            line.seed,
+            0,
+            dict(line.events),
+            topic_id=line.topic_id,
+            layout=line.layout,
+            line=line,
         )
         self._forget_variants()
         return VALID

@@ -1,0 +1,225 @@
+"""
+The loop of a learner that shares its weights: which partitions are its own, and whose turn it is.
+
+One thread asks the group, reads events, and hands each owned partition's next batch to a worker; a partition
+has one batch in flight, so that its pushes are in order. Several partitions are in flight at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from stream_ml.errors import RecoverableError
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
+from stream_ml.sharing.queue import Waiting
+from stream_ml.streams.group import Group
+from stream_ml.streams.log import Log, Reader
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 0.1
+_NAP_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class SharingLimits:
+    """
+    Attributes:
+        batch_records: most of a batch. waiting_bytes: of events read ahead, of all partitions together.
+        poll_seconds: longest wait for a record.
+        look_seconds: time between two looks at the fences of a partition with nothing to learn.
+        commit_seconds: time between two commits of offsets, which are advice.
+        workers: batches in flight.
+    """
+
+    batch_records: int
+    waiting_bytes: int
+    poll_seconds: float
+    look_seconds: float
+    commit_seconds: float
+    workers: int
+
+
+@dataclass(slots=True)
+class _Assigned:
+    """A partition of ours: *owned* once it was taken, *busy* while a worker has it; *read_to*: next to read."""
+
+    owned: OwnedPartition | None = None
+    busy: Future[OwnedPartition | Pushed | None] | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+    read_to: int = 0
+    retry_at: float = 0.0
+    look_at: float = 0.0
+
+
+class SharingLoop:
+    """
+    Learns what the group assigns until it is asked to stop.
+
+    Attributes:
+        learned: events that this process has learned and the home shards have counted.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        log: Log,
+        topic: str,
+        group: Group,
+        take: Callable[[int], OwnedPartition],
+        limits: SharingLimits,
+        clock: Clock,
+    ) -> None:
+        """
+        Read nothing yet.
+
+        Args:
+            take: becomes the owner of a partition; called in a worker.
+        """
+        self._model, self._log, self._topic, self._group = model, log, topic, group
+        self._take, self._limits, self._clock = take, limits, clock
+        self._assigned: dict[int, _Assigned] = {}
+        self._reader: Reader | None = None
+        self._read: set[int] = set()
+        self._commit_at = clock.monotonic()
+        self._threads = ThreadPoolExecutor(limits.workers, "share")
+        self.learned = 0
+
+    def run(self, stop: Stop) -> None:
+        """
+        Learn until *stop*; then let what is in flight end, and leave the group.
+
+        Raises:
+            CannotContinue, Undeliverable: the process must end.
+        """
+        try:
+            while not stop.requested():
+                self._turn()
+            self._drain()
+        finally:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            if self._reader is not None:
+                self._reader.close()
+            self._group.close()
+
+    @property
+    def fences(self) -> Mapping[int, int]:
+        """Per owned partition, up to where all shards have its events."""
+        return {p: each.owned.next for p, each in self._assigned.items() if each.owned is not None}
+
+    def _turn(self) -> None:
+        self._follow_group()
+        for partition, each in self._assigned.items():
+            if each.busy is not None and each.busy.done():
+                self._finish(partition, each, each.busy)
+        self._read_events()
+        for partition, each in self._assigned.items():
+            if each.busy is None:
+                self._employ(partition, each)
+        self._commit()
+
+    def _follow_group(self) -> None:
+        mine = self._group.poll()
+        for partition in mine - self._assigned.keys():
+            self._assigned[partition] = _Assigned()
+        for partition in self._assigned.keys() - mine:
+            # A push in flight may still come; if another has taken the partition by then it is refused.
+            if self._assigned[partition].busy is None:
+                del self._assigned[partition]
+
+    def _finish(self, partition: int, each: _Assigned, done: Future[OwnedPartition | Pushed | None]) -> None:
+        """Take what a worker did."""
+        each.busy = None
+        try:
+            result = done.result()
+        except RecoverableError as error:
+            self._end_ownership(partition, each, error)
+            return
+        if isinstance(result, OwnedPartition):
+            each.owned, each.read_to = result, result.next
+            if partition in self._read and self._reader is not None:
+                self._reader.seek(partition, result.next)
+            log.info("partition taken", extra={"partition": partition, "next": result.next})
+        elif result is not None:
+            self._report(result)
+
+    def _end_ownership(self, partition: int, each: _Assigned, error: RecoverableError) -> None:
+        metrics.LEARNER_OWNERSHIPS_ENDED.labels(self._model, _why(error)).inc()
+        log.warning("partition let go", extra={"partition": partition, "reason": str(error)})
+        each.owned = None
+        each.waiting.clear()
+        each.retry_at = self._clock.monotonic() + _RETRY_SECONDS
+
+    def _report(self, pushed: Pushed) -> None:
+        if pushed.counted:
+            self.learned += pushed.learned.learned
+            metrics.LEARNER_PUSHED_EVENTS.labels(self._model).inc(pushed.learned.learned)
+            for refusal in pushed.learned.refused:
+                metrics.LEARNER_REFUSALS.labels(self._model, refusal.reason).inc()
+        stages = {"pull": pushed.pull_seconds, "learn": pushed.learn_seconds, "push": pushed.push_seconds}
+        for stage, seconds in stages.items():
+            metrics.LEARNER_STAGE_SECONDS.labels(self._model, stage).observe(seconds)
+
+    def _read_events(self) -> None:
+        owned = {p for p, each in self._assigned.items() if each.owned is not None}
+        if not owned <= self._read or not self._read <= self._assigned.keys():
+            self._open_reader(owned)
+        full = sum(each.waiting.size for each in self._assigned.values()) >= self._limits.waiting_bytes
+        if self._reader is None or full:
+            # Nothing to read, or no room before a worker ends.
+            time.sleep(min(self._limits.poll_seconds, _NAP_SECONDS))
+            return
+        for fetch in self._reader.poll(self._limits.batch_records, self._limits.poll_seconds):
+            each = self._assigned.get(fetch.partition)
+            if each is not None and each.owned is not None:
+                each.waiting.add(fetch)
+                each.read_to = fetch.next
+
+    def _open_reader(self, owned: set[int]) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._read = owned
+        starts = {partition: self._assigned[partition].read_to for partition in owned}
+        self._reader = self._log.reader(self._topic, starts) if owned else None
+
+    def _employ(self, partition: int, each: _Assigned) -> None:
+        """Give a worker what there is to do for a partition, if anything."""
+        now = self._clock.monotonic()
+        owned = each.owned
+        if owned is None:
+            if now >= each.retry_at:
+                each.busy = self._threads.submit(self._take, partition)
+            return
+        batch = each.waiting.take(owned.next, owned.limit, self._limits.batch_records)
+        if batch is not None:
+            each.busy = self._threads.submit(owned.learn, batch)
+        elif now >= each.look_at:
+            each.busy = self._threads.submit(owned.look_again)
+        else:
+            return
+        each.look_at = now + self._limits.look_seconds
+
+    def _commit(self) -> None:
+        if self._clock.monotonic() >= self._commit_at:
+            self._commit_at = self._clock.monotonic() + self._limits.commit_seconds
+            self._group.commit(self.fences)
+
+    def _drain(self) -> None:
+        """Let what is in flight end."""
+        for partition, each in self._assigned.items():
+            if each.busy is not None:
+                wait([each.busy])
+                self._finish(partition, each, each.busy)
+        self._group.commit(self.fences)
+
+
+def _why(error: RecoverableError) -> str:
+    """Return what ended an ownership, in one of a few words."""
+    return error.answer.kind if isinstance(error, OwnershipEnded) else "unavailable"

@@ -1,0 +1,62 @@
+"""What a shard asks for before anything else can be done with it: a server to adopt, rows to restore."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from stream_ml.weights.shards import Answer, Identity, Shards, ShardUnavailable
+
+log = logging.getLogger(__name__)
+
+_ROUNDS = 10
+
+
+class Places(Protocol):
+    """Gives places of journal lines: each is higher than all before, whoever wrote them."""
+
+    def incarnation(self, shard: int, identity: Identity, why: str) -> int:
+        """Return the place of a new ``incarnation`` line."""
+
+    def chore(self, chore: str, shard: int | None) -> int:
+        """Return the place of a new ``chore`` line: the lease."""
+
+
+Restore = Callable[[int], None]
+
+
+class Mender:
+    """Looks at shards, and mends what hinders the look."""
+
+    def __init__(self, shards: Shards, places: Places, restore: Restore) -> None:
+        """
+        Do nothing yet.
+
+        Args:
+            restore: brings an empty shard back; somebody else may be first.
+        """
+        self._shards, self._places, self._restore = shards, places, restore
+
+    def look(self, shard: int) -> Answer:
+        """
+        Return what the shard says of itself, by the server that answers for it from now on.
+
+        Raises:
+            ShardUnavailable: it does not answer, or another server does each time.
+        """
+        for _ in range(_ROUNDS):
+            answer = self._shards.look(shard)
+            if answer.kind == "fences":
+                return answer
+            self.mend(shard, answer)
+        raise ShardUnavailable(f"shard {shard} is answered for by another server at every look")
+
+    def mend(self, shard: int, answer: Answer) -> None:
+        """Do what *answer*, which was none of those hoped for, asks for."""
+        if answer.kind == "moved":
+            log.warning("another server answers for a shard", extra={"shard": shard})
+            place = self._places.incarnation(shard, answer.identity, "another server answers")
+            self._shards.adopt(shard, answer.identity, place)
+        elif answer.kind == "empty":
+            self._restore(shard)

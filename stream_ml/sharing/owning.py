@@ -1,0 +1,207 @@
+"""
+A partition that this process owns: its batches are pulled for, learned, and pushed to every shard.
+
+Any answer other than the hoped one, and any error, ends the ownership; then the partition is taken anew, and
+the shards' fences say where it goes on. So nothing here is mended half way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream_ml._native import Batch as ScannedBatch
+from stream_ml._native import Learned, PartitionLearner
+from stream_ml.errors import RecoverableError
+from stream_ml.learning.batch import EventRange
+from stream_ml.sharing import blob
+from stream_ml.sharing.mending import Mender
+from stream_ml.sharing.outputs import Outputs
+from stream_ml.weights.shards import Answer, Owner, Push, Rows, Shards
+
+_FINE = {"applied", "duplicate"}
+
+
+class OwnershipEnded(RecoverableError):
+    """
+    A shard's answer ended an ownership.
+
+    Attributes:
+        shard, answer: which, and what it said.
+    """
+
+    def __init__(self, partition: int, shard: int, answer: Answer) -> None:
+        super().__init__(f"partition {partition}: shard {shard} answers {answer.kind!r}; it is taken anew")
+        self.shard, self.answer = shard, answer
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What was done with one batch; *counted* is False where the home shard had it already."""
+
+    learned: Learned
+    counted: bool
+    pull_seconds: float
+    learn_seconds: float
+    push_seconds: float
+
+
+class OwnedPartition:
+    """
+    One partition, from the moment when all shards know its owner.
+
+    Attributes:
+        next: offset of the next batch's first record.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        learner: PartitionLearner,
+        owner: Owner,
+        fences: Sequence[int],
+        pending: Sequence[bytes],
+        outputs: Outputs,
+    ) -> None:
+        """
+        Go on where the fences say; *learner* holds the state of the home shard's blob.
+
+        Args:
+            fences: next offset, by shard.
+            pending: evaluations that the owner before may not have delivered.
+        """
+        self._shards, self.learner, self.owner, self._outputs = shards, learner, owner, outputs
+        self.fences = list(fences)
+        self.next = min(fences)
+        self._home = owner.partition % shards.count
+        self._lock = threading.Lock()
+        self._pending = list(pending)
+        self._send(pending)
+
+    @property
+    def limit(self) -> int | None:
+        """Offset where the next batch must end at the latest: the next fence; None where all are equal."""
+        return min((fence for fence in self.fences if fence > self.next), default=None)
+
+    def learn(self, part: EventRange) -> Pushed:
+        """
+        Learn *part*, which begins at `next` and ends at `limit` at the latest, and push it.
+
+        Raises:
+            OwnershipEnded, ShardUnavailable: this ownership is over.
+            Undeliverable: the process must end.
+        """
+        counts = self.fences[self._home] < part.next
+        before = None if counts else self.learner.state()
+        began = time.perf_counter()
+        scanned = self.learner.scan(part.values, part.timestamps_ms)
+        pull_at = time.perf_counter()
+        rows = self._pull(scanned)
+        pulled_at = time.perf_counter()
+        learned, additions = self.learner.learn(scanned, rows)
+        learned_at = time.perf_counter()
+        self._outputs.dead_letters(part, learned)
+        if before is not None:
+            # Another owner's push of this was taken by the home shard: its counters have these events.
+            self.learner.load_state(before)
+        push_at = time.perf_counter()
+        self._push(part, additions, learned.evaluations if counts else ())
+        return Pushed(
+            learned,
+            counts,
+            pull_seconds=pulled_at - pull_at,
+            learn_seconds=pull_at - began + learned_at - pulled_at,
+            push_seconds=time.perf_counter() - push_at,
+        )
+
+    def look_again(self) -> None:
+        """
+        See that all shards still stand where they were: a failover may have taken a fence back.
+
+        Raises:
+            OwnershipEnded: one does not.
+        """
+        for shard, fence in enumerate(self.fences):
+            answer = self._shards.look(shard)
+            known = answer.fences.get(self.owner.partition)
+            if answer.kind != "fences" or known is None:
+                raise OwnershipEnded(self.owner.partition, shard, answer)
+            if known != (fence, self.owner.epoch, self.owner.name):
+                raise OwnershipEnded(self.owner.partition, shard, answer)
+
+    def _pull(self, scanned: ScannedBatch) -> list[bytes]:
+        answers = self._shards.pull([np.frombuffer(wanted, "<u8") for wanted in scanned.ids])
+        self._check(answers, {"rows"})
+        return [np.ascontiguousarray(answer.rows.values, "<f4").tobytes() for answer in answers]
+
+    def _push(
+        self, part: EventRange, additions: Sequence[tuple[bytes, bytes]], evaluations: Sequence[bytes]
+    ) -> None:
+        with self._lock:
+            self._pending += evaluations
+            pending = list(self._pending)
+        told = blob.encode(self.learner.state(), pending)
+        pushes = []
+        for shard, (ids, deltas) in enumerate(additions):
+            home = shard == self._home
+            rows = Rows(np.frombuffer(ids, "<u8"), np.frombuffer(deltas, "<f4").reshape(-1, 2))
+            ahead = self.fences[shard] >= part.next
+            pushes.append(Push(part.first, part.next, rows, home, told if home and not ahead else None))
+        self._check(self._shards.push(self.owner, pushes), _FINE)
+        self.fences = [max(fence, part.next) for fence in self.fences]
+        self.next = part.next
+        self._send(evaluations)
+
+    def _check(self, answers: Sequence[Answer], fine: set[str]) -> None:
+        for shard, answer in enumerate(answers):
+            if answer.kind not in fine:
+                raise OwnershipEnded(self.owner.partition, shard, answer)
+
+    def _send(self, evaluations: Sequence[bytes]) -> None:
+        self._outputs.evaluations(self.owner.partition, evaluations, self._acknowledged)
+
+    def _acknowledged(self, evaluation: bytes) -> None:
+        with self._lock:
+            if evaluation in self._pending:
+                self._pending.remove(evaluation)
+
+
+def take(
+    shards: Shards,
+    mender: Mender,
+    partition: int,
+    who: str,
+    new_learner: Callable[[], PartitionLearner],
+    remember: Callable[[PartitionLearner, int], None],
+    outputs: Outputs,
+) -> OwnedPartition:
+    """
+    Become the owner of *partition* on all shards.
+
+    Args:
+        remember: rebuilds a learner's duplicate window from the events before an offset.
+
+    Raises:
+        OwnershipEnded: another took it at the same time.
+        ShardUnavailable: a shard does not answer.
+    """
+    looks = [mender.look(shard) for shard in range(shards.count)]
+    epochs = (look.fences[partition].epoch for look in looks if partition in look.fences)
+    owner = Owner(partition, 1 + max(epochs, default=0), who)
+    answers = [shards.take(shard, owner) for shard in range(shards.count)]
+    for shard, answer in enumerate(answers):
+        if answer.kind != "taken":
+            raise OwnershipEnded(partition, shard, answer)
+    # A partition that was added to the topic had no fence before it was taken: it begins at its beginning.
+    fences = [answer.fences[partition].next for answer in answers]
+    learner = new_learner()
+    pending: tuple[bytes, ...] = ()
+    if known := answers[partition % shards.count].blobs.get(partition):
+        state, pending = blob.decode(known)
+        learner.load_state(state)
+    remember(learner, min(fences))
+    return OwnedPartition(shards, learner, owner, fences, pending, outputs)
