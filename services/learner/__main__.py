@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from services.learner.parts import kafka_log, native_learner, parties_of
+from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.starting import Start
 from stream_ml.learning.ways_on import naming
@@ -22,6 +23,7 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
+from stream_ml.sharing.wiring import SharedVariant, new_loop, redis_shards
 from stream_ml.weights.journal import JournalWriter
 
 
@@ -43,7 +45,7 @@ class Learner:
 
     def run(self, stop: lifecycle.Stop) -> None:
         """Learn until *stop* is asked for."""
-        settings, clock = self.settings, SystemClock()
+        settings = self.settings
         log_effective(settings)
         with ExitStack() as resources:
             http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
@@ -54,21 +56,29 @@ class Learner:
                 return
             parties = parties_of(settings, log, self.accept_loss, self.reached)
             journal = JournalWriter(log, parties.topics.journal.name)
-            start = Start(
-                parties,
-                journal,
-                partial(native_learner, parties.model, settings),
-                settings.takeover_after_seconds,
-                clock,
-            )
-            started = start.run(stop)
-            if started is None:
-                return
-            self.not_ready = None
-            text = settings.model_file.read_bytes()
-            with log.writer() as writer:
-                WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
+            alone = parties.layout is None
+            (self._write if alone else self._share)(parties, journal, stop)
             journal.close()
+
+    def _write(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
+        """Be the variant's one writer, with its rows in this process's memory."""
+        settings, clock = self.settings, SystemClock()
+        new_learner = partial(native_learner, parties.model, settings)
+        started = Start(parties, journal, new_learner, settings.takeover_after_seconds, clock).run(stop)
+        if started is None:
+            return
+        self.not_ready = None
+        text = settings.model_file.read_bytes()
+        with parties.log.writer() as writer:
+            WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
+
+    def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
+        """Be one of several learners, with the rows in Redis."""
+        variant = SharedVariant(parties, journal)
+        shards = redis_shards(variant, parties.name, self.settings)
+        self.not_ready = None
+        with parties.log.writer() as writer:
+            new_loop(parties, variant, shards, journal, writer, self.settings, SystemClock()).run(stop)
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

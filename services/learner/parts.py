@@ -13,6 +13,7 @@ from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.sharing.wiring import layout_of
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.streams.log import Log
 from stream_ml.weights.snapshots import SnapshotStore
@@ -35,6 +36,7 @@ def parties_of(
         # An embedded broker forgets with its process: there a loss is normal.
         accept_loss=accept_loss or log.retained_bytes is not None,
         reached=reached,
+        layout=layout_of(settings),
     )
 
 

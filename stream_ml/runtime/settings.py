@@ -205,7 +205,7 @@ class LearnerSettings(ServiceSettings):
     weights: str = Field(
         default="memory",
         pattern="^(memory$|rediss?://)",
-        description='Where the rows are: "memory", or the URL of a Redis server or of any server of a cluster.',
+        description='Where the rows are: "memory", or the URL of a Redis server or of any of a cluster.',
     )
     redis_shards: int = Field(
         default=4, ge=1, le=1024, description="Shards that a new variant's rows are dealt to in Redis."

@@ -47,7 +47,7 @@ def decode(data: bytes) -> Blob:
         NewerFormat: a later release wrote it.
     """
     if len(data) < _HEAD.size or xxhash.xxh3_64_digest(memoryview(data)[8:])[::-1] != data[:8]:
-        raise CannotContinue(f"a blob of {len(data)} bytes does not have its checksum: Redis holds other data")
+        raise CannotContinue(f"a blob of {len(data)} bytes lacks its checksum: Redis holds other data")
     _, written, count = _HEAD.unpack_from(data)
     if written > FORMAT:
         raise NewerFormat(f"a blob has format {written}, we read up to {FORMAT}; upgrade this process")

@@ -31,6 +31,8 @@ _NAP_SECONDS = 0.005
 @dataclass(frozen=True, slots=True)
 class SharingLimits:
     """
+    How much at a time, and how often.
+
     Attributes:
         batch_records: most of a batch. waiting_bytes: of events read ahead, of all partitions together.
         poll_seconds: longest wait for a record.
@@ -49,7 +51,13 @@ class SharingLimits:
 
 @dataclass(slots=True)
 class _Assigned:
-    """A partition of ours: *owned* once it was taken, *busy* while a worker has it; *read_to*: next to read."""
+    """
+    A partition of ours.
+
+    Attributes:
+        owned: once it was taken. busy: while a worker has it.
+        read_to: offset of the next record to read.
+    """
 
     owned: OwnedPartition | None = None
     busy: Future[OwnedPartition | Pushed | None] | None = None

@@ -16,7 +16,6 @@ from stream_ml.sharing.owning import OwnedPartition, take
 from stream_ml.sharing.places import JournalPlaces
 from stream_ml.sharing.restoring import Restorer
 from stream_ml.sharing.windows import WindowReader
-from stream_ml.streams.group import Group
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout
@@ -73,7 +72,6 @@ def new_loop(
     parties: Parties,
     variant: SharedVariant,
     shards: Shards,
-    group: Group,
     journal: JournalWriter,
     writer: Writer,
     settings: LearnerSettings,
@@ -81,6 +79,7 @@ def new_loop(
 ) -> SharingLoop:
     """Return the loop; nothing runs yet."""
     topic = parties.topics.events.name
+    group = parties.log.group(settings.consumer_group or f"{parties.name}.learner", topic)
     plan = Plan(parties.model.plan_bytes)
     places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
     mender = Mender(shards, places, Restorer(shards, places, Beginning(variant.events)))
