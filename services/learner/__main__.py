@@ -23,7 +23,7 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
-from stream_ml.sharing.wiring import SharedVariant, new_loop, redis_shards
+from stream_ml.sharing.wiring import SharedVariant, Sharing, redis_shards
 from stream_ml.weights.journal import JournalWriter
 
 
@@ -78,7 +78,7 @@ class Learner:
         shards = redis_shards(variant, parties.name, self.settings)
         self.not_ready = None
         with parties.log.writer() as writer:
-            new_loop(parties, variant, shards, journal, writer, self.settings, SystemClock()).run(stop)
+            Sharing(parties, variant, shards, journal, writer, self.settings, SystemClock()).run(stop)
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

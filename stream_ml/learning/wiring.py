@@ -39,16 +39,7 @@ def new_publisher(
     parties: Parties, started: Started, writer: Writer, settings: LearnerSettings, clock: Clock
 ) -> Publisher:
     """Return what cuts and sends deltas, within what the feed may cost."""
-    feed, retained = parties.topics.feed, parties.log.retained_bytes
-    budget = float(settings.feed_bytes_per_second)
-    if retained is not None:
-        budget = min(budget, retained * feed.partitions / _FEED_SECONDS_RETAINED)
-    limits = FeedLimits(
-        settings.publish_interval_seconds,
-        settings.heartbeat_interval_seconds,
-        budget,
-        settings.message_max_bytes,
-    )
+    feed, limits = parties.topics.feed, feed_limits(parties, settings)
     bounds = {p: parties.log.bounds(feed.name, p).next for p in range(feed.partitions)}
     return Publisher(
         writer,
@@ -59,6 +50,20 @@ def new_publisher(
         limits,
         clock,
         parties.reached,
+    )
+
+
+def feed_limits(parties: Parties, settings: LearnerSettings) -> FeedLimits:
+    """Return what the feed may cost, by the settings and by what its broker keeps."""
+    feed, retained = parties.topics.feed, parties.log.retained_bytes
+    budget = float(settings.feed_bytes_per_second)
+    if retained is not None:
+        budget = min(budget, retained * feed.partitions / _FEED_SECONDS_RETAINED)
+    return FeedLimits(
+        settings.publish_interval_seconds,
+        settings.heartbeat_interval_seconds,
+        budget,
+        settings.message_max_bytes,
     )
 
 

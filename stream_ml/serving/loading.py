@@ -36,6 +36,7 @@ class Loaded:
     plan: Plan
     replica: Replica
     manifest: Manifest
+    score_state: bytes
 
 
 def load_snapshot(store: SnapshotStore, announced: Announced, fingerprint: str) -> Loaded:
@@ -60,7 +61,7 @@ def load_snapshot(store: SnapshotStore, announced: Announced, fingerprint: str) 
         raise RefusedSnapshot("corrupt", str(error)) from error
     except ValueError as error:
         raise RefusedSnapshot("corrupt", f"snapshot {announced.name}: {error}") from error
-    return Loaded(plan, replica, manifest)
+    return Loaded(plan, replica, manifest, parts.score_state)
 
 
 def load_in_background(store: SnapshotStore, announced: Announced, fingerprint: str) -> Future[Loaded]:

@@ -73,6 +73,7 @@ class SharingLoop:
 
     Attributes:
         learned: events that this process has learned and the home shards have counted.
+        owned: the partitions that are its own; for other threads too.
     """
 
     def __init__(
@@ -95,10 +96,11 @@ class SharingLoop:
         self._take, self._limits, self._clock = take, limits, clock
         self._assigned: dict[int, _Assigned] = {}
         self._reader: Reader | None = None
-        self._read: set[int] = set()
+        self._read: frozenset[int] = frozenset()
         self._commit_at = clock.monotonic()
         self._threads = ThreadPoolExecutor(limits.workers, "share")
         self.learned = 0
+        self.owned: frozenset[int] = frozenset()
 
     def run(self, stop: Stop) -> None:
         """
@@ -127,6 +129,7 @@ class SharingLoop:
         for partition, each in self._assigned.items():
             if each.busy is not None and each.busy.done():
                 self._finish(partition, each, each.busy)
+        self.owned = frozenset(p for p, each in self._assigned.items() if each.owned is not None)
         self._read_events()
         for partition, each in self._assigned.items():
             if each.busy is None:
@@ -176,9 +179,8 @@ class SharingLoop:
             metrics.LEARNER_STAGE_SECONDS.labels(self._model, stage).observe(seconds)
 
     def _read_events(self) -> None:
-        owned = {p for p, each in self._assigned.items() if each.owned is not None}
-        if not owned <= self._read or not self._read <= self._assigned.keys():
-            self._open_reader(owned)
+        if not self.owned <= self._read or not self._read <= self._assigned.keys():
+            self._open_reader(self.owned)
         full = sum(each.waiting.size for each in self._assigned.values()) >= self._limits.waiting_bytes
         if self._reader is None or full:
             # Nothing to read, or no room before a worker ends.
@@ -190,7 +192,7 @@ class SharingLoop:
                 each.waiting.add(fetch)
                 each.read_to = fetch.next
 
-    def _open_reader(self, owned: set[int]) -> None:
+    def _open_reader(self, owned: frozenset[int]) -> None:
         if self._reader is not None:
             self._reader.close()
         self._read = owned

@@ -20,7 +20,7 @@ import xxhash
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stream_ml.errors import CannotContinue, StreamMlError
-from stream_ml.weights.lines import NewerFormat, Seed
+from stream_ml.weights.lines import Layout, NewerFormat, Seed
 from stream_ml.weights.rows import ROW_BYTES
 
 FORMAT = 1
@@ -40,6 +40,13 @@ class CorruptSnapshot(StreamMlError):
     """An artefact is not what its name says; it is skipped, never repaired or deleted for it."""
 
 
+class Stream(NamedTuple):
+    """Of which incarnation and version a shard's rows are."""
+
+    incarnation: int
+    version: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """
@@ -51,6 +58,8 @@ class Manifest:
             end lies beyond *step*.
         total_rows, rows_hash: of the live rows, as the table's digest gives them.
         learned_at, created_at: unix seconds when *step* was learned, and when this was sealed.
+        layout, streams: of rows in Redis, the latter by shard; *epoch* and *step* are then the place of the
+            chore that took the snapshot.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -66,6 +75,8 @@ class Manifest:
     rows_hash: int
     learned_at: float
     created_at: float
+    layout: Layout | None = None
+    streams: tuple[Stream, ...] | None = None
 
 
 class Parts(NamedTuple):

@@ -330,10 +330,21 @@ class JournalState:
             return _unknown(line.variant)
         if any(line.name == known.name for known in state.snapshots):
             return REPEAT
+        if state.layout is not None:
+            return self._shared_snapshot(line, state)
         if line.epoch != state.epoch:
             return _superseded(line.epoch, state)
         if line.step > state.step or line.as_of > place_of(self.journal, offset):
             return void("announced before its steps were valid")
+        state.snapshots.append(line.announced)
+        del state.snapshots[:-SNAPSHOTS_KEPT]
+        return VALID
+
+    def _shared_snapshot(self, line: Snapshot, state: VariantState) -> Verdict:
+        """Take in a snapshot of rows in Redis: its epoch and step are the place of the chore that took it."""
+        if state.snapshots and line.epoch <= state.snapshots[-1].epoch:
+            return void("another snapshot, begun later, was announced before")
+        state.step, state.events = line.step, dict(line.events)
         state.snapshots.append(line.announced)
         del state.snapshots[:-SNAPSHOTS_KEPT]
         return VALID

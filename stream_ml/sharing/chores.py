@@ -1,0 +1,164 @@
+"""What a learner does beside learning: publishes shards, takes snapshots, restores shards that are empty."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from stream_ml.errors import RecoverableError
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.sharing.publishing import SharedPublisher
+from stream_ml.sharing.restoring import Source
+from stream_ml.sharing.snapshotting import SharedSnapshots, StoredShards
+from stream_ml.streams.log import Log
+from stream_ml.weights.artefact import CorruptSnapshot, Stream
+from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.lines import Announced
+from stream_ml.weights.shards import Image, Rows
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+
+log = logging.getLogger(__name__)
+
+_NAP_SECONDS = 0.005
+_RETRY_SECONDS = 1.0
+
+
+class Newest:
+    """The newest snapshot of a variant that verifies, looked up anew each time."""
+
+    def __init__(self, log: Log, journal_topic: str, store: SnapshotStore, variant: str) -> None:
+        self._log, self._topic, self._store, self._variant = log, journal_topic, store, variant
+
+    def announced(self) -> list[Announced]:
+        """Return what the journal announces, oldest first."""
+        with JournalReader.open(self._log, self._topic) as reader:
+            reader.read_to_end()
+            return list(reader.state.variants[self._variant].snapshots)
+
+    def streams(self) -> tuple[Stream, ...] | None:
+        """Return the streams of the newest one whose header can be read; None without any."""
+        for snapshot in reversed(self.announced()):
+            try:
+                with self._store.open(snapshot.name) as found:
+                    return found.manifest.streams
+            except CorruptSnapshot as error:
+                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+        return None
+
+    def verified(self) -> SnapshotName | None:
+        """Return the newest one that verifies as a whole."""
+        for snapshot in reversed(self.announced()):
+            try:
+                self._store.verify(snapshot.name)
+            except CorruptSnapshot as error:
+                log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
+            else:
+                return SnapshotName.parse(snapshot.name)
+        return None
+
+
+class NewestShards:
+    """A shard's rows as of the newest snapshot that verifies, or of the variant's beginning."""
+
+    def __init__(self, newest: Newest, store: SnapshotStore, beginning: Source, shards: int) -> None:
+        self._newest, self._store, self._beginning, self._shards = newest, store, beginning, shards
+        self._source = beginning
+
+    def image(self, shard: int) -> Image:
+        """Choose the source, and return what the shard held beside its rows."""
+        name = self._newest.verified()
+        self._source = self._beginning if name is None else StoredShards(self._store, str(name), self._shards)
+        return self._source.image(shard)
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        """Yield the rows of the source that `image` chose."""
+        return self._source.rows(shard)
+
+
+class Chores:
+    """
+    Does the chores of one process, in two threads beside learning: publishing, and snapshots.
+
+    Which are its own follows from the partitions it owns: who owns partition ``s mod P`` publishes shard s,
+    who owns partition 0 takes the snapshots. Where two believe so for a while, no harm is done.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        shards: int,
+        partitions: int,
+        owned: Callable[[], Collection[int]],
+        publisher: SharedPublisher,
+        snapshots: SharedSnapshots,
+        newest: Newest,
+        snapshot_seconds: float,
+        retain: Callable[[list[Announced]], None],
+        clock: Clock,
+    ) -> None:
+        """
+        Do nothing yet.
+
+        Args:
+            partitions: of the events.
+            owned: the partitions that this process owns now.
+            retain: removes what is older than the snapshots that are kept.
+        """
+        self._model, self._shards, self._partitions, self._owned = model, shards, partitions, owned
+        self._publisher, self._snapshots, self._newest = publisher, snapshots, newest
+        self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
+        self._known: tuple[Stream, ...] | None = None
+        self._taken_at = clock.monotonic()
+        self._taking: Future[tuple[Stream, ...]] | None = None
+
+    def run(self, stop: Stop) -> None:
+        """Do chores until *stop*; what fails is logged and tried again."""
+        with ThreadPoolExecutor(1, "snapshot") as thread:
+            while not stop.requested():
+                try:
+                    self._turn(thread)
+                except RecoverableError as error:
+                    log.warning("a chore waits", extra={"reason": str(error)})
+                    stop.wait(_RETRY_SECONDS)
+                stop.wait(_NAP_SECONDS)
+
+    def _turn(self, thread: ThreadPoolExecutor) -> None:
+        owned = self._owned()
+        if self._taking is not None and self._taking.done():
+            taking, self._taking = self._taking, None
+            self._known = taking.result()
+            self._publisher.snapshot_taken(dict(enumerate(self._known)))
+        if self._due(owned) and self._taking is None:
+            self._taken_at = self._clock.monotonic()
+            self._taking = thread.submit(self._take)
+        mine = {shard for shard in range(self._shards) if shard % self._partitions in owned}
+        if mine and self._known is None:
+            self._known = self._newest.streams()
+        if self._known is not None:
+            self._publisher.begin({shard: self._known[shard] for shard in mine})
+            self._publisher.turn()
+
+    def _due(self, owned: Collection[int]) -> bool:
+        since = self._clock.monotonic() - self._taken_at
+        if not owned or since < _RETRY_SECONDS:
+            return False
+        # One at once where there is none, so that predictors can start.
+        return (
+            self._publisher.snapshot_wanted
+            or (0 in owned and self._known is None)
+            or (0 in owned and since >= self._snapshot_seconds)
+        )
+
+    def _take(self) -> tuple[Stream, ...]:
+        try:
+            streams = self._snapshots.take()
+        except RecoverableError:
+            metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
+            raise
+        metrics.LEARNER_SNAPSHOTS.labels(self._model).inc()
+        metrics.LEARNER_SNAPSHOT_AT.labels(self._model).set(self._clock.now())
+        self._retain(self._newest.announced())
+        return streams

@@ -1,0 +1,155 @@
+"""The feed of rows in Redis: what changed in each shard since the last time, as deltas of its own stream."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_ml._native import Plan, score_state
+from stream_ml.learning.publishing import FeedLimits
+from stream_ml.runtime import metrics
+from stream_ml.runtime.clock import Clock
+from stream_ml.sharing.mending import Mender
+from stream_ml.sharing.rows import RESERVED_IDS, Reserved, packed
+from stream_ml.sharing.snapshotting import lowest_watermark
+from stream_ml.streams.log import Writer
+from stream_ml.weights.artefact import Stream
+from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk
+from stream_ml.weights.shards import Answer, Shards
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Published:
+    """Up to where a shard's changes were sent, and when."""
+
+    stream: Stream
+    sent_at: float = 0.0
+    wait_seconds: float = 0.0
+
+
+class SharedPublisher:
+    """
+    Publishes shards; belongs to one thread. Two publishers of one shard do no harm.
+
+    Attributes:
+        snapshot_wanted: a shard began a new incarnation, or changed more than its log remembers: only a
+            snapshot gives readers its rows.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        variant: str,
+        fingerprint: str,
+        layout: int,
+        plan: Plan,
+        shards: Shards,
+        mender: Mender,
+        writer: Writer,
+        topic: str,
+        partitions: int,
+        limits: FeedLimits,
+        clock: Clock,
+    ) -> None:
+        """*topic*, *partitions*: of the feed."""
+        self._model, self._variant, self._fingerprint, self._layout = model, variant, fingerprint, layout
+        self._plan, self._shards, self._mender, self._writer = plan, shards, mender, writer
+        self._topic, self._partitions, self._limits, self._clock = topic, partitions, limits, clock
+        self._published: dict[int, _Published] = {}
+        self._reserved: Reserved | None = None
+        self._told: dict[int, Answer] = {}
+        self._looked_at = -math.inf
+        self.snapshot_wanted = False
+
+    def begin(self, streams: Mapping[int, Stream]) -> None:
+        """Publish these shards, from these versions on: those of the newest snapshot."""
+        for shard in self._published.keys() - streams.keys():
+            del self._published[shard]
+        for shard, stream in streams.items():
+            self._published.setdefault(shard, _Published(stream))
+
+    def snapshot_taken(self, streams: Mapping[int, Stream]) -> None:
+        """Go on from a snapshot where its rows are of another incarnation, or newer than what was sent."""
+        self.snapshot_wanted = False
+        for shard, stream in streams.items():
+            known = self._published.get(shard)
+            if known is not None and stream > known.stream:
+                known.stream = stream
+
+    def turn(self) -> None:
+        """
+        Send what changed in the shards that are due.
+
+        Raises:
+            ShardUnavailable: one does not answer; the others' turn comes again.
+        """
+        now = self._clock.monotonic()
+        for shard, known in self._published.items():
+            if now - known.sent_at >= max(self._limits.interval_seconds, known.wait_seconds):
+                self._publish(shard, known, now)
+
+    def _publish(self, shard: int, known: _Published, now: float) -> None:
+        answer = self._shards.changes(shard, known.stream.version)
+        if answer.kind not in {"changes", "behind"}:
+            self._mender.mend(shard, answer)
+            return
+        if answer.kind == "behind" or answer.incarnation != known.stream.incarnation:
+            self.snapshot_wanted = True
+            return
+        self._told[shard] = answer
+        heartbeat = now - known.sent_at >= self._limits.heartbeat_seconds
+        if answer.version == known.stream.version and not heartbeat:
+            return
+        sent = self._send(shard, known.stream.version, answer)
+        known.stream, known.sent_at = Stream(answer.incarnation, answer.version), now
+        known.wait_seconds = sent / self._limits.bytes_per_second
+
+    def _send(self, shard: int, since: int, answer: Answer) -> int:
+        """Send a delta; return its bytes."""
+        interval = Interval(
+            variant=self._variant,
+            fingerprint=self._fingerprint,
+            epoch=0,
+            from_step=since,
+            to_step=answer.version,
+            learned_at=self._clock.now(),
+            layout=self._layout,
+            shard=shard,
+            incarnation=answer.incarnation,
+        )
+        state = self._score_state(answer) if shard == 0 else b""
+        size = 0
+        delta = Delta(interval, state, packed(answer.rows), b"")
+        for _, chunk in cut_into_chunks(delta, 1, self._limits.message_bytes):
+            value = encode_chunk(chunk)
+            self._writer.send(self._topic, value, partition=shard % self._partitions)
+            size += len(value)
+        metrics.LEARNER_FEED_DELTAS.labels(self._model).inc()
+        metrics.LEARNER_FEED_ROWS.labels(self._model).inc(len(answer.rows.ids))
+        metrics.LEARNER_FEED_BYTES.labels(self._model).inc(size)
+        return size
+
+    def _score_state(self, answer: Answer) -> bytes:
+        """Return what a score needs beside rows: of the reserved ones, and of all watermarks."""
+        if self._reserved is None:
+            wanted = [RESERVED_IDS, *[RESERVED_IDS[:0]] * (self._shards.count - 1)]
+            pulled = self._shards.pull(wanted)[0]
+            self._reserved = Reserved(pulled.rows.values if pulled.kind == "rows" else None)
+        self._reserved.see(answer.rows)
+        self._look_at_others()
+        watermark = lowest_watermark(list(self._told.values()))
+        return score_state(self._plan, self._reserved.values.tobytes(), watermark)
+
+    def _look_at_others(self) -> None:
+        """Hear of the watermarks of the partitions whose home is a shard that somebody else publishes."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < self._limits.heartbeat_seconds:
+            return
+        self._looked_at = now
+        for shard in range(self._shards.count):
+            if shard not in self._published:
+                self._told[shard] = self._shards.look(shard)

@@ -1,0 +1,53 @@
+"""A shard read whole while others push: pages, completed by what changed since the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream_ml.errors import RecoverableError
+from stream_ml.sharing.mending import Mender
+from stream_ml.weights.shards import Answer, Rows, Shards
+
+_PAGE_ROWS = 20_000
+_ATTEMPTS = 4
+
+
+class CannotRead(RecoverableError):
+    """A shard moved, or changed faster than it could be read; safe to try later."""
+
+
+def read_shard(shards: Shards, mender: Mender, shard: int, take: Callable[[Rows], None]) -> Answer:
+    """
+    Hand the rows of *shard* to *take*, in pieces; a later one overrides an earlier one of the same id.
+
+    Returns:
+        incarnation, version, fences and blobs as of which the rows are.
+
+    Raises:
+        CannotRead: what was taken so far is to be thrown away.
+        ShardUnavailable: it does not answer.
+    """
+    for _ in range(_ATTEMPTS):
+        first = mender.look(shard)
+        last = _read(shards, shard, first, take)
+        if last is not None:
+            return last
+    raise CannotRead(f"shard {shard} could not be read in {_ATTEMPTS} attempts: it moves, or changes fast")
+
+
+def _read(shards: Shards, shard: int, first: Answer, take: Callable[[Rows], None]) -> Answer | None:
+    """Return the last answer; None if another incarnation answered, or too much changed meanwhile."""
+    cursor = 0
+    while True:
+        answer = shards.page(shard, cursor, _PAGE_ROWS)
+        if answer.kind != "page" or answer.incarnation != first.incarnation:
+            return None
+        take(answer.rows)
+        cursor = answer.cursor
+        if not cursor:
+            break
+    last = shards.changes(shard, first.version)
+    if last.kind != "changes" or last.incarnation != first.incarnation:
+        return None
+    take(last.rows)
+    return last

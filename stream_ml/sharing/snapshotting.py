@@ -1,0 +1,170 @@
+"""Snapshots of rows in Redis: every shard is read whole while learners push; a line announces the file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from stream_ml._native import Learner, Plan, blob_watermark, score_state
+from stream_ml.features import CompiledModel
+from stream_ml.learning.topics import Topics
+from stream_ml.runtime.clock import Clock
+from stream_ml.sharing import blob, images
+from stream_ml.sharing.mending import Mender, Places
+from stream_ml.sharing.reading import read_shard
+from stream_ml.sharing.rows import PACKED, Reserved, packed, shard_of
+from stream_ml.streams.log import Log
+from stream_ml.weights.artefact import Manifest, Parts, Stream
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Layout, Snapshot
+from stream_ml.weights.shards import Answer, Image, Rows, Shards
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+
+log = logging.getLogger(__name__)
+
+_ACKNOWLEDGED_SECONDS = 30.0
+# Rows of one piece of the file, or of one call of a restore.
+_PIECE_ROWS = 50_000
+
+
+class SharedSnapshots:
+    """
+    Takes snapshots, one at a time, in the thread that asks.
+
+    All rows are held in this process's memory meanwhile, some 24 bytes each: so their count and hash are
+    those that whoever loads them finds.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        store: SnapshotStore,
+        model: CompiledModel,
+        model_text: bytes,
+        variant: str,
+        layout: Layout,
+        shards: Shards,
+        mender: Mender,
+        places: Places,
+        journal: JournalWriter,
+        clock: Clock,
+    ) -> None:
+        """Take none yet; *model_text* travels in the files."""
+        self._log, self._topics, self._store, self._clock = log, topics, store, clock
+        self._model, self._model_text, self._plan = model, model_text, Plan(model.plan_bytes)
+        self._variant, self._layout, self._shards = variant, layout, shards
+        self._mender, self._places, self._journal = mender, places, journal
+
+    def take(self) -> tuple[Stream, ...]:
+        """
+        Take a snapshot, announce it, and return of which version the rows of each shard are.
+
+        Raises:
+            CannotRead, ShardUnavailable, StoreUnavailable: there is none; the next may succeed.
+        """
+        feed = self._topics.feed
+        # Before anything is read: what was sent before is in the rows.
+        feed_from = {p: self._log.bounds(feed.name, p).next for p in range(feed.partitions)}
+        with JournalReader.open(self._log, self._topics.journal.name) as reader:
+            reader.read_to_end()
+            as_of, in_force = reader.state.place, reader.state.in_force()
+        place = self._places.chore("snapshot", None)
+        table, reserved = Learner(self._plan), Reserved()
+
+        def put(rows: Rows) -> None:
+            reserved.see(rows)
+            table.load_rows(packed(rows))
+
+        every = range(self._shards.count)
+        answers = [read_shard(self._shards, self._mender, shard, put) for shard in every]
+        manifest = self._manifest(place, answers, feed_from, table)
+        name = self._store_it(manifest, answers, reserved, table)
+        line = Snapshot(
+            variant=self._variant,
+            epoch=place,
+            step=place,
+            name=str(name),
+            checksum=name.checksum,
+            events=manifest.events,
+            feed=feed_from,
+            as_of=as_of,
+            in_force=in_force,
+        )
+        self._journal.append(line)
+        self._journal.flush(_ACKNOWLEDGED_SECONDS)
+        log.info("snapshot taken", extra={"snapshot": str(name), "rows": manifest.total_rows})
+        return tuple(Stream(each.incarnation, each.version) for each in answers)
+
+    def _manifest(
+        self, place: int, answers: list[Answer], feed_from: dict[int, int], table: Learner
+    ) -> Manifest:
+        now, held = self._clock.now(), table.digest()
+        partitions = sorted({partition for each in answers for partition in each.fences})
+        return Manifest(
+            model=self._model.model_file.name,
+            variant=self._variant,
+            fingerprint=self._model.fingerprint,
+            seed=None,
+            epoch=place,
+            step=place,
+            # What is behind on any shard is to be learned again.
+            events={p: min(each.fences[p].next for each in answers if p in each.fences) for p in partitions},
+            feed=feed_from,
+            total_rows=held["rows"],
+            rows_hash=held["rows_hash"],
+            learned_at=now,
+            created_at=now,
+            layout=self._layout,
+            streams=tuple(Stream(each.incarnation, each.version) for each in answers),
+        )
+
+    def _store_it(
+        self, manifest: Manifest, answers: list[Answer], reserved: Reserved, table: Learner
+    ) -> SnapshotName:
+        score = score_state(self._plan, reserved.values.tobytes(), lowest_watermark(answers))
+        state = images.encode(answers, reserved)
+        parts = Parts(b"", state, score, self._model_text, self._model.plan_bytes)
+        with self._store.writer(manifest.model, manifest.variant) as writer:
+            table.begin_image()
+            while piece := table.take_image(_PIECE_ROWS):
+                writer.add_rows(piece)
+            seal = table.seal_image()
+            return writer.finish(manifest, b"", parts._replace(removed=seal.removed))
+
+
+class StoredShards:
+    """A snapshot, as what its shards are restored from."""
+
+    def __init__(self, store: SnapshotStore, name: str, shards: int) -> None:
+        self._store, self._name, self._count = store, name, shards
+
+    @cached_property
+    def _held(self) -> images.Images:
+        with self._store.open(self._name) as snapshot:
+            return images.decode(snapshot.parts().state)
+
+    def image(self, shard: int) -> Image:
+        """Return what the shard held beside its rows."""
+        return self._held.shards[shard]
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        """Yield the rows of the shard, in pieces; each id once."""
+        if shard == 0:
+            yield self._held.reserved.rows
+        with self._store.open(self._name) as snapshot:
+            for piece in snapshot.rows():
+                every = np.frombuffer(piece, PACKED)
+                mine = every[shard_of(every["id"], self._count) == shard]
+                for at in range(0, len(mine), _PIECE_ROWS):
+                    part = mine[at : at + _PIECE_ROWS]
+                    yield Rows(np.ascontiguousarray(part["id"]), np.ascontiguousarray(part["values"]))
+
+
+def lowest_watermark(answers: list[Answer]) -> int:
+    """Return the lowest watermark of the partitions that have any, microseconds; the minimum if none has."""
+    known = [blob_watermark(blob.decode(each).state) for told in answers for each in told.blobs.values()]
+    return min((mark for mark in known if mark != -(2**63)), default=-(2**63))
