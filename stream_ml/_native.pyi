@@ -10,17 +10,21 @@ from typing import Any, final
 
 __all__ = [
     "MATH_VERSION",
+    "Batch",
     "Cut",
     "Front",
     "Learned",
     "Learner",
+    "PartitionLearner",
     "Plan",
     "Refusal",
     "Replica",
     "Scan",
     "Seal",
     "StatePieces",
+    "blob_watermark",
     "checksum",
+    "score_state",
 ]
 
 MATH_VERSION: int
@@ -173,6 +177,60 @@ class Learner:
         """
     @property
     def watermark_us(self) -> int: ...
+
+@final
+class PartitionLearner:
+    """
+    Learns one partition's batches with rows that lie elsewhere, where other learners change them too.
+
+    A row lives in shard ``id % shards``. Ids below 4 are no features and live in the first: row 0 is the bias;
+    1 has the sums of labels (z) and of importance (n), 2 the count of examples (z) that the base rate is
+    measured by.
+    """
+
+    def __new__(cls, plan: Plan, *, partition: int, shards: int, scan_threads: int = 1) -> PartitionLearner:
+        """Raises ValueError: the model's rows expire, which needs one learner that has them all."""
+    def scan(self, values: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> Batch:
+        """Scan records, and learn nothing yet."""
+    def learn(self, batch: Batch, rows: Sequence[bytes]) -> tuple[Learned, list[tuple[bytes, bytes]]]:
+        """
+        Learn *batch* and return what is to be added to the rows, by shard: ids, and 8 bytes for each.
+
+        Args:
+            rows: by shard, z and n (float32 each) in the order of the batch's ids; zero where there is no row.
+
+        Raises ValueError, and learns nothing: they are not those.
+        """
+    def remember(self, values: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> int:
+        """Know the event ids of records that were learned before; return how many events had one."""
+    def forget(self) -> None:
+        """Know no event ids any more."""
+    def state(self) -> bytes:
+        """Return counters, sums, the open evaluation, and the watermark; rows and event ids are not in it."""
+    def load_state(self, state: bytes) -> None:
+        """Go on from it. Raises ValueError: of another fingerprint or format, or damaged."""
+    def metrics(self) -> dict[str, float]:
+        """Return totals of the partition since the variant began, as `Learner.metrics` does."""
+    @property
+    def watermark_us(self) -> int: ...
+
+@final
+class Batch:
+    """Scanned records, and what rows they need."""
+
+    @property
+    def ids(self) -> list[bytes]:
+        """By shard: ids, uint64 each, ascending; each once."""
+    @property
+    def events(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+
+def score_state(plan: Plan, rows: bytes, watermark_us: int) -> bytes:
+    """Return what a score needs beside rows, made of the rows 0, 1 and 2 (z and n each)."""
+
+def blob_watermark(state: bytes) -> int:
+    """Return the watermark in what `PartitionLearner.state` returned. Raises ValueError: damaged."""
 
 @final
 class Cut:

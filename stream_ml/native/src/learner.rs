@@ -89,21 +89,60 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
         Ok(learned)
     }
 
+    /// Scan the records of one partition, and learn nothing.
+    pub fn scan(&mut self, records: Records<R>) -> std::io::Result<Vec<Block>> {
+        let job = self.helped(vec![records]);
+        let mut blocks = Vec::with_capacity(job.pieces());
+        job.each_block(&mut self.scanner, |_, block| {
+            blocks.push(block);
+            Ok(Block::default())
+        })?;
+        Ok(blocks)
+    }
+
+    /// Learn blocks of a partition, which hold all of `records` records.
+    pub fn learn_blocks(
+        &mut self,
+        partition: i32,
+        blocks: &[Block],
+        records: usize,
+    ) -> std::io::Result<Learned> {
+        self.counted(Learned::default(), |learner, learned| {
+            for block in blocks {
+                learner
+                    .trainer
+                    .learn(partition, block, &mut learned.evaluations)?;
+                let refusals = block.refusals.iter().cloned();
+                learned
+                    .refused
+                    .extend(refusals.map(|refusal| (partition, refusal)));
+            }
+            learner.trainer.count_records(records);
+            Ok(())
+        })
+    }
+
     fn scan_and_learn(
         &mut self,
         ranges: Vec<Records<R>>,
         learned: &mut Learned,
     ) -> std::io::Result<()> {
         let records: usize = ranges.iter().map(|range| range.values.len()).sum();
+        let job = self.helped(ranges);
+        let done = job.learn(&mut self.scanner, &mut self.trainer, learned);
+        self.spare = job.take_spare();
+        self.trainer.count_records(records);
+        done
+    }
+
+    /// A job that the helping threads have begun.
+    fn helped(&mut self, ranges: Vec<Records<R>>) -> Arc<Job<R>> {
         let job = Arc::new(Job::new(ranges, std::mem::take(&mut self.spare)));
         let useful = job.pieces().saturating_sub(1);
         for helper in self.helpers.iter().take(useful) {
             helper.help(&job);
         }
-        let done = job.learn(&mut self.scanner, &mut self.trainer, learned);
-        self.spare = job.take_spare();
-        self.trainer.count_records(records);
-        done
+        job
     }
 }
 

@@ -35,6 +35,7 @@ mod number;
 pub mod optimizer;
 pub mod options;
 mod pipeline;
+pub mod partition;
 pub mod plan;
 mod quick;
 pub mod records;

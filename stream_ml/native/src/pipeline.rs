@@ -192,20 +192,34 @@ impl<R: AsRef<[u8]>> Job<R> {
         trainer: &mut Trainer,
         learned: &mut Learned,
     ) -> std::io::Result<()> {
+        self.each_block(scanner, |range, mut block| {
+            let partition = self.ranges[range].partition;
+            trainer.learn(partition, &block, &mut learned.evaluations)?;
+            if let Some(scan) = learned.scans.get_mut(range) {
+                scan.push(&block);
+            }
+            learned.refuse(partition, &mut block);
+            Ok(block)
+        })
+    }
+
+    /// Give the blocks to `take` in their order, with the range of each; what it returns is scanned into again.
+    ///
+    /// # Panics
+    /// If a thread that helped did.
+    pub fn each_block(
+        &self,
+        scanner: &mut impl Scan,
+        mut take: impl FnMut(usize, Block) -> std::io::Result<Block>,
+    ) -> std::io::Result<()> {
         let _over = Over(self);
         let mut progress = self.lock();
         while progress.learned < self.pieces.len() {
             assert!(!progress.over, "a scanning thread panicked");
             let next = progress.learned;
-            if let Some(mut block) = progress.done.remove(&next) {
+            if let Some(block) = progress.done.remove(&next) {
                 drop(progress);
-                let range = self.pieces[next].range;
-                let partition = self.ranges[range].partition;
-                trainer.learn(partition, &block, &mut learned.evaluations)?;
-                if let Some(scan) = learned.scans.get_mut(range) {
-                    scan.push(&block);
-                }
-                learned.refuse(partition, &mut block);
+                let block = take(self.pieces[next].range, block)?;
                 progress = self.lock();
                 progress.learned += 1;
                 progress.spare.push(block);

@@ -6,11 +6,14 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     scanning::register(module)?;
     learning::register(module)?;
+    partition::register(module)?;
     serving::register(module)
 }
 
 /// `Learner`, `Learned`, `Cut`, `Seal`.
 mod learning;
+/// `PartitionLearner`, `Batch`, `score_state`, `blob_watermark`.
+mod partition;
 /// `Plan`, `Scan`, `Refusal`, `checksum`.
 mod scanning;
 /// `Replica`, `Front`.

@@ -10,6 +10,8 @@ use crate::table::Table;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"SMsc");
 const VERSION: u32 = 1;
+/// Rows that stand for a score state where learners share their weights; their ids are the first, which no feature has.
+pub const RESERVED: usize = 3;
 
 /// `score = base + bias + Σ w x`.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,31 @@ impl ScoreState {
         self.bias = new.of_bias().adopt(&old.of_bias(), self.bias);
         if before.base_rate.is_some() {
             self.examples = u64::MAX;
+        }
+    }
+
+    /// The same as rows that many learners add to: bias; sums of labels and importance; count of examples.
+    pub fn to_rows(&self) -> [Row; RESERVED] {
+        let sums = Row {
+            z: self.label_sum as f32,
+            n: self.importance_sum as f32,
+        };
+        let count = Row {
+            z: self.examples as f32,
+            n: 0.0,
+        };
+        [self.bias, sums, count]
+    }
+
+    /// Take over what other learners added to those rows.
+    pub fn adopt_rows(&mut self, options: &LearnerOptions, rows: [Row; RESERVED]) {
+        let [bias, sums, count] = rows;
+        self.bias = bias;
+        if options.base_rate.is_none() {
+            (self.label_sum, self.importance_sum) = (f64::from(sums.z), f64::from(sums.n));
+            self.examples = count.z as u64;
+            self.base =
+                loss::bounded(smoothed(options.loss, self.label_sum, self.importance_sum) as f32);
         }
     }
 

@@ -73,7 +73,7 @@ impl Learner {
     }
 }
 
-fn course_of(plan: &crate::plan::Plan) -> Course {
+pub(super) fn course_of(plan: &crate::plan::Plan) -> Course {
     Course {
         fingerprint: plan.fingerprint().to_string(),
         options: plan.learner().clone(),
@@ -265,7 +265,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    fn new(py: Python<'_>, done: learner::Learned, seconds: f64) -> PyResult<Learned> {
+    pub(super) fn new(py: Python<'_>, done: learner::Learned, seconds: f64) -> PyResult<Learned> {
         let refused = done
             .refused
             .iter()
@@ -377,10 +377,10 @@ pub(super) fn contiguous(data: &Bound<'_, PyAny>) -> PyResult<Contiguous> {
     }
 }
 
-fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
+pub(super) fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {
     PyBytes::new(py, data).unbind()
 }
 
-fn no_memory(error: std::io::Error) -> PyErr {
+pub(super) fn no_memory(error: std::io::Error) -> PyErr {
     PyMemoryError::new_err(format!("no memory for a learner: {error}"))
 }

@@ -1,6 +1,7 @@
 //! What a learner is beside its rows, as bytes; and how a variant of another course begins with it.
 
 use super::{Counters, Course, Trainer};
+use crate::block::Block;
 use crate::codec::{Damaged, Reader, Writer, Written};
 use crate::evaluation::Evaluations;
 use crate::expiry::Expiry;
@@ -9,6 +10,7 @@ use crate::score_state::ScoreState;
 use crate::windows::Windows;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"SMls");
+const PARTITION_MAGIC: u32 = u32::from_le_bytes(*b"SMps");
 const VERSION: u32 = 1;
 
 impl Trainer {
@@ -41,6 +43,49 @@ impl Trainer {
         (self.evaluations, self.windows) = (read.evaluations, read.windows);
         self.expiry = read.expiry;
         Ok(())
+    }
+
+    /// What of one partition's learner is kept beside rows that are shared: no score state but the watermark, which the
+    /// rows do not say, and no window, which is rebuilt.
+    pub fn partition_state(&self) -> Vec<u8> {
+        let mut writer = Writer::new(PARTITION_MAGIC, VERSION);
+        writer.text(&self.course.fingerprint);
+        writer.i64(self.state.watermark_us);
+        self.counters
+            .all()
+            .iter()
+            .for_each(|&count| writer.u64(count));
+        self.evaluations.write(&mut writer);
+        writer.finish()
+    }
+
+    /// Go on from it; nothing changes if it is refused.
+    pub fn load_partition_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        let mut reader = partition_reader(bytes)?;
+        check_fingerprint(reader.text()?, &self.course)?;
+        let watermark_us = reader.i64()?;
+        let (counters, evaluations) =
+            (Counters::read(&mut reader)?, Evaluations::read(&mut reader)?);
+        reader.finish()?;
+        self.state.watermark_us = watermark_us;
+        (self.counters, self.evaluations) = (counters, evaluations);
+        Ok(())
+    }
+
+    /// Know the ids of these events, as if they had been learned; returns how many had one.
+    pub fn remember(&mut self, partition: i32, block: &Block) -> std::io::Result<u64> {
+        let mut known = 0;
+        if let Some(window) = self.windows.of(partition)? {
+            for example in block.examples.iter().filter(|one| one.event_id != 0) {
+                window.accept(example.event_id);
+                known += 1;
+            }
+        }
+        Ok(known)
+    }
+
+    pub fn forget_windows(&mut self) {
+        self.windows = Windows::new(self.course.duplicate_window);
     }
 
     /// Begin a variant of another course with the rows that were loaded and the state of a learner of the course `before`:
@@ -84,6 +129,27 @@ impl Trainer {
     }
 }
 
+/// The watermark in what `Trainer::partition_state` wrote, microseconds.
+pub fn partition_watermark(bytes: &[u8]) -> Result<i64, Damaged> {
+    let mut reader = partition_reader(bytes)?;
+    reader.text()?;
+    reader.i64()
+}
+
+fn partition_reader(bytes: &[u8]) -> Result<Reader<'_>, Damaged> {
+    Reader::new(bytes, "a partition's state", PARTITION_MAGIC, VERSION)
+}
+
+fn check_fingerprint(found: &str, course: &Course) -> Result<(), Damaged> {
+    let wanted = &course.fingerprint;
+    if found != wanted {
+        return Err(Damaged(format!(
+            "learner state: of plan {found}, this learner has {wanted}"
+        )));
+    }
+    Ok(())
+}
+
 /// What `Trainer::state_bytes` wrote.
 struct State {
     score: ScoreState,
@@ -97,12 +163,7 @@ impl State {
     /// Read the state of a learner of `course` into windows of `window` events.
     fn read(bytes: &[u8], course: &Course, window: usize) -> Result<State, Damaged> {
         let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
-        let (found, wanted) = (reader.text()?, &course.fingerprint);
-        if found != wanted {
-            return Err(Damaged(format!(
-                "learner state: of plan {found}, this learner has {wanted}"
-            )));
-        }
+        check_fingerprint(reader.text()?, course)?;
         let state = State {
             score: ScoreState::read(&mut reader)?,
             counters: Counters::read(&mut reader)?,
