@@ -183,9 +183,9 @@ class PartitionLearner:
     """
     Learns one partition's batches with rows that lie elsewhere, where other learners change them too.
 
-    A row lives in shard ``id % shards``. Ids below 4 are no features and live in the first: row 0 is the bias;
-    1 has the sums of labels (z) and of importance (n), 2 the count of examples (z) that the base rate is
-    measured by.
+    A row lives in shard ``id % shards``. Ids below 4 are no features and live in the first: row 0 is the
+    bias; 1 has the sums of labels (z) and of importance (n), 2 the count of examples (z) that the base rate
+    is measured by.
     """
 
     def __new__(cls, plan: Plan, *, partition: int, shards: int, scan_threads: int = 1) -> PartitionLearner:
@@ -197,7 +197,7 @@ class PartitionLearner:
         Learn *batch* and return what is to be added to the rows, by shard: ids, and 8 bytes for each.
 
         Args:
-            rows: by shard, z and n (float32 each) in the order of the batch's ids; zero where there is no row.
+            rows: by shard, z and n (float32 each) in the order of the batch's ids; zero where there is none.
 
         Raises ValueError, and learns nothing: they are not those.
         """

@@ -64,8 +64,10 @@ impl Trainer {
         let mut reader = partition_reader(bytes)?;
         check_fingerprint(reader.text()?, &self.course)?;
         let watermark_us = reader.i64()?;
-        let (counters, evaluations) =
-            (Counters::read(&mut reader)?, Evaluations::read(&mut reader)?);
+        let (counters, evaluations) = (
+            Counters::read(&mut reader)?,
+            Evaluations::read(&mut reader)?,
+        );
         reader.finish()?;
         self.state.watermark_us = watermark_us;
         (self.counters, self.evaluations) = (counters, evaluations);
