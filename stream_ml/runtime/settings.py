@@ -22,6 +22,7 @@ from stream_ml.errors import ConfigError
 from stream_ml.runtime import kafka_properties
 from stream_ml.runtime.bounds import CENTURY, DAY, HOUR, TICK, bounds, number
 from stream_ml.runtime.logging import LogFormat
+from stream_ml.runtime.redis_settings import RedisSettings
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class ServiceSettings(BaseModel):
         return self
 
 
-class LearnerSettings(ServiceSettings):
+class LearnerSettings(ServiceSettings, RedisSettings):
     """Settings of the learner."""
 
     model_file: Path = Field(description="The model to learn (TOML).")
@@ -200,21 +201,6 @@ class LearnerSettings(ServiceSettings):
         (TICK, HOUR),
         "Silence of the writer after which a caught-up standby claims; several heartbeats.",
         "nobody learns meanwhile",
-    )
-
-    weights: str = Field(
-        default="memory",
-        pattern="^(memory$|rediss?://)",
-        description='Where the rows are: "memory", or the URL of a Redis server or of any of a cluster.',
-    )
-    redis_shards: int = Field(
-        default=4, ge=1, le=1024, description="Shards that a new variant's rows are dealt to in Redis."
-    )
-    redis_timeout_seconds: float = Field(
-        default=2.0, gt=0, le=60, description="How long Redis may take for one call before it is tried anew."
-    )
-    redis_batches_in_flight: int = Field(
-        default=2, ge=1, le=64, description="Partitions whose batches are learned at a time with Redis."
     )
 
     @model_validator(mode="after")
@@ -375,7 +361,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _override(values: dict[str, Any], kind: type[ServiceSettings], name: str, text: str) -> None:
     key = name.removeprefix(PREFIX).lower()
     if key in kind.model_fields:
-        values[key] = _parse(text)
+        # A password of digits is no number.
+        values[key] = text if _SECRET.search(key) else _parse(text)
     elif property_ := kafka_properties.from_environment({name: text}):
         table = values.get("kafka", {})
         # A table that is none is told of when all settings are looked at.

@@ -26,7 +26,7 @@ from stream_ml.sharing.windows import WindowReader
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced, Layout
-from stream_ml.weights.redis.shards import RedisShards, connect
+from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import Shards
 
 _LOOK_SECONDS = 2.0
@@ -70,8 +70,23 @@ class SharedVariant:
 
 
 def redis_shards(variant: SharedVariant, model: str, settings: LearnerSettings) -> Shards:
-    """Return the variant's shards; waits for Redis as long as for brokers."""
-    client = connect(settings.weights, settings.redis_timeout_seconds)
+    """
+    Return the variant's shards.
+
+    Raises:
+        ConfigError: Redis does not let this learner in.
+        ShardUnavailable: it does not answer.
+    """
+    client = connect(
+        Access(
+            settings.weights,
+            settings.redis_user,
+            settings.password(),
+            str(settings.redis_ca_file or ""),
+            settings.redis_timeout_seconds,
+            settings.redis_connections,
+        )
+    )
     return RedisShards(client, f"{model}/{variant.name}", variant.layout.number, variant.layout.shards)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from stream_ml.weights.redis.shards import RedisShards, connect
+from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import (
     NO_ROWS,
     Answer,
@@ -41,7 +41,7 @@ def empty(kind: str, request: pytest.FixtureRequest) -> Iterator[Shards]:
         yield MemoryShards(SHARDS)
         return
     server: RedisServer | RedisCluster = request.getfixturevalue(f"redis_{kind}")
-    client = connect(server.url)
+    client = connect(Access(server.url))
     yield RedisShards(client, f"variant-{uuid.uuid4().hex[:8]}", 0, SHARDS)
     client.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_ml.weights.redis.shards import RedisShards, connect
+from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import Answer, FeatureIds, Image, Owner, Push, Rows, ShardUnavailable
 from tests.servers.redis import RedisCluster, require_redis
 
@@ -94,7 +94,7 @@ def ids_of(event: int) -> FeatureIds:
 def test_a_killed_master_whose_replica_was_behind_loses_and_doubles_nothing(
     cluster: RedisCluster, record_property: Callable[[str, object], None]
 ) -> None:
-    shards = RedisShards(connect(cluster.url), "v", 0, SHARDS)
+    shards = RedisShards(connect(Access(cluster.url)), "v", 0, SHARDS)
     places = count(10)
     for shard in range(SHARDS):
         shards.restore(shard, 1, 0, (shards.look(shard).identity, next(places)), Image(0, {}, {}))

@@ -10,7 +10,7 @@ from redis import Redis
 
 from stream_ml.errors import ConfigError
 from stream_ml.weights.redis.library import NAME, load, source
-from stream_ml.weights.redis.shards import RedisShards, connect
+from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import ShardUnavailable
 from tests.servers.redis import RedisServer, require_redis
 
@@ -57,7 +57,7 @@ def test_a_server_that_may_evict_weights_is_refused(client: Redis) -> None:
 def test_a_server_that_began_empty_is_given_the_library_again(
     server: RedisServer,
 ) -> None:
-    shards = RedisShards(connect(server.url), "v", 0, 1)
+    shards = RedisShards(connect(Access(server.url)), "v", 0, 1)
     assert shards.look(0).kind == "empty"
     server.kill()
     server.start()
@@ -65,9 +65,9 @@ def test_a_server_that_began_empty_is_given_the_library_again(
 
 
 def test_a_server_that_is_away_is_a_shard_that_is_unavailable(server: RedisServer) -> None:
-    shards = RedisShards(connect(server.url), "v", 0, 1)
+    shards = RedisShards(connect(Access(server.url)), "v", 0, 1)
     server.kill()
     with pytest.raises(ShardUnavailable):
         shards.look(0)
     with pytest.raises(ShardUnavailable):
-        connect(server.url)
+        connect(Access(server.url))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 INNERMOST = {"stream_ml.errors", "stream_ml._native"}
 FOUNDATIONS = INNERMOST | {"stream_ml.features", "stream_ml.drift", "stream_ml.runtime"}
 STORES = FOUNDATIONS | {"stream_ml.streams", "stream_ml.weights"}
-WORKERS = STORES | {"stream_ml.learning", "stream_ml.serving", "stream_ml.retraining"}
+WORKERS = STORES | {"stream_ml.learning", "stream_ml.sharing", "stream_ml.serving", "stream_ml.retraining"}
 # What each part may import beside itself; the arrows of the design point inward.
 MAY_IMPORT = {
     "stream_ml.errors": set(),
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "stream_ml.streams": FOUNDATIONS,
     "stream_ml.weights": FOUNDATIONS | {"stream_ml.streams"},
     "stream_ml.learning": STORES,
+    "stream_ml.sharing": STORES | {"stream_ml.learning"},
     "stream_ml.serving": STORES,
     "stream_ml.retraining": STORES,
     "services": WORKERS,

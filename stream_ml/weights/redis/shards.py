@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from redis import Redis, RedisCluster
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
+from stream_ml.errors import ConfigError
 from stream_ml.weights.redis.library import NAME, load
 from stream_ml.weights.shards import (
     NO_ROWS,
@@ -30,15 +32,52 @@ Result = TypeVar("Result")
 Call = tuple[int, str, tuple[Any, ...]]
 
 
-def connect(url: str, timeout_seconds: float = 2.0) -> Redis | RedisCluster:
-    """Return a client of the server at *url*, or of the cluster that it belongs to; its library is loaded."""
-    # Answers are read as they come: this release of the client would else turn some into other shapes.
-    options: dict[str, Any] = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
-    options["protocol"] = 2
-    one = Redis.from_url(url, **options)
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    How Redis is reached.
+
+    Attributes:
+        url: of a server, or of any of a cluster; ``rediss`` is TLS.
+        user, password: of its ACL; empty is none. ca_file: that its certificate is checked by.
+        timeout_seconds: of a call. connections: most to each server.
+    """
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    timeout_seconds: float = 2.0
+    connections: int = 64
+
+    def options(self) -> dict[str, Any]:
+        """Return what redis-py wants to know beside the URL."""
+        given = {"username": self.user, "password": self.password, "ssl_ca_certs": self.ca_file}
+        return {
+            **{name: value for name, value in given.items() if value},
+            "socket_timeout": self.timeout_seconds,
+            "socket_connect_timeout": self.timeout_seconds,
+            "max_connections": self.connections,
+            # Answers are read as they come: this client would else turn some into other shapes.
+            "protocol": 2,
+        }
+
+
+def connect(access: Access) -> Redis | RedisCluster:
+    """
+    Return a client of a server, or of the cluster that it belongs to; its library is loaded.
+
+    Raises:
+        ConfigError: the URL is none, Redis lets nobody in with this user and password, or may evict rows.
+        ShardUnavailable: it does not answer.
+    """
+    try:
+        one = Redis.from_url(access.url, **access.options())
+    except ValueError as error:
+        raise ConfigError(f"weights: no URL of a Redis: {error}") from error
     client: Redis | RedisCluster = one
     if _asked(lambda: one.info("cluster"))["cluster_enabled"]:
-        client = _asked(lambda: RedisCluster.from_url(url, **options))
+        client = _asked(lambda: RedisCluster.from_url(access.url, **access.options()))
     _asked(lambda: load(client))
     return client
 
@@ -133,6 +172,10 @@ class RedisShards:
 def _asked(call: Callable[[], Result]) -> Result:
     try:
         return call()
+    except (AuthenticationError, NoPermissionError) as error:
+        raise ConfigError(
+            f"Redis refuses this user: {error}; see redis_user and redis_password, and the user's ACL"
+        ) from error
     except ResponseError as error:
         if not str(error).startswith(_FOR_NOW):
             raise

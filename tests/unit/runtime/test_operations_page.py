@@ -6,16 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from stream_ml.runtime import lifecycle, metrics
 from stream_ml.runtime.bounds import bounds
+from stream_ml.runtime.redis_settings import RedisSettings
 from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, ServiceSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
 
-def rows_of(kind: type[ServiceSettings], known: type[ServiceSettings] | None = None) -> list[str]:
-    names = kind.model_fields.keys() - (known.model_fields.keys() if known else set())
+def rows_of(kind: type[BaseModel], *known: type[BaseModel]) -> list[str]:
+    names = kind.model_fields.keys() - {name for each in known for name in each.model_fields}
     rows = []
     for name, field in kind.model_fields.items():
         if name in names:
@@ -29,10 +31,11 @@ def rows_of(kind: type[ServiceSettings], known: type[ServiceSettings] | None = N
     "rows",
     [
         rows_of(ServiceSettings),
-        rows_of(LearnerSettings, ServiceSettings),
+        rows_of(RedisSettings),
+        rows_of(LearnerSettings, ServiceSettings, RedisSettings),
         rows_of(PredictorSettings, ServiceSettings),
     ],
-    ids=["every service", "learner", "predictor"],
+    ids=["every service", "weights in Redis", "learner", "predictor"],
 )
 def test_every_setting_is_there_with_its_default_and_meaning(rows: list[str]) -> None:
     wanted = "\n".join(rows)
