@@ -181,56 +181,80 @@ class Learner:
 @final
 class PartitionLearner:
     """
-    Learns one partition's batches with rows that lie elsewhere, where other learners change them too.
+    Learns one source partition with rows that lie elsewhere, in shards: scan, pull, learn, push.
 
-    A row lives in shard ``id % shards``. Ids below 4 are no features and live in the first: row 0 is the
-    bias; 1 has the sums of labels (z) and of importance (n), 2 the count of examples (z) that the base rate
-    is measured by.
+    A row's shard is its id modulo the number of shards. Ids below 4 are no features: 0 is the bias; where the
+    base rate is measured, 1 has the sums of its labels (z) and importances (n), 2 the number of its examples
+    (z). They lie in shard 0. Scanning may go on in one thread while another learns; else one call at a time.
     """
 
     def __new__(cls, plan: Plan, *, partition: int, shards: int, scan_threads: int = 1) -> PartitionLearner:
-        """Raises ValueError: the model's rows expire, which needs one learner that has them all."""
+        """Raises ValueError: no shards, or a model that drops or limits rows (expire_…, max_rows)."""
     def scan(self, values: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> Batch:
-        """Scan records, and learn nothing yet."""
-    def learn(self, batch: Batch, rows: Sequence[bytes]) -> tuple[Learned, list[tuple[bytes, bytes]]]:
+        """Scan consecutive records, to be learned; nothing is counted yet."""
+    def learn(
+        self, batch: Batch, rows: Sequence[bytes | memoryview]
+    ) -> tuple[Learned, list[tuple[bytes, bytes]]]:
         """
-        Learn *batch* and return what is to be added to the rows, by shard: ids, and 8 bytes for each.
+        Learn a batch with its rows, as a Learner that had these would.
 
         Args:
-            rows: by shard, z and n (float32 each) in the order of the batch's ids; zero where there is none.
+            rows: by shard z and n, float32, of ``batch.ids``, in their order; zeros where there is no row.
 
-        Raises ValueError, and learns nothing: they are not those.
+        Returns:
+            What was done, and by shard what to add: those ids whose row changed (uint64), Δz and Δn of
+            each (float32).
+
+        Raises ValueError, and touches nothing: not the batch's rows, or of another plan or partition.
         """
     def remember(self, values: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> int:
-        """Know the event ids of records that were learned before; return how many events had one."""
+        """
+        Know the event ids of records that were learned before, without learning or counting them again.
+
+        To take over a partition: the last duplicate_window events that have one. Returns how many had one.
+        """
     def forget(self) -> None:
         """Know no event ids any more."""
     def state(self) -> bytes:
-        """Return counters, sums, the open evaluation, and the watermark; rows and event ids are not in it."""
-    def load_state(self, state: bytes) -> None:
-        """Go on from it. Raises ValueError: of another fingerprint or format, or damaged."""
+        """
+        Return what belongs to the partition beside its rows: counters, figures, open evaluation, watermark.
+
+        Not the duplicate window (``remember`` rebuilds it), not bias or base rate, which are rows.
+        """
+    def load_state(self, state: bytes | memoryview) -> None:
+        """
+        Go on from the state of another; the window stays what it is.
+
+        Raises ValueError, and touches nothing: of another fingerprint or format, or damaged.
+        """
     def metrics(self) -> dict[str, float]:
-        """Return totals of the partition since the variant began, as `Learner.metrics` does."""
+        """Return the partition's totals by the names of Learner.metrics; rows and table_bytes: last batch."""
     @property
     def watermark_us(self) -> int: ...
 
 @final
 class Batch:
-    """Scanned records, and what rows they need."""
+    """Scanned records of one partition, for the PartitionLearner that scanned them or another of its plan."""
 
+    ids: list[bytes]  # by shard the rows that it needs: uint64, distinct, ascending
     @property
-    def ids(self) -> list[bytes]:
-        """By shard: ids, uint64 each, ascending; each once."""
-    @property
-    def events(self) -> int: ...
+    def events(self) -> int:
+        """Examples, duplicates included, refusals not."""
     @property
     def records(self) -> int: ...
 
-def score_state(plan: Plan, rows: bytes, watermark_us: int) -> bytes:
-    """Return what a score needs beside rows, made of the rows 0, 1 and 2 (z and n each)."""
+def score_state(plan: Plan, rows: bytes | memoryview, watermark_us: int) -> bytes:
+    """
+    Return the score state that a Replica takes, from shared rows.
 
-def blob_watermark(state: bytes) -> int:
-    """Return the watermark in what `PartitionLearner.state` returned. Raises ValueError: damaged."""
+    Args:
+        rows: z and n, float32, of the ids 0, 1 and 2 (see PartitionLearner); zeros where there is no row.
+
+    Raises ValueError: not three rows, or damaged.
+    """
+
+def blob_watermark(state: bytes | memoryview) -> int:
+    """Return the watermark in a state of PartitionLearner; ValueError if that is damaged."""
 
 @final
 class Cut:

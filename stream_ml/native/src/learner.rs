@@ -81,45 +81,8 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
     ) -> std::io::Result<Learned> {
         let before = self.trainer.counters();
         work(self, &mut learned)?;
-        let after = self.trainer.counters();
-        learned.learned = after.learned - before.learned;
-        learned.duplicates = after.duplicates - before.duplicates;
-        learned.skipped = after.skipped - before.skipped;
-        learned.empty = after.empty - before.empty;
+        learned.count(before, self.trainer.counters());
         Ok(learned)
-    }
-
-    /// Scan the records of one partition, and learn nothing.
-    pub fn scan(&mut self, records: Records<R>) -> std::io::Result<Vec<Block>> {
-        let job = self.helped(vec![records]);
-        let mut blocks = Vec::with_capacity(job.pieces());
-        job.each_block(&mut self.scanner, |_, block| {
-            blocks.push(block);
-            Ok(Block::default())
-        })?;
-        Ok(blocks)
-    }
-
-    /// Learn blocks of a partition, which hold all of `records` records.
-    pub fn learn_blocks(
-        &mut self,
-        partition: i32,
-        blocks: &[Block],
-        records: usize,
-    ) -> std::io::Result<Learned> {
-        self.counted(Learned::default(), |learner, learned| {
-            for block in blocks {
-                learner
-                    .trainer
-                    .learn(partition, block, &mut learned.evaluations)?;
-                let refusals = block.refusals.iter().cloned();
-                learned
-                    .refused
-                    .extend(refusals.map(|refusal| (partition, refusal)));
-            }
-            learner.trainer.count_records(records);
-            Ok(())
-        })
     }
 
     fn scan_and_learn(
@@ -128,21 +91,12 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
         learned: &mut Learned,
     ) -> std::io::Result<()> {
         let records: usize = ranges.iter().map(|range| range.values.len()).sum();
-        let job = self.helped(ranges);
+        let job = Arc::new(Job::new(ranges, std::mem::take(&mut self.spare)));
+        job.ask(&self.helpers);
         let done = job.learn(&mut self.scanner, &mut self.trainer, learned);
         self.spare = job.take_spare();
         self.trainer.count_records(records);
         done
-    }
-
-    /// A job that the helping threads have begun.
-    fn helped(&mut self, ranges: Vec<Records<R>>) -> Arc<Job<R>> {
-        let job = Arc::new(Job::new(ranges, std::mem::take(&mut self.spare)));
-        let useful = job.pieces().saturating_sub(1);
-        for helper in self.helpers.iter().take(useful) {
-            helper.help(&job);
-        }
-        job
     }
 }
 

@@ -9,6 +9,7 @@ pub mod call;
 pub mod codec;
 mod compile;
 pub mod counters;
+mod distinct;
 #[cfg(test)]
 #[path = "tests/evaluated.rs"]
 mod evaluated;

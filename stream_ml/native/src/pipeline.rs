@@ -151,8 +151,15 @@ impl<R: AsRef<[u8]>> Job<R> {
         }
     }
 
-    pub fn pieces(&self) -> usize {
-        self.pieces.len()
+    /// Let as many threads help as have something to do.
+    pub fn ask(self: &Arc<Self>, helpers: &[Helper<R>])
+    where
+        R: Send + Sync + 'static,
+    {
+        let useful = self.pieces.len().saturating_sub(1);
+        for helper in helpers.iter().take(useful) {
+            helper.help(self);
+        }
     }
 
     pub fn take_spare(&self) -> Vec<Block> {
@@ -199,18 +206,18 @@ impl<R: AsRef<[u8]>> Job<R> {
                 scan.push(&block);
             }
             learned.refuse(partition, &mut block);
-            Ok(block)
+            Ok(Some(block))
         })
     }
 
-    /// Give the blocks to `take` in their order, with the range of each; what it returns is scanned into again.
+    /// Give the blocks to `take` in their order, with the range of each; one that it gives back is scanned into again.
     ///
     /// # Panics
     /// If a thread that helped did.
     pub fn each_block(
         &self,
         scanner: &mut impl Scan,
-        mut take: impl FnMut(usize, Block) -> std::io::Result<Block>,
+        mut take: impl FnMut(usize, Block) -> std::io::Result<Option<Block>>,
     ) -> std::io::Result<()> {
         let _over = Over(self);
         let mut progress = self.lock();
@@ -219,10 +226,10 @@ impl<R: AsRef<[u8]>> Job<R> {
             let next = progress.learned;
             if let Some(block) = progress.done.remove(&next) {
                 drop(progress);
-                let block = take(self.pieces[next].range, block)?;
+                let spare = take(self.pieces[next].range, block)?;
                 progress = self.lock();
                 progress.learned += 1;
-                progress.spare.push(block);
+                progress.spare.extend(spare);
                 // Woken when half of the room is free: waking costs more than scanning a block.
                 if progress.scanned <= progress.learned + BLOCKS_AHEAD / 2 {
                     self.room.notify_all();

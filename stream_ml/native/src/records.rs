@@ -2,6 +2,7 @@
 
 use crate::block::{Block, Refusal};
 use crate::scanned::Writer;
+use crate::trainer::Counters;
 
 /// What turns records into examples; each thread has its own.
 pub trait Scan: Send + 'static {
@@ -32,6 +33,14 @@ pub struct Learned {
 }
 
 impl Learned {
+    /// Note what a trainer counted in between.
+    pub(crate) fn count(&mut self, before: Counters, after: Counters) {
+        self.learned = after.learned - before.learned;
+        self.duplicates = after.duplicates - before.duplicates;
+        self.skipped = after.skipped - before.skipped;
+        self.empty = after.empty - before.empty;
+    }
+
     /// Take over the refusals of a block.
     pub fn refuse(&mut self, partition: i32, block: &mut Block) {
         let refusals = block.refusals.drain(..);

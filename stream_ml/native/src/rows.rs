@@ -34,8 +34,7 @@ impl Row {
 
 pub fn push_row(bytes: &mut Vec<u8>, id: u64, row: Row) {
     bytes.extend_from_slice(&id.to_le_bytes());
-    bytes.extend_from_slice(&row.z.to_le_bytes());
-    bytes.extend_from_slice(&row.n.to_le_bytes());
+    push_values(bytes, row);
 }
 
 /// Rows of the wire format; an error says which row no learner can have written.
@@ -68,6 +67,26 @@ pub fn parse_rows(bytes: &[u8]) -> impl Iterator<Item = Result<(u64, Row), Strin
                 }
             }),
     )
+}
+
+/// Bytes of z and n, without the id.
+pub const VALUE_BYTES: usize = 8;
+
+pub fn push_values(bytes: &mut Vec<u8>, row: Row) {
+    bytes.extend_from_slice(&row.z.to_le_bytes());
+    bytes.extend_from_slice(&row.n.to_le_bytes());
+}
+
+/// z and n of rows whose ids are said elsewhere.
+pub fn parse_values(bytes: &[u8]) -> impl Iterator<Item = Row> + '_ {
+    let (values, _) = bytes.as_chunks::<VALUE_BYTES>();
+    values.iter().map(|value| {
+        let value = u64::from_le_bytes(*value);
+        Row {
+            z: f32::from_bits(value as u32),
+            n: f32::from_bits((value >> 32) as u32),
+        }
+    })
 }
 
 /// Ids of the wire format.

@@ -7,13 +7,13 @@ use crate::codec::{Damaged, Reader};
 use crate::evaluation::{Evaluation, Evaluations, Judged};
 use crate::expiry::Expiry;
 use crate::options::{LearnerOptions, TableOptions};
-use crate::rows::Row;
-use crate::score_state::{RESERVED, Score, ScoreState, Scorer};
+use crate::score_state::{Score, ScoreState, Scorer};
 use crate::table::{MAX_ROWS, Table};
 #[cfg(target_arch = "x86_64")]
 use crate::wide;
 use crate::windows::{Window, Windows};
 
+mod borrowed;
 pub mod state;
 
 /// Rows of this many examples ahead are on their way from memory.
@@ -78,19 +78,6 @@ impl Trainer {
             judged: Vec::new(),
             course,
         })
-    }
-
-    /// Begin with an empty table, and with a score state as these rows say: what was learned elsewhere comes in now.
-    pub fn begin_batch(
-        &mut self,
-        expected_rows: usize,
-        reserved: [Row; RESERVED],
-    ) -> std::io::Result<()> {
-        let mut table = Table::new(MAX_ROWS, expected_rows)?.gated(&self.course.table);
-        (table.refused, table.not_admitted) = (self.table.refused, self.table.not_admitted);
-        self.table = table;
-        self.state.adopt_rows(&self.course.options, reserved);
-        Ok(())
     }
 
     pub fn course(&self) -> &Course {

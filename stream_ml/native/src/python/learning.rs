@@ -109,15 +109,9 @@ impl Learner {
                 timestamps_ms,
             })
             .collect();
-        if let Some(range) = ranges
-            .iter()
-            .find(|range| range.values.len() != range.timestamps_ms.len())
-        {
-            let (values, timestamps) = (range.values.len(), range.timestamps_ms.len());
-            return Err(PyValueError::new_err(format!(
-                "{values} values, {timestamps} timestamps"
-            )));
-        }
+        ranges.iter().try_for_each(|range| {
+            check_timestamps(range.values.len(), range.timestamps_ms.len())
+        })?;
         self.timed(py, |learner| {
             Ok(if keep_scans {
                 learner.learn_and_keep(ranges)
@@ -238,12 +232,7 @@ impl Learner {
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let figures = self.with(py, |trainer| trainer.metrics());
-        let metrics = PyDict::new(py);
-        figures
-            .into_iter()
-            .try_for_each(|(name, value)| metrics.set_item(name, value))?;
-        Ok(metrics)
+        dict_of(py, self.with(py, |trainer| trainer.metrics()))
     }
 
     #[getter]
@@ -375,6 +364,23 @@ pub(super) fn contiguous(data: &Bound<'_, PyAny>) -> PyResult<Contiguous> {
             PyBuffer::<u8>::get(data)?.to_vec(data.py())?,
         )),
     }
+}
+
+pub(super) fn check_timestamps(values: usize, timestamps: usize) -> PyResult<()> {
+    if values == timestamps {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "{values} values, {timestamps} timestamps"
+    )))
+}
+
+pub(super) fn dict_of(py: Python<'_>, figures: Vec<(String, f64)>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    figures
+        .into_iter()
+        .try_for_each(|(name, value)| dict.set_item(name, value))?;
+    Ok(dict)
 }
 
 pub(super) fn bytes(py: Python<'_>, data: &[u8]) -> Py<PyBytes> {

@@ -1,4 +1,4 @@
-//! Learning with shared rows, for Python. Every call works detached from the interpreter.
+//! The learner of one partition for Python. Every call works detached from the interpreter.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,13 +8,15 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::learning::{Learned, bytes, course_of, no_memory};
+use super::learning::{
+    Contiguous, Learned, bytes, check_timestamps, contiguous, course_of, dict_of, no_memory,
+};
 use super::scanning::Plan;
-use crate::learner;
-use crate::partition::{self, Additions};
-use crate::rows::Row;
+use crate::block::Block;
+use crate::codec::Damaged;
+use crate::partition::{self, BatchScanner, Delta, Refused};
+use crate::records::Records;
 use crate::scan::{Mode, Scanner};
-use crate::score_state::RESERVED;
 use crate::trainer::Trainer;
 use crate::trainer::state::partition_watermark;
 
@@ -25,44 +27,65 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Batch>()
 }
 
-type Inner = partition::PartitionLearner<Scanner, PyBackedBytes>;
+type Values = Vec<Option<PyBackedBytes>>;
 
+/// Ids and what to add to the rows of each, as bytes.
+type Deltas = Vec<(Py<PyBytes>, Py<PyBytes>)>;
+
+/// Scanning has a lock of its own: the next batch is scanned while this one is learned.
 #[pyclass(frozen)]
-struct PartitionLearner {
-    inner: Mutex<Inner>,
+pub struct PartitionLearner {
+    partition: i32,
+    fingerprint: String,
+    scanner: Mutex<BatchScanner<Scanner, PyBackedBytes>>,
+    trainer: Mutex<Trainer>,
 }
 
 #[pyclass(frozen)]
-struct Batch {
-    inner: partition::Batch,
+pub struct Batch {
+    batch: partition::Batch,
+    /// Plan and partition.
+    of: (String, i32),
+    #[pyo3(get)]
+    ids: Vec<Py<PyBytes>>,
 }
 
 #[pymethods]
 impl Batch {
     #[getter]
-    fn ids(&self, py: Python<'_>) -> Vec<Py<PyBytes>> {
-        let every = self.inner.ids.iter();
-        every.map(|ids| bytes(py, &id_bytes(ids))).collect()
-    }
-
-    #[getter]
     fn events(&self) -> usize {
-        self.inner.events
+        self.batch.events
     }
 
     #[getter]
     fn records(&self) -> usize {
-        self.inner.records
+        self.batch.records
     }
 }
 
 impl PartitionLearner {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trainer(&self) -> MutexGuard<'_, Trainer> {
+        lock(&self.trainer)
     }
 
-    fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Trainer) -> T + Send) -> T {
-        py.detach(|| work(self.lock().trainer_mut()))
+    fn records(&self, values: Values, timestamps_ms: Vec<i64>) -> PyResult<Records<PyBackedBytes>> {
+        check_timestamps(values.len(), timestamps_ms.len())?;
+        Ok(Records {
+            partition: self.partition,
+            values,
+            timestamps_ms,
+        })
+    }
+
+    fn check(&self, batch: &Batch) -> PyResult<()> {
+        let (fingerprint, partition) = (&self.fingerprint, self.partition);
+        if batch.of == (fingerprint.clone(), partition) {
+            return Ok(());
+        }
+        let (other, of) = &batch.of;
+        Err(PyValueError::new_err(format!(
+            "a batch of partition {of} and plan {other}; this learner has {partition} and {fingerprint}"
+        )))
     }
 }
 
@@ -73,96 +96,106 @@ impl PartitionLearner {
     fn new(
         plan: &Plan,
         partition: i32,
-        shards: usize,
+        shards: u32,
         scan_threads: usize,
     ) -> PyResult<PartitionLearner> {
-        let plan = &plan.plan;
+        let (plan, course) = (&plan.plan, course_of(&plan.plan));
         if shards == 0 {
-            return Err(PyValueError::new_err("shards: there is one at least"));
+            return Err(PyValueError::new_err("0 shards; at least 1"));
         }
-        let table = plan.table();
-        if table.expire_after_seconds.is_some() || table.expire_below > 0.0 {
-            return Err(PyValueError::new_err(
-                "expire_after_seconds, expire_below: rows that learners share do not expire",
-            ));
-        }
-        let trainer = Trainer::new(course_of(plan), 0).map_err(no_memory)?;
+        course.can_share_rows().map_err(PyValueError::new_err)?;
+        let mut trainer = Trainer::new(course, 0).map_err(no_memory)?;
+        // The window is there from now on, so that learning never lacks the memory for it.
+        trainer
+            .remember(partition, &Block::default())
+            .map_err(no_memory)?;
         let scanner = || Scanner::new(Arc::clone(plan), Mode::Learn);
         let helping = (0..scan_threads).map(|_| scanner());
-        let inner = learner::Learner::new(trainer, scanner(), helping).map_err(no_memory)?;
+        let scanner =
+            BatchScanner::new(plan.learner(), shards, scanner(), helping).map_err(no_memory)?;
         Ok(PartitionLearner {
-            inner: Mutex::new(partition::PartitionLearner::new(partition, shards, inner)),
+            partition,
+            fingerprint: plan.fingerprint().to_string(),
+            scanner: Mutex::new(scanner),
+            trainer: Mutex::new(trainer),
         })
     }
 
-    fn scan(
-        &self,
-        py: Python<'_>,
-        values: Vec<Option<PyBackedBytes>>,
-        timestamps_ms: Vec<i64>,
-    ) -> PyResult<Batch> {
-        check_sizes(&values, &timestamps_ms)?;
-        let scanned = py.detach(|| self.lock().scan(values, timestamps_ms));
+    fn scan(&self, py: Python<'_>, values: Values, timestamps_ms: Vec<i64>) -> PyResult<Batch> {
+        let records = self.records(values, timestamps_ms)?;
+        let scanned = py.detach(|| lock(&self.scanner).scan(records));
+        let batch = scanned.map_err(no_memory)?;
+        let ids = batch.ids.iter();
         Ok(Batch {
-            inner: scanned.map_err(no_memory)?,
+            ids: ids.map(|ids| bytes(py, &le_bytes(ids))).collect(),
+            batch,
+            of: (self.fingerprint.clone(), self.partition),
         })
     }
 
-    #[allow(clippy::type_complexity)]
     fn learn(
         &self,
         py: Python<'_>,
         batch: &Batch,
-        rows: Vec<PyBackedBytes>,
-    ) -> PyResult<(Learned, Vec<(Py<PyBytes>, Py<PyBytes>)>)> {
-        let batch = &batch.inner;
-        let pulled = parse_pulled(batch, &rows)?;
+        rows: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<(Learned, Deltas)> {
+        self.check(batch)?;
+        let rows: Vec<Contiguous> = rows.iter().map(contiguous).collect::<PyResult<_>>()?;
+        let rows: Vec<&[u8]> = rows.iter().map(|rows| &**rows).collect();
         let (done, seconds) = py.detach(|| {
             let start = Instant::now();
-            let done = self.lock().learn(batch, &pulled);
+            let trainer = &mut self.trainer();
+            let done = partition::learn(trainer, self.partition, &batch.batch, &rows);
             (done, start.elapsed().as_secs_f64())
         });
-        let (learned, additions) = done.map_err(no_memory)?;
-        let additions = additions.iter().map(|added| additions_of(py, added));
-        Ok((Learned::new(py, learned, seconds)?, additions.collect()))
+        let (learned, deltas) = done.map_err(|refused| match refused {
+            Refused::Rows(why) => PyValueError::new_err(why),
+            Refused::Memory(error) => no_memory(error),
+        })?;
+        let deltas = deltas.iter();
+        Ok((
+            Learned::new(py, learned, seconds)?,
+            deltas
+                .map(|Delta { ids, values }| (bytes(py, &le_bytes(ids)), bytes(py, values)))
+                .collect(),
+        ))
     }
 
-    fn remember(
-        &self,
-        py: Python<'_>,
-        values: Vec<Option<PyBackedBytes>>,
-        timestamps_ms: Vec<i64>,
-    ) -> PyResult<u64> {
-        check_sizes(&values, &timestamps_ms)?;
-        py.detach(|| self.lock().remember(values, timestamps_ms))
-            .map_err(no_memory)
+    fn remember(&self, py: Python<'_>, values: Values, timestamps_ms: Vec<i64>) -> PyResult<u64> {
+        let records = self.records(values, timestamps_ms)?;
+        let mut known = 0;
+        let remembered = py.detach(|| {
+            let mut trainer = self.trainer();
+            lock(&self.scanner).each(records, |block| {
+                known += trainer.remember(self.partition, &block)?;
+                Ok(Some(block))
+            })
+        });
+        remembered.map(|()| known).map_err(no_memory)
     }
 
     fn forget(&self, py: Python<'_>) {
-        self.with(py, Trainer::forget_windows);
+        py.detach(|| self.trainer().forget_windows());
     }
 
     fn state(&self, py: Python<'_>) -> Py<PyBytes> {
-        bytes(py, &self.with(py, |trainer| trainer.partition_state()))
+        let state = py.detach(|| self.trainer().partition_state());
+        bytes(py, &state)
     }
 
-    fn load_state(&self, py: Python<'_>, state: PyBackedBytes) -> PyResult<()> {
-        let loaded = self.with(py, |trainer| trainer.load_partition_state(&state));
-        loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
+    fn load_state(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let state = contiguous(state)?;
+        py.detach(|| self.trainer().load_partition_state(&state))
+            .map_err(damaged)
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let figures = self.with(py, |trainer| trainer.metrics());
-        let metrics = PyDict::new(py);
-        figures
-            .into_iter()
-            .try_for_each(|(name, value)| metrics.set_item(name, value))?;
-        Ok(metrics)
+        dict_of(py, py.detach(|| self.trainer().metrics()))
     }
 
     #[getter]
     fn watermark_us(&self, py: Python<'_>) -> i64 {
-        self.with(py, |trainer| trainer.score_state().watermark_us)
+        py.detach(|| self.trainer().score_state().watermark_us)
     }
 }
 
@@ -170,78 +203,27 @@ impl PartitionLearner {
 fn score_state(
     py: Python<'_>,
     plan: &Plan,
-    rows: PyBackedBytes,
+    rows: &Bound<'_, PyAny>,
     watermark_us: i64,
 ) -> PyResult<Py<PyBytes>> {
-    let rows = parse_rows(&rows)?;
-    let reserved: [Row; RESERVED] = rows
-        .try_into()
-        .map_err(|rows: Vec<Row>| PyValueError::new_err(format!("{} reserved rows", rows.len())))?;
-    let state = partition::score_state_of(plan.plan.learner(), reserved, watermark_us);
+    let state = partition::score_state(plan.plan.learner(), &contiguous(rows)?, watermark_us)
+        .map_err(PyValueError::new_err)?;
     Ok(bytes(py, &state.to_bytes()))
 }
 
 #[pyfunction]
-fn blob_watermark(state: PyBackedBytes) -> PyResult<i64> {
-    partition_watermark(&state).map_err(|damaged| PyValueError::new_err(damaged.to_string()))
+fn blob_watermark(state: &Bound<'_, PyAny>) -> PyResult<i64> {
+    partition_watermark(&contiguous(state)?).map_err(damaged)
 }
 
-fn check_sizes(values: &[Option<PyBackedBytes>], timestamps_ms: &[i64]) -> PyResult<()> {
-    let (values, timestamps) = (values.len(), timestamps_ms.len());
-    if values == timestamps {
-        return Ok(());
-    }
-    Err(PyValueError::new_err(format!(
-        "{values} values, {timestamps} timestamps"
-    )))
-}
-
-fn parse_pulled(batch: &partition::Batch, rows: &[PyBackedBytes]) -> PyResult<Vec<Vec<Row>>> {
-    let pulled: Vec<Vec<Row>> = rows
-        .iter()
-        .map(|rows| parse_rows(rows))
-        .collect::<PyResult<_>>()?;
-    let sizes = || pulled.iter().map(Vec::len);
-    if !sizes().eq(batch.ids.iter().map(Vec::len)) {
-        return Err(PyValueError::new_err(format!(
-            "rows by shard: {:?}, the batch wants {:?}",
-            sizes().collect::<Vec<_>>(),
-            batch.ids.iter().map(Vec::len).collect::<Vec<_>>()
-        )));
-    }
-    Ok(pulled)
-}
-
-/// z and n, float32 each, little-endian.
-fn parse_rows(bytes: &[u8]) -> PyResult<Vec<Row>> {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let float = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-    let rows: Vec<Row> = chunks
-        .iter()
-        .map(|chunk| Row {
-            z: float(&chunk[..4]),
-            n: float(&chunk[4..]),
-        })
-        .collect();
-    let sound = |row: &Row| row.z.is_finite() && row.n.is_finite() && row.n >= 0.0;
-    if !rest.is_empty() || !rows.iter().all(sound) {
-        return Err(PyValueError::new_err(
-            "rows: z and n, float32 each, are wanted; n is not negative",
-        ));
-    }
-    Ok(rows)
-}
-
-fn additions_of(py: Python<'_>, added: &Additions) -> (Py<PyBytes>, Py<PyBytes>) {
-    let deltas: Vec<u8> = added
-        .deltas
-        .iter()
-        .flat_map(|row| [row.z.to_le_bytes(), row.n.to_le_bytes()])
-        .flatten()
-        .collect();
-    (bytes(py, &id_bytes(&added.ids)), bytes(py, &deltas))
-}
-
-fn id_bytes(ids: &[u64]) -> Vec<u8> {
+fn le_bytes(ids: &[u64]) -> Vec<u8> {
     ids.iter().flat_map(|id| id.to_le_bytes()).collect()
+}
+
+fn damaged(damaged: Damaged) -> PyErr {
+    PyValueError::new_err(damaged.to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

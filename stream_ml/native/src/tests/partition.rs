@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::block::Example;
-use crate::options::{LearnerOptions, Loss, OptimizerKind, TableOptions};
+use crate::learner::Learner;
+use crate::options::{Loss, OptimizerKind, TableOptions};
 use crate::seeded::Random;
 use crate::trainer::Course;
 
@@ -57,26 +58,61 @@ fn learner(
     Learner::new(trainer, Bytes, (0..threads).map(|_| Bytes)).unwrap()
 }
 
+/// Who owns a partition.
+struct Owner {
+    scanner: BatchScanner<Bytes, Vec<u8>>,
+    trainer: Trainer,
+}
+
+fn owner(shards: u32, optimizer: OptimizerKind, duplicate_window: usize, threads: usize) -> Owner {
+    let trainer = learner(optimizer, duplicate_window, 0).trainer;
+    let helping = (0..threads).map(|_| Bytes);
+    let options = &trainer.course().options;
+    Owner {
+        scanner: BatchScanner::new(options, shards, Bytes, helping).unwrap(),
+        trainer,
+    }
+}
+
+impl Owner {
+    fn remember(&mut self, records: &[Option<Vec<u8>>]) -> u64 {
+        let mut known = 0;
+        let each = self.scanner.each(of_partition(records), |block| {
+            known += self.trainer.remember(3, &block)?;
+            Ok(Some(block))
+        });
+        each.map(|()| known).unwrap()
+    }
+}
+
+fn of_partition(values: &[Option<Vec<u8>>]) -> Records<Vec<u8>> {
+    Records {
+        partition: 3,
+        values: values.to_vec(),
+        timestamps_ms: vec![5; values.len()],
+    }
+}
+
 /// The shards, as plainly as can be.
 #[derive(Default)]
 struct Store(BTreeMap<u64, Row>);
 
 impl Store {
-    fn pull(&self, batch: &Batch) -> Vec<Vec<Row>> {
-        let row = |id: &u64| self.0.get(id).copied().unwrap_or_default();
-        batch
-            .ids
-            .iter()
-            .map(|ids| ids.iter().map(row).collect())
-            .collect()
+    fn pull(&self, batch: &Batch) -> Vec<Vec<u8>> {
+        let of_shard = |ids: &Vec<u64>| {
+            let mut values = Vec::new();
+            let rows = ids.iter().map(|id| self.0.get(id).copied());
+            rows.for_each(|row| push_values(&mut values, row.unwrap_or_default()));
+            values
+        };
+        batch.ids.iter().map(of_shard).collect()
     }
 
-    fn push(&mut self, additions: &[Additions], shards: usize) {
-        for (shard, added) in additions.iter().enumerate() {
-            for (&id, delta) in added.ids.iter().zip(&added.deltas) {
-                assert_eq!(shard_of(id, shards), shard);
+    fn push(&mut self, deltas: &[Delta]) {
+        for delta in deltas {
+            for (&id, added) in delta.ids.iter().zip(parse_values(&delta.values)) {
                 let row = self.0.entry(id).or_default();
-                (row.z, row.n) = (row.z + delta.z, row.n + delta.n);
+                (row.z, row.n) = (row.z + added.z, row.n + added.n);
             }
         }
     }
@@ -91,22 +127,19 @@ fn records(count: usize, seed: u64) -> Vec<Option<Vec<u8>>> {
     (0..count).map(|_| Some(record())).collect()
 }
 
-fn share(
-    learner: &mut PartitionLearner<Bytes, Vec<u8>>,
-    store: &mut Store,
-    records: &[Option<Vec<u8>>],
-) -> Learned {
-    let times = vec![5; records.len()];
-    let batch = learner.scan(records.to_vec(), times).unwrap();
-    let (learned, additions) = learner.learn(&batch, &store.pull(&batch)).unwrap();
-    store.push(&additions, batch.ids.len());
+fn share(owner: &mut Owner, store: &mut Store, records: &[Option<Vec<u8>>]) -> Learned {
+    let batch = owner.scanner.scan(of_partition(records)).unwrap();
+    let pulled = store.pull(&batch);
+    let pulled: Vec<&[u8]> = pulled.iter().map(Vec::as_slice).collect();
+    let (learned, deltas) = learn(&mut owner.trainer, 3, &batch, &pulled).unwrap();
+    store.push(&deltas);
     learned
 }
 
 #[test]
 fn a_batch_names_each_row_once_in_its_shard_and_in_order() {
-    let mut learner = PartitionLearner::new(3, 4, learner(OptimizerKind::Ftrl, 0, 1));
-    let batch = learner.scan(records(500, 1), vec![0; 500]).unwrap();
+    let mut owner = owner(4, OptimizerKind::Ftrl, 0, 1);
+    let batch = owner.scanner.scan(of_partition(&records(500, 1))).unwrap();
     assert_eq!((batch.records, batch.events), (500, 500));
     assert_eq!(batch.ids[0][..RESERVED], [0, 1, 2]);
     let mut every: Vec<u64> = batch.ids.iter().flatten().copied().collect();
@@ -115,7 +148,10 @@ fn a_batch_names_each_row_once_in_its_shard_and_in_order() {
     assert_eq!(every, expected);
     for (shard, ids) in batch.ids.iter().enumerate() {
         assert!(ids.is_sorted());
-        assert!(ids.iter().all(|&id| shard_of(id, 4) == shard));
+        assert!(
+            ids.iter()
+                .all(|&id| id < RESERVED_IDS && shard == 0 || id % 4 == shard as u64)
+        );
     }
 }
 
@@ -130,7 +166,7 @@ fn rows_that_travel_are_learned_as_rows_that_stay() {
             timestamps_ms: vec![5; all.len()],
         }])
         .unwrap();
-    let mut shared = PartitionLearner::new(3, 3, learner(OptimizerKind::Ftrl, 10, 2));
+    let mut shared = owner(3, OptimizerKind::Ftrl, 10, 2);
     let mut store = Store::default();
     let (mut at, mut size) = (0, 1);
     while at < all.len() {
@@ -144,8 +180,8 @@ fn rows_that_travel_are_learned_as_rows_that_stay() {
     }
     let state = alone.trainer.score_state();
     assert!((store.0[&0].z - state.bias.z).abs() < 1e-4);
-    assert_eq!(shared.trainer().score_state().base, state.base);
-    let counters = shared.trainer().counters();
+    assert_eq!(shared.trainer.score_state().base, state.base);
+    let counters = shared.trainer.counters();
     assert_eq!(counters, alone.trainer.counters());
     assert!(counters.duplicates > 100);
 }
@@ -173,29 +209,24 @@ fn counts_are_exact_across_owners_and_whatever_the_batches() {
     let mut store = Store::default();
     let mut state: Option<Vec<u8>> = None;
     for at in (0..all.len()).step_by(50) {
-        let mut owner = PartitionLearner::new(3, 3, learner(OptimizerKind::Counting, 10, 0));
+        let mut owner = owner(3, OptimizerKind::Counting, 10, 0);
         if let Some(state) = &state {
-            owner.trainer_mut().load_partition_state(state).unwrap();
+            owner.trainer.load_partition_state(state).unwrap();
         }
         let known = at.saturating_sub(10)..at;
         let count = known.len();
-        assert_eq!(
-            owner.remember(all[known].to_vec(), vec![5; count]).unwrap(),
-            count as u64
-        );
+        assert_eq!(owner.remember(&all[known]), count as u64);
         share(&mut owner, &mut store, &all[at..at + 17]);
         share(&mut owner, &mut store, &all[at + 17..at + 50]);
-        state = Some(owner.trainer().partition_state());
+        state = Some(owner.trainer.partition_state());
     }
     let found: BTreeMap<u64, f32> = store.0.iter().map(|(&id, row)| (id, row.z)).collect();
     let features: BTreeMap<u64, f32> = found.clone().split_off(&RESERVED_IDS);
     assert_eq!(features, expected);
     assert_eq!(found[&0] as u64, window.trainer.counters().learned);
-    let mut last = PartitionLearner::new(3, 3, learner(OptimizerKind::Counting, 10, 0));
-    last.trainer_mut()
-        .load_partition_state(&state.unwrap())
-        .unwrap();
-    assert_eq!(last.trainer().counters(), window.trainer.counters());
+    let mut last = owner(3, OptimizerKind::Counting, 10, 0);
+    last.trainer.load_partition_state(&state.unwrap()).unwrap();
+    assert_eq!(last.trainer.counters(), window.trainer.counters());
 }
 
 #[test]

@@ -1,0 +1,38 @@
+//! Learning with rows that lie elsewhere: a batch's are put in before it and taken out after it.
+
+use super::{Course, Trainer};
+use crate::expiry::Expiry;
+use crate::rows::Row;
+use crate::score_state::RESERVED;
+use crate::table::{MAX_ROWS, Table};
+
+impl Course {
+    /// Whether rows can be shared; if not, why.
+    pub fn can_share_rows(&self) -> Result<(), String> {
+        if Expiry::new(&self.table).is_some() {
+            return Err(
+                "expire_after_seconds and expire_below cannot be had where several learners share the rows: \
+                 none of them sees when a row was last seen; leave them out, or keep the weights in memory"
+                    .into(),
+            );
+        }
+        if self.table.max_rows < MAX_ROWS {
+            return Err(
+                "max_rows cannot be had where several learners share the rows: none of them knows how many \
+                 there are; leave it out, or keep the weights in memory"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Trainer {
+    /// Learn with these rows from here on; the features left out so far stay counted.
+    pub fn borrow(&mut self, table: Table, state: [Row; RESERVED]) {
+        let (refused, not_admitted) = (self.table.refused, self.table.not_admitted);
+        self.table = table.gated(&self.course.table);
+        (self.table.refused, self.table.not_admitted) = (refused, not_admitted);
+        self.state.adopt_rows(&self.course.options, state);
+    }
+}
