@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from stream_ml.errors import RecoverableError
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
-from stream_ml.runtime.lifecycle import Stop
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
 from stream_ml.sharing.queue import Waiting
 from stream_ml.streams.group import Group
@@ -102,15 +101,15 @@ class SharingLoop:
         self.learned = 0
         self.owned: frozenset[int] = frozenset()
 
-    def run(self, stop: Stop) -> None:
+    def run(self, stopping: Callable[[], bool]) -> None:
         """
-        Learn until *stop*; then let what is in flight end, and leave the group.
+        Learn until *stopping*; then let what is in flight end, and leave the group.
 
         Raises:
             CannotContinue, Undeliverable: the process must end.
         """
         try:
-            while not stop.requested():
+            while not stopping():
                 self._turn()
             self._drain()
         finally:

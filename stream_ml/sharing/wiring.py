@@ -125,7 +125,7 @@ class Sharing:
         with ThreadPoolExecutor(1, "chores") as thread:
             chores = thread.submit(self._chores.run, ended)
             try:
-                self.loop.run(stop)
+                self.loop.run(lambda: stop.requested() or chores.done())
             finally:
                 ended.request()
             chores.result()

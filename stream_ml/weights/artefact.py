@@ -171,7 +171,7 @@ class ArtefactWriter:
 
     def _head(self, manifest: Manifest) -> bytes:
         checksums = {tensor.name: tensor.checksum for tensor in self._tensors}
-        said = orjson.dumps([manifest, checksums], option=orjson.OPT_NON_STR_KEYS).decode()
+        said = orjson.dumps([manifest, checksums], default=list, option=orjson.OPT_NON_STR_KEYS).decode()
         header: dict[str, object] = {"__metadata__": {"format": str(FORMAT), "manifest": said}}
         for tensor in self._tensors:
             offsets = [tensor.start, tensor.end]
