@@ -1,4 +1,4 @@
-"""A predictor follows rows in shards as it follows those of a learner's memory: snapshots, feed, incarnations."""
+"""A predictor follows rows in shards as it follows those of a learner's memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml._native import Front, Replica
+from stream_ml._native import Front, Plan, Replica
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.follower import Follower
@@ -59,15 +59,9 @@ def following(rig: Rig) -> Iterator[Following]:
 def expected(rig: Rig, events: list[bytes]) -> list[float]:
     """Return what a replica of one learner's memory says."""
     cut = alone(rig, events).cut()
-    replica = Replica(alone(rig, []).plan if False else _plan(rig))
+    replica = Replica(Plan(rig.model.plan_bytes))
     replica.apply(cut.rows, cut.removed, cut.score_state, 1, 0.0)
     return [score["prediction"] for score in replica.score(ASKED)]
-
-
-def _plan(rig: Rig):  # type: ignore[no-untyped-def]
-    from stream_ml._native import Plan
-
-    return Plan(rig.model.plan_bytes)
 
 
 def agrees(following: Following, wanted: list[float]) -> bool:
