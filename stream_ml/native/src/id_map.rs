@@ -8,7 +8,7 @@
 use std::io::{Error, ErrorKind::InvalidInput};
 
 use crate::ahead::Ahead;
-use crate::bucket::{BUCKET_BYTES, Bucket, CELLS, Homes, cell_of, position_of, prefetch};
+use crate::bucket::{BUCKET_BYTES, Bucket, CELLS, EMPTY, Homes, cell_of, position_of, prefetch};
 pub use crate::bucket::{NOWHERE, Position, bucket_of, hash_of};
 use growth::{Moving, buckets_for, capacity};
 pub use many::Places;
@@ -101,6 +101,17 @@ impl IdMap {
             watch: 0,
             crossings: Vec::new(),
         })
+    }
+
+    /// Take all ids out; the memory stays.
+    pub fn clear(&mut self) {
+        let end = self.end;
+        self.buckets_mut()[..end].fill(EMPTY);
+        (self.old, self.frontier, self.end) = (self.new, self.new, self.new as usize);
+        (self.len, self.paid) = (0, 0);
+        self.ready_at = capacity(self.new as usize);
+        self.moving.clear();
+        (self.watch, self.crossings) = (0, Vec::new());
     }
 
     pub fn len(&self) -> usize {

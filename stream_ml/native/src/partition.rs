@@ -157,10 +157,11 @@ pub fn learn(
 ) -> Result<(Learned, Vec<Delta>), Refused> {
     check(batch, pulled).map_err(Refused::Rows)?;
     let count = state_rows(&trainer.course().options);
-    trainer.borrow(
-        table_of(batch, pulled, count).map_err(Refused::Memory)?,
-        state_of(pulled, count),
-    );
+    let rows = batch.ids.iter().map(Vec::len).sum();
+    trainer
+        .borrow(rows, state_of(pulled, count))
+        .map_err(Refused::Memory)?;
+    put_in(trainer.table_mut(), batch, pulled, count);
     let before = trainer.counters();
     let mut learned = Learned::default();
     for block in &batch.blocks {
@@ -207,18 +208,13 @@ fn check_rows(rows: &[u8]) -> Result<(), String> {
     })
 }
 
-/// A table of the rows that were pulled, with room for all of the batch.
-fn table_of(batch: &Batch, pulled: &[&[u8]], state_rows: usize) -> std::io::Result<Table> {
-    let distinct: usize = batch.ids.iter().map(Vec::len).sum();
-    // So much room that it never grows.
-    let room = distinct + distinct / 8 + PUT_TOGETHER;
-    let mut table = Table::new(room, room)?;
+/// Put in the rows that were pulled.
+fn put_in(table: &mut Table, batch: &Batch, pulled: &[&[u8]], state_rows: usize) {
     for (shard, (ids, rows)) in batch.ids.iter().zip(pulled).enumerate() {
         let skipped = if shard == 0 { state_rows } else { 0 };
         let mut rows = parse_values(rows).skip(skipped);
         for ids in ids[skipped..].chunks(PUT_TOGETHER) {
             table.prefetch(ids);
-            // `rows` last, so that none is lost where the ids of a chunk end.
             for (&id, row) in ids.iter().zip(rows.by_ref()) {
                 if row != Row::default() {
                     table.put(id, row);
@@ -226,7 +222,6 @@ fn table_of(batch: &Batch, pulled: &[&[u8]], state_rows: usize) -> std::io::Resu
             }
         }
     }
-    Ok(table)
 }
 
 fn state_of(pulled: &[&[u8]], count: usize) -> [Row; RESERVED] {
@@ -247,7 +242,10 @@ fn delta(
     state_rows: usize,
 ) -> Delta {
     let (ids, table) = (&batch.ids[shard], trainer.table());
-    let mut delta = Delta::default();
+    let mut delta = Delta {
+        ids: Vec::with_capacity(ids.len()),
+        values: Vec::with_capacity(ids.len() * VALUE_BYTES),
+    };
     let mut rows = parse_values(pulled);
     let skipped = if shard == 0 { state_rows } else { 0 };
     let state = trainer.score_state().to_rows();

@@ -73,8 +73,7 @@ pub fn parse_rows(bytes: &[u8]) -> impl Iterator<Item = Result<(u64, Row), Strin
 pub const VALUE_BYTES: usize = 8;
 
 pub fn push_values(bytes: &mut Vec<u8>, row: Row) {
-    bytes.extend_from_slice(&row.z.to_le_bytes());
-    bytes.extend_from_slice(&row.n.to_le_bytes());
+    bytes.extend_from_slice(&row.pack().to_le_bytes());
 }
 
 /// z and n of rows whose ids are said elsewhere.

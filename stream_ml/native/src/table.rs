@@ -7,6 +7,8 @@ pub use crate::options::MAX_ROWS;
 use crate::options::TableOptions;
 use crate::rows::{self, CHANGED, Columns, ROW_BYTES, Row, parse_rows};
 
+mod emptied;
+
 /// A list of more changed ids than this and than an eighth of the rows is dropped: the cut looks at every row then.
 const MIN_LIST: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 

@@ -16,6 +16,7 @@ use crate::block::Block;
 use crate::codec::Damaged;
 use crate::partition::{self, BatchScanner, Delta, Refused};
 use crate::records::Records;
+use crate::rows::ID_BYTES;
 use crate::scan::{Mode, Scanner};
 use crate::trainer::Trainer;
 use crate::trainer::state::partition_watermark;
@@ -127,7 +128,7 @@ impl PartitionLearner {
         let batch = scanned.map_err(no_memory)?;
         let ids = batch.ids.iter();
         Ok(Batch {
-            ids: ids.map(|ids| bytes(py, &le_bytes(ids))).collect(),
+            ids: ids.map(|ids| id_bytes(py, ids)).collect::<PyResult<_>>()?,
             batch,
             of: (self.fingerprint.clone(), self.partition),
         })
@@ -156,8 +157,8 @@ impl PartitionLearner {
         Ok((
             Learned::new(py, learned, seconds)?,
             deltas
-                .map(|Delta { ids, values }| (bytes(py, &le_bytes(ids)), bytes(py, values)))
-                .collect(),
+                .map(|Delta { ids, values }| Ok((id_bytes(py, ids)?, bytes(py, values))))
+                .collect::<PyResult<_>>()?,
         ))
     }
 
@@ -216,8 +217,15 @@ fn blob_watermark(state: &Bound<'_, PyAny>) -> PyResult<i64> {
     partition_watermark(&contiguous(state)?).map_err(damaged)
 }
 
-fn le_bytes(ids: &[u64]) -> Vec<u8> {
-    ids.iter().flat_map(|id| id.to_le_bytes()).collect()
+fn id_bytes(py: Python<'_>, ids: &[u64]) -> PyResult<Py<PyBytes>> {
+    let bytes = PyBytes::new_with(py, ids.len() * ID_BYTES, |bytes| {
+        let (each, _) = bytes.as_chunks_mut::<ID_BYTES>();
+        for (bytes, id) in each.iter_mut().zip(ids) {
+            *bytes = id.to_le_bytes();
+        }
+        Ok(())
+    });
+    bytes.map(Bound::unbind)
 }
 
 fn damaged(damaged: Damaged) -> PyErr {

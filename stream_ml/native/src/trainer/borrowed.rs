@@ -4,7 +4,7 @@ use super::{Course, Trainer};
 use crate::expiry::Expiry;
 use crate::rows::Row;
 use crate::score_state::RESERVED;
-use crate::table::{MAX_ROWS, Table};
+use crate::table::MAX_ROWS;
 
 impl Course {
     /// Whether rows can be shared; if not, why.
@@ -28,11 +28,10 @@ impl Course {
 }
 
 impl Trainer {
-    /// Learn with these rows from here on; the features left out so far stay counted.
-    pub fn borrow(&mut self, table: Table, state: [Row; RESERVED]) {
-        let (refused, not_admitted) = (self.table.refused, self.table.not_admitted);
-        self.table = table.gated(&self.course.table);
-        (self.table.refused, self.table.not_admitted) = (refused, not_admitted);
+    /// Learn with other rows from here on, which are yet to be put in; the score state is as `state` says.
+    pub fn borrow(&mut self, rows: usize, state: [Row; RESERVED]) -> std::io::Result<()> {
+        self.table.empty(rows)?;
         self.state.adopt_rows(&self.course.options, state);
+        Ok(())
     }
 }
