@@ -27,7 +27,7 @@ fn an_emptied_table_is_as_a_new_one() {
             let id = 1 + random.next() % (1 << 50);
             assert_eq!(used.get(id), fresh.get(id));
             assert!(used.put(id, row(id)) && fresh.put(id, row(id)));
-            if id % 7 == 0 {
+            if id.is_multiple_of(7) {
                 assert!(used.remove(id) && fresh.remove(id));
             }
         }
