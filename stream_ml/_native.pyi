@@ -24,6 +24,7 @@ __all__ = [
     "StatePieces",
     "blob_watermark",
     "checksum",
+    "reserved_rows",
     "score_state",
 ]
 
@@ -147,6 +148,16 @@ class Learner:
     def load_removed(self, ids: bytes | memoryview) -> None: ...
     def load_state(self, state: bytes | memoryview) -> None:
         """Raises ValueError: of another fingerprint or format, or damaged."""
+    def load_score_state(self, state: bytes | memoryview) -> None:
+        """
+        Take over a score state, as of rows that were shared; counters and event ids stay as they are.
+
+        Raises ValueError: damaged.
+        """
+    def remember(self, partition: int, values: Sequence[bytes | None], timestamps_ms: Sequence[int]) -> int:
+        """Know the event ids of records that were learned before; return how many events had one."""
+    def forget(self) -> None:
+        """Know no event ids any more."""
     def begin_with(
         self, before: Plan, state: bytes | memoryview, *, same_ids: bool, same_times: bool
     ) -> None:
@@ -252,6 +263,9 @@ def score_state(plan: Plan, rows: bytes | memoryview, watermark_us: int) -> byte
 
     Raises ValueError: not three rows, or damaged.
     """
+
+def reserved_rows(score_state: bytes) -> bytes:
+    """Return the rows 0, 1 and 2 (z and n each) that a score state stands for. Raises ValueError: damaged."""
 
 def blob_watermark(state: bytes | memoryview) -> int:
     """Return the watermark in a state of PartitionLearner; ValueError if that is damaged."""

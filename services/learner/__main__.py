@@ -23,7 +23,8 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
-from stream_ml.sharing.wiring import SharedVariant, Sharing, redis_shards
+from stream_ml.sharing.variant import SharedVariant, redis_shards
+from stream_ml.sharing.wiring import Sharing
 from stream_ml.weights.journal import JournalWriter
 
 
@@ -74,8 +75,8 @@ class Learner:
 
     def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be one of several learners, with the rows in Redis."""
-        variant = SharedVariant(parties, journal)
-        shards = redis_shards(variant, parties.name, self.settings)
+        variant = SharedVariant.begun(parties, journal)
+        shards = redis_shards(variant, parties.name, self.settings.weights, self.settings)
         self.not_ready = None
         with parties.log.writer() as writer:
             Sharing(parties, variant, shards, journal, writer, self.settings, SystemClock()).run(stop)

@@ -27,6 +27,7 @@ COMMANDS = {
     "dead-letters": "list and explain refused events, send them again after a fix",
     "diff": "compare two model files, or snapshots, slot by slot",
     "skip": "give up events that cannot be learned",
+    "snapshot": "move a model's rows between memory and Redis, or to other shards",
     "replay": "rebuild the weights from journal and events",
 }
 

@@ -83,6 +83,7 @@ class Beginnings:
         state = self._reader.state
         if state.serving is None:
             return self._first_variant()
+        self._check_layout(state.serving, state.variants[state.serving].layout)
         if state.variants[state.serving].fingerprint == self._parties.model.fingerprint:
             return state.serving
         return self._of_changed_model(state.serving)
@@ -120,9 +121,24 @@ class Beginnings:
         self._writer.append(line)
         return variant
 
+    def _check_layout(self, serving: str, layout: Layout | None) -> None:
+        """See that the rows of the variant that serves are where the settings say."""
+        wanted = self._parties.layout
+        if (layout and layout.shards) != (wanted and wanted.shards):
+            raise ConfigError(
+                f"weights: the rows of {serving}, which serves, are {where(layout)}, by the settings "
+                f"{where(wanted)}\n  hint: stop its learners, then `stream-ml snapshot copy` moves them"
+            )
+
     def _of_changed_model(self, serving: str) -> str:
         """Return the variant that the changed model file has begun since *serving* serves, or begin it."""
         state = self._reader.state
+        if self._parties.layout is not None:
+            raise ConfigError(
+                f"the model file was changed, and the rows of {serving}, which serves, are in Redis: only a "
+                "learner's memory goes on with them\n  hint: undo the change; `stream-ml snapshot copy` to "
+                "memory, start a learner with the changed file, stop it, copy back"
+            )
         for variant, known in state.variants.items():
             if (known.fingerprint, known.seed and known.seed.variant) == (
                 self._parties.model.fingerprint,
@@ -298,6 +314,11 @@ def _cannot_go_on_with(rows: str, obstacle: str) -> ConfigError:
         "Undo the change, or give the changed model another name\n"
         "  hint: stream-ml diff SNAPSHOT_STORE MODEL shows what differs"
     )
+
+
+def where(layout: Layout | None) -> str:
+    """Return for people where rows are."""
+    return "in a learner's memory" if layout is None else f"in {layout.shards} shards in Redis"
 
 
 def seed_of(snapshot: Announced) -> Seed:

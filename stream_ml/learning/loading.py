@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue
@@ -13,6 +14,7 @@ from stream_ml.learning.evolving import inherit
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.replaying import Replay, ReplayImpossible
 from stream_ml.learning.ways_on import ACCEPT_LOSS
+from stream_ml.learning.windows import WindowReader
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
@@ -129,12 +131,23 @@ class Loader:
         learner = self._new_learner()
         with self._parties.store.open(seed.name) as snapshot:
             parts = load(snapshot, learner)
-        if snapshot.manifest.fingerprint == self._parties.model.fingerprint:
+        if snapshot.manifest.streams is not None:
+            # It was read from Redis; its state is that of shards.
+            learner.load_score_state(parts.score_state)
+            self._remember(learner, snapshot.manifest.events)
+        elif snapshot.manifest.fingerprint == self._parties.model.fingerprint:
             learner.load_state(parts.state)
             learner.begin_variant()
         else:
             inherit(learner, parts, self._parties.model)
         return learner
+
+    def _remember(self, learner: Learner, events: Mapping[int, int]) -> None:
+        """Let *learner* know the event ids of the last events before these offsets."""
+        window = self._parties.model.model_file.learner.duplicate_window
+        reader = WindowReader(self._parties.log, self._parties.topics.events.name, window)
+        for partition, end in events.items():
+            reader.remember(partial(learner.remember, partition), learner.forget, partition, 0, end)
 
     def _learner_of(self, name: str) -> Learner:
         learner = self._new_learner()

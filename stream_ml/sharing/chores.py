@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from stream_ml.errors import RecoverableError
+from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.learning.starting import Superseded
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.sharing.publishing import SharedPublisher
-from stream_ml.sharing.restoring import Source
-from stream_ml.sharing.snapshotting import SharedSnapshots, StoredShards
+from stream_ml.sharing.restoring import Source, StoredShards
+from stream_ml.sharing.snapshotting import SharedSnapshots
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _NAP_SECONDS = 0.005
 _RETRY_SECONDS = 1.0
+# Between two looks whether this variant still serves.
+_LOOK_SECONDS = 2.0
 
 
 class Newest:
@@ -37,6 +40,14 @@ class Newest:
         with JournalReader.open(self._log, self._topic) as reader:
             reader.read_to_end()
             return list(reader.state.variants[self._variant].snapshots)
+
+    def check_serving(self) -> None:
+        """Raises Superseded: another variant serves, this one's shards may be gone."""
+        with JournalReader.open(self._log, self._topic) as reader:
+            reader.read_to_end()
+            serving = reader.state.serving
+        if serving != self._variant:
+            raise Superseded(f"{serving} serves now, {self._variant} was moved; start again to learn it")
 
     def streams(self) -> tuple[Stream, ...] | None:
         """Return the streams of the newest one whose header can be read; None without any."""
@@ -63,18 +74,31 @@ class Newest:
 class NewestShards:
     """A shard's rows as of the newest snapshot that verifies, or of the variant's beginning."""
 
-    def __init__(self, newest: Newest, store: SnapshotStore, beginning: Source, shards: int) -> None:
+    def __init__(self, newest: Newest, store: SnapshotStore, beginning: Source | None, shards: int) -> None:
+        """*beginning*: None where the journal does not say any more how the variant began."""
         self._newest, self._store, self._beginning, self._shards = newest, store, beginning, shards
         self._source = beginning
 
     def image(self, shard: int) -> Image:
-        """Choose the source, and return what the shard held beside its rows."""
+        """
+        Choose the source, and return what the shard held beside its rows.
+
+        Raises:
+            CannotContinue: no snapshot verifies, and the beginning is not known any more.
+            Superseded: another variant serves; this shard was given up.
+        """
+        self._newest.check_serving()
         name = self._newest.verified()
         self._source = self._beginning if name is None else StoredShards(self._store, str(name), self._shards)
+        if self._source is None:
+            raise CannotContinue(
+                f"shard {shard} is empty in Redis, and no snapshot verifies: restore one in the store"
+            )
         return self._source.image(shard)
 
     def rows(self, shard: int) -> Iterator[Rows]:
         """Yield the rows of the source that `image` chose."""
+        assert self._source is not None, "the image comes first"
         return self._source.rows(shard)
 
 
@@ -111,15 +135,22 @@ class Chores:
         self._publisher, self._snapshots, self._newest = publisher, snapshots, newest
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
         self._known: tuple[Stream, ...] | None = None
-        self._taken_at = clock.monotonic()
+        self._taken_at = self._look_at = clock.monotonic()
         self._taking: Future[tuple[Stream, ...]] | None = None
 
     def run(self, stop: Stop) -> None:
-        """Do chores until *stop*; what fails is logged and tried again."""
+        """
+        Do chores until *stop*; what fails is logged and tried again.
+
+        Raises:
+            Superseded: another variant serves; this process is to start again.
+        """
         with ThreadPoolExecutor(1, "snapshot") as thread:
             while not stop.requested():
                 try:
                     self._turn(thread)
+                except Superseded:
+                    raise
                 except RecoverableError as error:
                     log.warning("a chore waits", extra={"reason": str(error)})
                     stop.wait(_RETRY_SECONDS)
@@ -127,6 +158,9 @@ class Chores:
 
     def _turn(self, thread: ThreadPoolExecutor) -> None:
         owned = self._owned()
+        if self._clock.monotonic() >= self._look_at:
+            self._look_at = self._clock.monotonic() + _LOOK_SECONDS
+            self._newest.check_serving()
         if self._taking is not None and self._taking.done():
             taking, self._taking = self._taking, None
             self._known = taking.result()

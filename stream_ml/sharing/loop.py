@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from stream_ml.errors import RecoverableError
+from stream_ml.learning.starting import Superseded
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
@@ -106,7 +107,7 @@ class SharingLoop:
         Learn until *stopping*; then let what is in flight end, and leave the group.
 
         Raises:
-            CannotContinue, Undeliverable: the process must end.
+            CannotContinue, Undeliverable, Superseded: the process must end.
         """
         try:
             while not stopping():
@@ -149,6 +150,8 @@ class SharingLoop:
         each.busy = None
         try:
             result = done.result()
+        except Superseded:
+            raise
         except RecoverableError as error:
             self._end_ownership(partition, each, error)
             return

@@ -1,15 +1,26 @@
-"""An empty shard gets its rows: those of the variant's beginning, or of the newest snapshot that verifies."""
+"""An empty shard gets its rows: those of the newest snapshot that verifies, or of the variant's beginning."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+
+from stream_ml._native import Learner, Plan, reserved_rows
+from stream_ml.sharing import images
 from stream_ml.sharing.mending import Places
-from stream_ml.weights.shards import Image, Rows, Shards
+from stream_ml.sharing.rows import PACKED, RESERVED_IDS, shard_of
+from stream_ml.weights.artefact import ArtefactReader
+from stream_ml.weights.shards import Fence, Image, Rows, Shards
+from stream_ml.weights.snapshots import SnapshotStore, load
 
 log = logging.getLogger(__name__)
+
+# Rows of one call.
+_PIECE_ROWS = 50_000
 
 
 class Source(Protocol):
@@ -20,6 +31,74 @@ class Source(Protocol):
 
     def rows(self, shard: int) -> Iterator[Rows]:
         """Yield the rows of the shard, in pieces; each id once."""
+
+
+class StoredShards:
+    """A snapshot of shards."""
+
+    def __init__(self, store: SnapshotStore, name: str, shards: int) -> None:
+        self._store, self._name, self._count = store, name, shards
+
+    @cached_property
+    def _images(self) -> list[Image]:
+        with self._store.open(self._name) as snapshot:
+            return images.decode(snapshot.parts().state)
+
+    def image(self, shard: int) -> Image:
+        """Return what the shard held beside its rows."""
+        return self._images[shard]
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        """Yield the rows of the shard, in pieces; each id once."""
+        return dealt(self._store, self._name, shard, self._count)
+
+
+class Beginning:
+    """A variant's beginning: its seed's rows, or none; and fences where it began."""
+
+    def __init__(
+        self, events: Mapping[int, int], store: SnapshotStore, seed: str | None, shards: int
+    ) -> None:
+        """
+        Read nothing yet.
+
+        Args:
+            events: next offset, by partition.
+            seed: name of the snapshot, of whatever mode, that the variant began with.
+        """
+        self._events, self._store, self._seed, self._count = events, store, seed, shards
+
+    def image(self, shard: int) -> Image:
+        """Return the fences; every shard has the same."""
+        return Image(0, {partition: Fence(at) for partition, at in self._events.items()}, {})
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        """Yield the rows of the shard, in pieces; each id once."""
+        return iter(()) if self._seed is None else dealt(self._store, self._seed, shard, self._count)
+
+
+def dealt(store: SnapshotStore, name: str, shard: int, shards: int) -> Iterator[Rows]:
+    """Yield those rows of the snapshot *name* that live in *shard*, in pieces; the reserved ones first."""
+    with store.open(name) as snapshot:
+        parts = snapshot.parts()
+        if shard == 0:
+            values = np.frombuffer(reserved_rows(parts.score_state), "<f4").reshape(-1, 2)
+            yield Rows(RESERVED_IDS, values)
+        for piece in snapshot.rows() if snapshot.manifest.streams else _settled(snapshot, parts.plan):
+            every = np.frombuffer(piece, PACKED)
+            mine = every[shard_of(every["id"], shards) == shard]
+            for at in range(0, len(mine), _PIECE_ROWS):
+                part = mine[at : at + _PIECE_ROWS]
+                yield Rows(np.ascontiguousarray(part["id"]), np.ascontiguousarray(part["values"]))
+
+
+def _settled(snapshot: ArtefactReader, plan: bytes) -> Iterator[bytes]:
+    """Yield each row once: of a learner's memory, which changed meanwhile, later rows override earlier."""
+    table = Learner(Plan(plan))
+    load(snapshot, table)
+    table.begin_image()
+    while piece := table.take_image(_PIECE_ROWS):
+        yield piece
 
 
 class Restorer:

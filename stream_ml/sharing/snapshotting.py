@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from functools import cached_property
-
-import numpy as np
 
 from stream_ml._native import Learner, Plan, blob_watermark, score_state
 from stream_ml.features import CompiledModel
@@ -15,12 +11,12 @@ from stream_ml.runtime.clock import Clock
 from stream_ml.sharing import blob, images
 from stream_ml.sharing.mending import Mender, Places
 from stream_ml.sharing.reading import read_shard
-from stream_ml.sharing.rows import PACKED, Reserved, packed, shard_of
+from stream_ml.sharing.rows import Reserved, packed
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import Manifest, Parts, Stream
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout, Snapshot
-from stream_ml.weights.shards import Answer, Image, Rows, Shards
+from stream_ml.weights.shards import Answer, Rows, Shards
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
 log = logging.getLogger(__name__)
@@ -44,7 +40,6 @@ class SharedSnapshots:
         topics: Topics,
         store: SnapshotStore,
         model: CompiledModel,
-        model_text: bytes,
         variant: str,
         layout: Layout,
         shards: Shards,
@@ -53,9 +48,8 @@ class SharedSnapshots:
         journal: JournalWriter,
         clock: Clock,
     ) -> None:
-        """Take none yet; *model_text* travels in the files."""
         self._log, self._topics, self._store, self._clock = log, topics, store, clock
-        self._model, self._model_text, self._plan = model, model_text, Plan(model.plan_bytes)
+        self._model, self._plan = model, Plan(model.plan_bytes)
         self._variant, self._layout, self._shards = variant, layout, shards
         self._mender, self._places, self._journal = mender, places, journal
 
@@ -126,42 +120,14 @@ class SharedSnapshots:
         self, manifest: Manifest, answers: list[Answer], reserved: Reserved, table: Learner
     ) -> SnapshotName:
         score = score_state(self._plan, reserved.values.tobytes(), lowest_watermark(answers))
-        state = images.encode(answers, reserved)
-        parts = Parts(b"", state, score, self._model_text, self._model.plan_bytes)
+        state = images.encode(answers)
+        parts = Parts(b"", state, score, self._model.model_file.text.encode(), self._model.plan_bytes)
         with self._store.writer(manifest.model, manifest.variant) as writer:
             table.begin_image()
             while piece := table.take_image(_PIECE_ROWS):
                 writer.add_rows(piece)
             seal = table.seal_image()
             return writer.finish(manifest, b"", parts._replace(removed=seal.removed))
-
-
-class StoredShards:
-    """A snapshot, as what its shards are restored from."""
-
-    def __init__(self, store: SnapshotStore, name: str, shards: int) -> None:
-        self._store, self._name, self._count = store, name, shards
-
-    @cached_property
-    def _held(self) -> images.Images:
-        with self._store.open(self._name) as snapshot:
-            return images.decode(snapshot.parts().state)
-
-    def image(self, shard: int) -> Image:
-        """Return what the shard held beside its rows."""
-        return self._held.shards[shard]
-
-    def rows(self, shard: int) -> Iterator[Rows]:
-        """Yield the rows of the shard, in pieces; each id once."""
-        if shard == 0:
-            yield self._held.reserved.rows
-        with self._store.open(self._name) as snapshot:
-            for piece in snapshot.rows():
-                every = np.frombuffer(piece, PACKED)
-                mine = every[shard_of(every["id"], self._count) == shard]
-                for at in range(0, len(mine), _PIECE_ROWS):
-                    part = mine[at : at + _PIECE_ROWS]
-                    yield Rows(np.ascontiguousarray(part["id"]), np.ascontiguousarray(part["values"]))
 
 
 def lowest_watermark(answers: list[Answer]) -> int:

@@ -5,89 +5,25 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
-from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Beginnings, Parties
+from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.outputs import Source
+from stream_ml.learning.windows import WindowReader
 from stream_ml.learning.wiring import feed_limits
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.sharing.beginning import Beginning
-from stream_ml.sharing.chores import Chores, Newest, NewestShards
+from stream_ml.sharing.chores import Chores
 from stream_ml.sharing.loop import SharingLimits, SharingLoop
-from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.outputs import Outputs
 from stream_ml.sharing.owning import OwnedPartition, take
-from stream_ml.sharing.places import JournalPlaces
 from stream_ml.sharing.publishing import SharedPublisher
-from stream_ml.sharing.restoring import Restorer
-from stream_ml.sharing.snapshotting import SharedSnapshots
-from stream_ml.sharing.windows import WindowReader
+from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.streams.log import Writer
-from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Announced, Layout
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import Shards
 
 _LOOK_SECONDS = 2.0
-
-
-class SharedVariant:
-    """
-    The variant that serves, whose rows are shared.
-
-    Attributes:
-        number: of the journal.
-        events: per partition, where the variant began.
-    """
-
-    def __init__(self, parties: Parties, journal: JournalWriter) -> None:
-        """
-        Begin a journal and a variant where there is none.
-
-        Raises:
-            ConfigError: a learner's memory has the variant's rows, or they are dealt to other shards.
-        """
-        wanted = parties.layout
-        assert wanted is not None, "of a learner that shares"
-        with JournalReader.open(parties.log, parties.topics.journal.name) as reader:
-            reader.read_to_end()
-            self.name = Beginnings(parties, reader, journal).variant_to_learn()
-            state = reader.state.variants[self.name]
-        if state.layout is None:
-            raise ConfigError(
-                f"weights: the rows of {self.name}, which serves, are in a learner's memory, not in Redis; "
-                'set weights = "memory", or give the model another name'
-            )
-        if state.layout.shards != wanted.shards:
-            raise ConfigError(
-                f"redis_shards is {wanted.shards}, but the rows of {self.name} are dealt to "
-                f"{state.layout.shards} shards; set redis_shards = {state.layout.shards}"
-            )
-        self.number, self.layout = reader.state.journal, state.layout
-        assert state.line is not None or state.snapshots, "a variant has a beginning"
-        self.events = dict(state.line.events) if state.line else dict(state.snapshots[0].events)
-
-
-def redis_shards(variant: SharedVariant, model: str, settings: LearnerSettings) -> Shards:
-    """
-    Return the variant's shards.
-
-    Raises:
-        ConfigError: Redis does not let this learner in.
-        ShardUnavailable: it does not answer.
-    """
-    client = connect(
-        Access(
-            settings.weights,
-            settings.redis_user,
-            settings.password(),
-            str(settings.redis_ca_file or ""),
-            settings.redis_timeout_seconds,
-            settings.redis_connections,
-        )
-    )
-    return RedisShards(client, f"{model}/{variant.name}", variant.layout.number, variant.layout.shards)
 
 
 class Sharing:
@@ -104,13 +40,9 @@ class Sharing:
         clock: Clock,
     ) -> None:
         self._parties, self._variant, self._shards = parties, variant, shards
-        self._journal, self._writer, self._settings, self._clock = journal, writer, settings, clock
+        self._writer, self._settings, self._clock = writer, settings, clock
         self._plan = Plan(parties.model.plan_bytes)
-        self._places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
-        journal_topic = parties.topics.journal.name
-        self._newest = Newest(parties.log, journal_topic, parties.store, variant.name)
-        source = NewestShards(self._newest, parties.store, Beginning(variant.events), shards.count)
-        self._mender = Mender(shards, self._places, Restorer(shards, self._places, source))
+        self._kept = KeptShards(parties, variant, shards, journal, clock)
         self.loop = self._new_loop()
         self._chores = self._new_chores()
 
@@ -130,6 +62,12 @@ class Sharing:
                 ended.request()
             chores.result()
 
+    def _window_begins(self, partition: int) -> int:
+        """Return the offset before which no event is in the variant's duplicate window."""
+        line = self._variant.line
+        # One that began with the rows of another knows the ids that the other one knew.
+        return line.events.get(partition, 0) if line is not None and line.seed is None else 0
+
     def _new_loop(self) -> SharingLoop:
         parties, variant, shards, settings = self._parties, self._variant, self._shards, self._settings
         topic = parties.topics.events.name
@@ -144,9 +82,11 @@ class Sharing:
                 )
 
             def remember(learner: PartitionLearner, end: int) -> None:
-                windows.remember(learner, partition, variant.events.get(partition, 0), end)
+                windows.remember(
+                    learner.remember, learner.forget, partition, self._window_begins(partition), end
+                )
 
-            return take(shards, self._mender, partition, parties.who, learner, remember, outputs)
+            return take(shards, self._kept.mender, partition, parties.who, learner, remember, outputs)
 
         limits = SharingLimits(
             settings.batch_max_records,
@@ -168,25 +108,11 @@ class Sharing:
             variant.layout.number,
             self._plan,
             self._shards,
-            self._mender,
+            self._kept.mender,
             self._writer,
             feed.name,
             feed.partitions,
             feed_limits(parties, settings),
-            self._clock,
-        )
-        snapshots = SharedSnapshots(
-            parties.log,
-            parties.topics,
-            parties.store,
-            parties.model,
-            settings.model_file.read_bytes(),
-            variant.name,
-            variant.layout,
-            self._shards,
-            self._mender,
-            self._places,
-            self._journal,
             self._clock,
         )
         return Chores(
@@ -195,8 +121,8 @@ class Sharing:
             parties.topics.events.partitions,
             lambda: self.loop.owned,
             publisher,
-            snapshots,
-            self._newest,
+            self._kept.snapshots,
+            self._kept.newest,
             settings.snapshot_interval_seconds,
             self._retain,
             self._clock,

@@ -73,6 +73,19 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
         })
     }
 
+    /// Know the ids of these events, as if they had been learned; returns how many had one.
+    pub fn remember(&mut self, records: Records<R>) -> std::io::Result<u64> {
+        let (partition, mut known) = (records.partition, 0);
+        let job = Job::new(vec![records], std::mem::take(&mut self.spare));
+        let trainer = &mut self.trainer;
+        job.each_block(&mut self.scanner, |_, block| {
+            known += trainer.remember(partition, &block)?;
+            Ok(Some(block))
+        })?;
+        self.spare = job.take_spare();
+        Ok(known)
+    }
+
     /// Note in `learned` what `work` adds to the trainer's counters.
     fn counted(
         &mut self,

@@ -80,6 +80,12 @@ impl Trainer {
         })
     }
 
+    /// Take over what rows that were shared do not say; counters, evaluations and windows stay as they are.
+    pub fn load_score_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        self.state = ScoreState::from_bytes(bytes)?;
+        Ok(())
+    }
+
     pub fn course(&self) -> &Course {
         &self.course
     }

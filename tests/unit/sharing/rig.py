@@ -16,7 +16,8 @@ from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.sharing.wiring import SharedVariant, Sharing
+from stream_ml.sharing.variant import SharedVariant
+from stream_ml.sharing.wiring import Sharing
 from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Layout
@@ -42,8 +43,10 @@ class Rig:
         self.log = MemoryLog()
         self.log.ensure_topic("events", self.partitions)
         self.shards: Shards = MemoryShards(SHARDS)
+        self.layout = Layout(0, SHARDS)
         self.names = itertools.count()
         self.store = SnapshotStore(str(self.folder / "snapshots"))
+        self.folder.mkdir(exist_ok=True)
         (self.folder / "model.toml").write_text(self.model_text)
 
     @property
@@ -70,10 +73,9 @@ class Rig:
             for event in events:
                 writer.send("events", event, partition=partition)
 
-    def parties(self) -> Parties:
+    def parties(self, layout: Layout | None) -> Parties:
         topics = ensure_topics(self.log, self.model.model_file.name, "events", 2, 86_400.0)
         who = f"learner-{next(self.names)}"
-        layout = Layout(0, SHARDS)
         return Parties(self.log, self.store, topics, self.model, who, False, go_on, layout)
 
     def life(self) -> Life:
@@ -82,7 +84,7 @@ class Rig:
 
     def fences(self) -> list[dict[int, int]]:
         """By shard, up to where it has each partition."""
-        looks = [self.shards.look(shard) for shard in range(SHARDS)]
+        looks = [self.shards.look(shard) for shard in range(self.shards.count)]
         return [{p: fence.next for p, fence in look.fences.items()} for look in looks]
 
     def all_pushed(self) -> bool:
@@ -94,9 +96,9 @@ class Life:
     """A learner in a thread."""
 
     def __init__(self, rig: Rig) -> None:
-        parties, settings = rig.parties(), rig.settings()
+        parties, settings = rig.parties(rig.layout), rig.settings()
         journal = JournalWriter(rig.log, parties.topics.journal.name)
-        self.variant = SharedVariant(parties, journal)
+        self.variant = SharedVariant.begun(parties, journal)
         self.sharing = Sharing(
             parties, self.variant, rig.shards, journal, rig.log.writer(), settings, SystemClock()
         )

@@ -7,13 +7,13 @@ import numpy as np
 from stream_ml._native import Learner, Plan
 from stream_ml.sharing.rows import PACKED, RESERVED_IDS
 from tests.clicks import event
-from tests.unit.sharing.rig import SHARDS, Rig
+from tests.unit.sharing.rig import Rig
 
 
 def rows_of(rig: Rig) -> dict[int, tuple[float, float]]:
     """Return all rows of features in the shards."""
     found: dict[int, tuple[float, float]] = {}
-    for shard in range(SHARDS):
+    for shard in range(rig.shards.count):
         cursor = 0
         while True:
             page = rig.shards.page(shard, cursor, 1000)

@@ -187,6 +187,32 @@ impl Learner {
         loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
     }
 
+    fn load_score_state(&self, py: Python<'_>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        let state = contiguous(state)?;
+        let loaded = self.with(py, |trainer| trainer.load_score_state(&state));
+        loaded.map_err(|damaged| PyValueError::new_err(damaged.to_string()))
+    }
+
+    fn remember(
+        &self,
+        py: Python<'_>,
+        partition: i32,
+        values: Vec<Option<PyBackedBytes>>,
+        timestamps_ms: Vec<i64>,
+    ) -> PyResult<u64> {
+        let records = Records {
+            partition,
+            values,
+            timestamps_ms,
+        };
+        py.detach(|| self.lock().remember(records))
+            .map_err(no_memory)
+    }
+
+    fn forget(&self, py: Python<'_>) {
+        self.with(py, Trainer::forget_windows);
+    }
+
     #[pyo3(signature = (before, state, *, same_ids, same_times))]
     fn begin_with(
         &self,

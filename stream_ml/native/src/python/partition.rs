@@ -18,12 +18,14 @@ use crate::partition::{self, BatchScanner, Delta, Refused};
 use crate::records::Records;
 use crate::rows::ID_BYTES;
 use crate::scan::{Mode, Scanner};
+use crate::score_state::ScoreState;
 use crate::trainer::Trainer;
 use crate::trainer::state::partition_watermark;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(score_state, module)?)?;
     module.add_function(wrap_pyfunction!(blob_watermark, module)?)?;
+    module.add_function(wrap_pyfunction!(reserved_rows, module)?)?;
     module.add_class::<PartitionLearner>()?;
     module.add_class::<Batch>()
 }
@@ -210,6 +212,15 @@ fn score_state(
     let state = partition::score_state(plan.plan.learner(), &contiguous(rows)?, watermark_us)
         .map_err(PyValueError::new_err)?;
     Ok(bytes(py, &state.to_bytes()))
+}
+
+#[pyfunction]
+fn reserved_rows(py: Python<'_>, score_state: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
+    let state = ScoreState::from_bytes(&contiguous(score_state)?).map_err(damaged)?;
+    let values = state
+        .to_rows()
+        .map(|row| [row.z.to_le_bytes(), row.n.to_le_bytes()]);
+    Ok(bytes(py, values.as_flattened().as_flattened()))
 }
 
 #[pyfunction]

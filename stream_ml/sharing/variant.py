@@ -1,0 +1,115 @@
+"""The variant whose rows are shared, its shards, and what mends and saves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from stream_ml.learning.beginnings import Beginnings, Parties
+from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.sharing.chores import Newest, NewestShards
+from stream_ml.sharing.mending import Mender
+from stream_ml.sharing.places import JournalPlaces
+from stream_ml.sharing.restoring import Beginning, Restorer
+from stream_ml.sharing.snapshotting import SharedSnapshots
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Layout, Variant
+from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.shards import Shards
+from stream_ml.weights.state import JournalState
+
+
+@dataclass(frozen=True, slots=True)
+class SharedVariant:
+    """
+    A variant whose rows are shared.
+
+    Attributes:
+        number: of the journal.
+        line: that began the variant; None where only a statement of the journal tells of it: then there are
+            snapshots.
+    """
+
+    name: str
+    number: int
+    layout: Layout
+    line: Variant | None
+
+    @classmethod
+    def of(cls, name: str, state: JournalState) -> Self:
+        """Return the variant *name* as the journal has it."""
+        known = state.variants[name]
+        assert known.layout is not None, "its rows are shared"
+        return cls(name, state.journal, known.layout, known.line)
+
+    @classmethod
+    def begun(cls, parties: Parties, journal: JournalWriter) -> Self:
+        """
+        Return the one that serves; begin a journal and a variant where there is none.
+
+        Raises:
+            ConfigError: a learner's memory has the variant's rows, or they are dealt to other shards.
+        """
+        with JournalReader.open(parties.log, parties.topics.journal.name) as reader:
+            reader.read_to_end()
+            return cls.of(Beginnings(parties, reader, journal).variant_to_learn(), reader.state)
+
+
+def redis_shards(variant: SharedVariant, model: str, url: str, settings: LearnerSettings) -> Shards:
+    """
+    Return the variant's shards in the Redis at *url*.
+
+    Raises:
+        ConfigError: Redis does not let this learner in.
+        ShardUnavailable: it does not answer.
+    """
+    client = connect(
+        Access(
+            url,
+            settings.redis_user,
+            settings.password(),
+            str(settings.redis_ca_file or ""),
+            settings.redis_timeout_seconds,
+            settings.redis_connections,
+        )
+    )
+    return RedisShards(client, f"{model}/{variant.name}", variant.layout.number, variant.layout.shards)
+
+
+class KeptShards:
+    """
+    A variant's shards, in the care of this process.
+
+    Attributes:
+        newest: the snapshots that there are. mender: of shards. snapshots: takes further ones.
+    """
+
+    def __init__(
+        self, parties: Parties, variant: SharedVariant, shards: Shards, journal: JournalWriter, clock: Clock
+    ) -> None:
+        places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
+        self.newest = Newest(parties.log, parties.topics.journal.name, parties.store, variant.name)
+        source = NewestShards(self.newest, parties.store, _beginning(parties, variant), shards.count)
+        self.mender = Mender(shards, places, Restorer(shards, places, source))
+        self.snapshots = SharedSnapshots(
+            parties.log,
+            parties.topics,
+            parties.store,
+            parties.model,
+            variant.name,
+            variant.layout,
+            shards,
+            self.mender,
+            places,
+            journal,
+            clock,
+        )
+
+
+def _beginning(parties: Parties, variant: SharedVariant) -> Beginning | None:
+    line = variant.line
+    if line is None:
+        return None
+    seed = line.seed.name if line.seed else None
+    return Beginning(line.events, parties.store, seed, variant.layout.shards)

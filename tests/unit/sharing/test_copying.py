@@ -1,0 +1,153 @@
+"""A model moves from a learner's memory to shards, to other ones, and back: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.learning.beginnings import Parties
+from stream_ml.runtime.clock import SystemClock
+from stream_ml.sharing.copying import move
+from stream_ml.sharing.variant import KeptShards, SharedVariant
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Layout
+from stream_ml.weights.shards import Owner, Push
+from stream_ml.weights.shards_memory import MemoryShards
+from tests.clicks import MODEL, event
+from tests.unit.learning.rig import Rig as MemoryRig
+from tests.unit.sharing.rig import SHARDS, Rig
+from tests.unit.sharing.test_learning import rows_of
+
+COUNTING = MODEL.replace("[learner]", '[learner]\noptimizer = "counting"')
+EVENTS = [event(number) for number in range(900)]
+
+
+class Both:
+    """One model, one log and one store, for learners of either mode."""
+
+    def __init__(self, folder: Path, model_text: str = MODEL) -> None:
+        self.memory = MemoryRig(folder, model_text=model_text)
+        self.shared = Rig(folder, model_text=model_text)
+        self.shared.log, self.shared.store = self.memory.log, self.memory.store
+
+    def send(self, first: int, end: int) -> None:
+        self.shared.send(EVENTS[first:end])
+
+    def learn_in_memory(self) -> dict[str, object]:
+        life = self.memory.run_to_the_end()
+        assert life.all_learned()
+        return life.digest
+
+    def learn_in_shards(self) -> None:
+        life = self.shared.life()
+        life.wait_until(self.shared.all_pushed)
+        life.end()
+
+    def parties(self, shards: int | None) -> Parties:
+        return self.shared.parties(None if shards is None else Layout(0, shards))
+
+    def move(self, shards: int | None) -> str:
+        """Move to so many new shards, or None: to memory."""
+        parties, old = self.parties(shards), self.shared.shards
+        journal = JournalWriter(self.shared.log, parties.topics.journal.name)
+
+        def take_snapshot(name: str) -> None:
+            with JournalReader.open(self.shared.log, parties.topics.journal.name) as reader:
+                reader.read_to_end()
+                variant = SharedVariant.of(name, reader.state)
+            KeptShards(parties, variant, old, journal, SystemClock()).snapshots.take()
+
+        _, serves = move(parties, journal, take_snapshot)
+        if shards is not None:
+            self.shared.shards = MemoryShards(shards)
+            self.shared.layout = Layout(0, shards)
+        return serves
+
+
+def test_from_memory_to_shards_and_back_every_row_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.send(0, 700)
+    before = both.learn_in_memory()
+    assert both.move(SHARDS) == "v2"
+    both.learn_in_shards()
+    assert len(rows_of(both.shared)) == before["rows"]
+    assert both.move(None) == "v3"
+    after = both.learn_in_memory()
+    assert (after["rows"], after["rows_hash"]) == (before["rows"], before["rows_hash"])
+
+
+def test_counts_go_on_exactly_through_every_move_and_repeats_across_one_are_known(tmp_path: Path) -> None:
+    both = Both(tmp_path, COUNTING)
+    alone = Both(tmp_path / "alone", COUNTING)
+    alone.send(0, 900)
+    expected = alone.learn_in_memory()
+    both.send(0, 250)
+    both.learn_in_memory()
+    both.move(4)
+    both.send(250, 500)
+    both.learn_in_shards()
+    both.move(7)
+    both.send(500, 700)
+    both.learn_in_shards()
+    both.move(None)
+    both.send(700, 900)
+    found = both.learn_in_memory()
+    assert (found["rows"], found["rows_hash"]) == (expected["rows"], expected["rows_hash"])
+
+
+def test_shards_that_disagree_are_not_moved(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.send(0, 300)
+    both.learn_in_shards()
+    # As a learner leaves them that was killed between two shards.
+    owner = Owner(0, 99, "killed")
+    both.shared.shards.take(1, owner)
+    assert isinstance(both.shared.shards, MemoryShards)
+    held = both.shared.shards._shards[1]
+    assert both.shared.shards._push(held, owner, Push(300, 310)) == "applied"
+    with pytest.raises(CannotContinue, match=r"disagree .*\{0: \[300, 310\]\}"):
+        both.move(5)
+    both.send(300, 400)
+    both.learn_in_shards()
+    assert both.move(5) == "v2"
+
+
+def test_what_cannot_be_moved_says_why(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    with pytest.raises(ConfigError, match="no variant of clicks serves yet"):
+        both.move(3)
+    both.send(0, 300)
+    life = both.memory.in_background()
+    life.wait_until_learned()
+    with pytest.raises(CannotContinue, match="still learns v1"):
+        both.move(3)
+    with pytest.raises(ConfigError, match="in a learner's memory already"):
+        both.move(None)
+    life.end()
+    with pytest.raises(ConfigError, match=r"in a learner's memory, by the settings in 3 shards"):
+        both.shared.life()
+    both.move(3)
+    with pytest.raises(ConfigError, match="in 3 shards in Redis already"):
+        both.move(3)
+    with pytest.raises(ConfigError, match="in 3 shards in Redis, by the settings in a learner's memory"):
+        both.memory.run_to_the_end()
+    both.shared.layout = Layout(0, 4)
+    with pytest.raises(ConfigError, match="in 3 shards in Redis, by the settings in 4 shards"):
+        both.shared.life()
+
+
+def test_a_learner_of_what_was_moved_ends_to_be_started_again(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.send(0, 100)
+    life = both.shared.life()
+    life.wait_until(both.shared.all_pushed)
+    old = both.shared.shards
+    both.move(5)
+    for shard in range(SHARDS):
+        old.close(shard)
+    with pytest.raises(Exception, match="v2 serves now, v1 was moved"):
+        life.wait_until(lambda: False, 10)
+    assert np.all([old.look(shard).kind == "empty" for shard in range(SHARDS)])
