@@ -24,6 +24,16 @@ fn ids_come_ascending_each_once_whatever_they_are() {
     }
 }
 
+/// What is known without the places is so until the next `take` only.
+#[test]
+fn the_same_ids_are_new_again_after_they_were_taken() {
+    let mut distinct = Distinct::new();
+    for _ in 0..3 {
+        distinct.add(&[7, 9, 7, 7]);
+        assert_eq!(distinct.take(), [7, 9]);
+    }
+}
+
 /// The highest places are full: what follows goes on at the lowest.
 #[test]
 fn places_go_round() {
