@@ -32,17 +32,18 @@ SHARDS = 3
 
 @dataclass
 class Rig:
-    """A model, its events in memory, the shards, and its snapshots in *folder*."""
+    """A model, its events in memory, the shards (*new_shards* makes so many), its snapshots in *folder*."""
 
     folder: Path
     partitions: int = 1
     model_text: str = MODEL
     overrides: dict[str, Any] = field(default_factory=dict)
+    new_shards: Callable[[int], Shards] = MemoryShards
 
     def __post_init__(self) -> None:
         self.log = MemoryLog()
         self.log.ensure_topic("events", self.partitions)
-        self.shards: Shards = MemoryShards(SHARDS)
+        self.shards = self.new_shards(SHARDS)
         self.layout = Layout(0, SHARDS)
         self.names = itertools.count()
         self.store = SnapshotStore(str(self.folder / "snapshots"))

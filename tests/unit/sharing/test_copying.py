@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stream_ml._native import PartitionLearner, Plan
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.windows import WindowReader
 from stream_ml.runtime.clock import SystemClock
+from stream_ml.sharing import blob
 from stream_ml.sharing.copying import move
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout
-from stream_ml.weights.shards import Owner, Push
+from stream_ml.weights.shards import Owner, Push, Rows, Shards
 from stream_ml.weights.shards_memory import MemoryShards
 from tests.clicks import MODEL, event
 from tests.unit.learning.rig import Rig as MemoryRig
 from tests.unit.sharing.rig import SHARDS, Rig
 from tests.unit.sharing.test_learning import rows_of
 
+NewShards = Callable[[int], Shards]
 COUNTING = MODEL.replace("[learner]", '[learner]\noptimizer = "counting"')
 EVENTS = [event(number) for number in range(900)]
 
@@ -28,9 +33,9 @@ EVENTS = [event(number) for number in range(900)]
 class Both:
     """One model, one log and one store, for learners of either mode."""
 
-    def __init__(self, folder: Path, model_text: str = MODEL) -> None:
+    def __init__(self, folder: Path, new_shards: NewShards = MemoryShards, model_text: str = MODEL) -> None:
         self.memory = MemoryRig(folder, model_text=model_text)
-        self.shared = Rig(folder, model_text=model_text)
+        self.shared = Rig(folder, model_text=model_text, new_shards=new_shards)
         self.shared.log, self.shared.store = self.memory.log, self.memory.store
 
     def send(self, first: int, end: int) -> None:
@@ -62,13 +67,15 @@ class Both:
 
         _, serves = move(parties, journal, take_snapshot)
         if shards is not None:
-            self.shared.shards = MemoryShards(shards)
+            self.shared.shards = self.shared.new_shards(shards)
             self.shared.layout = Layout(0, shards)
         return serves
 
 
-def test_from_memory_to_shards_and_back_every_row_is_the_same_to_the_bit(tmp_path: Path) -> None:
-    both = Both(tmp_path)
+def test_from_memory_to_shards_and_back_every_row_is_the_same_to_the_bit(
+    tmp_path: Path, new_shards: NewShards
+) -> None:
+    both = Both(tmp_path, new_shards)
     both.send(0, 700)
     before = both.learn_in_memory()
     assert both.move(SHARDS) == "v2"
@@ -79,9 +86,11 @@ def test_from_memory_to_shards_and_back_every_row_is_the_same_to_the_bit(tmp_pat
     assert (after["rows"], after["rows_hash"]) == (before["rows"], before["rows_hash"])
 
 
-def test_counts_go_on_exactly_through_every_move_and_repeats_across_one_are_known(tmp_path: Path) -> None:
-    both = Both(tmp_path, COUNTING)
-    alone = Both(tmp_path / "alone", COUNTING)
+def test_counts_go_on_exactly_through_every_move_and_repeats_across_one_are_known(
+    tmp_path: Path, new_shards: NewShards
+) -> None:
+    both = Both(tmp_path, new_shards, COUNTING)
+    alone = Both(tmp_path / "alone", model_text=COUNTING)
     alone.send(0, 900)
     expected = alone.learn_in_memory()
     both.send(0, 250)
@@ -98,21 +107,44 @@ def test_counts_go_on_exactly_through_every_move_and_repeats_across_one_are_know
     assert (found["rows"], found["rows_hash"]) == (expected["rows"], expected["rows_hash"])
 
 
-def test_shards_that_disagree_are_not_moved(tmp_path: Path) -> None:
-    both = Both(tmp_path)
+def test_shards_that_disagree_are_moved_once_they_agree(tmp_path: Path, new_shards: NewShards) -> None:
+    both = Both(tmp_path, new_shards, COUNTING)
     both.send(0, 300)
     both.learn_in_shards()
     # As a learner leaves them that was killed between two shards.
-    owner = Owner(0, 99, "killed")
-    both.shared.shards.take(1, owner)
-    assert isinstance(both.shared.shards, MemoryShards)
-    held = both.shared.shards._shards[1]
-    assert both.shared.shards._push(held, owner, Push(300, 310)) == "applied"
+    owner, shards = Owner(0, 99, "killed"), both.shared.shards
+    both.send(300, 400)
+    learner = PartitionLearner(Plan(both.shared.model.plan_bytes), partition=0, shards=shards.count)
+    WindowReader(both.shared.log, "events", 100).remember(learner.remember, learner.forget, 0, 0, 300)
+    learner.load_state(blob.decode(shards.take(0, owner).blobs[0]).state)
+    batch = learner.scan(EVENTS[300:310], [0] * 10)
+    pulled = shards.pull([np.frombuffer(ids, "<u8") for ids in batch.ids])
+    _, added = learner.learn(batch, [each.rows.values.tobytes() for each in pulled])
+    pushes = [
+        Push(300, 310, Rows(np.frombuffer(ids, "<u8"), np.frombuffer(deltas, "<f4").reshape(-1, 2)))
+        for ids, deltas in added
+    ]
+    assert shards.take(1, owner).kind == "taken"
+    # The first shard, which is home, refuses it, as if it had never come.
+    assert [
+        each.kind for each in shards.push(owner, [pushes[0]._replace(first=299, home=True), *pushes[1:]])
+    ] == [
+        "recut",
+        "applied",
+        "fenced",
+    ]
     with pytest.raises(CannotContinue, match=r"disagree .*\{0: \[300, 310\]\}"):
         both.move(5)
-    both.send(300, 400)
     both.learn_in_shards()
-    assert both.move(5) == "v2"
+    assert both.move(7) == "v2"
+    both.send(400, 900)
+    both.learn_in_shards()
+    both.move(None)
+    found = both.learn_in_memory()
+    alone = Both(tmp_path / "alone", model_text=COUNTING)
+    alone.send(0, 900)
+    expected = alone.learn_in_memory()
+    assert (found["rows"], found["rows_hash"]) == (expected["rows"], expected["rows_hash"])
 
 
 def test_what_cannot_be_moved_says_why(tmp_path: Path) -> None:
