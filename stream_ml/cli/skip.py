@@ -33,9 +33,10 @@ _LARGEST_PARTITION, _LARGEST_OFFSET = 2**31 - 1, 2**63 - 1
 @click.option("--accept-loss", is_flag=True, help="Do it; without, only say what would be lost.")
 def skip(settings: Path, texts: tuple[str, ...], accept_loss: bool) -> None:
     """
-    Let the serving variant go on behind events it has not learned.
+    Let a variant go on behind events it has not learned.
 
-    SETTINGS is the learner's file. The loss is counted in the journal; the learner skips when it starts next.
+    SETTINGS is the learner's file; the variant is the one that it learns. The loss is counted in the journal;
+    the learner skips when it starts next.
     """
     given, to = load(LearnerSettings, settings, os.environ), _offsets(texts)
     with naming(settings), closing(kafka_log(given)) as log:

@@ -28,7 +28,7 @@ from stream_ml.weights.lines import (
     place_of,
 )
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
-from stream_ml.weights.state import VARIANTS_KEPT
+from stream_ml.weights.state import VARIANTS_KEPT, JournalState
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,18 @@ class Beginnings:
         """
         return self._let_serve(self._begin(seed, why, made_anew=made_anew), why)
 
+    def after_loss(self, variant: str, best: Announced | None, why: str, *, made_anew: bool) -> str:
+        """
+        Begin a variant that goes on where *variant* cannot be replayed, and return the one to learn.
+
+        It has the rows of *best*. Where there is none and *variant* did not serve yet, it has those that
+        serve: an empty table would take their place.
+        """
+        serving = self._reader.state.serving
+        if best is None and serving is not None and serving != variant:
+            return self._begin_beside(serving)
+        return self.new_variant(best, why, made_anew=made_anew)
+
     def _begin(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
         events = first_offsets(self._parties.log, self._parties.topics.events)
         gone: dict[int, int] = {}
@@ -132,19 +144,18 @@ class Beginnings:
 
     def _of_changed_model(self, serving: str) -> str:
         """Return the variant that the changed model file has begun since *serving* serves, or begin it."""
-        state = self._reader.state
         if self._parties.layout is not None:
             raise ConfigError(
                 f"the model file was changed, and the rows of {serving}, which serves, are in Redis: only a "
                 "learner's memory goes on with them\n  hint: undo the change; `stream-ml snapshot copy` to "
                 "memory, start a learner with the changed file, stop it, copy back"
             )
-        for variant, known in state.variants.items():
-            if (known.fingerprint, known.seed and known.seed.variant) == (
-                self._parties.model.fingerprint,
-                serving,
-            ):
-                return variant
+        known = variant_of(self._reader.state, self._parties.model.fingerprint)
+        return known or self._begin_beside(serving)
+
+    def _begin_beside(self, serving: str) -> str:
+        """Begin a variant of the changed model file with the rows of *serving*, which serves on."""
+        state = self._reader.state
         seed = self._newest_that_loads(state.variants[serving].snapshots)
         if seed is None:
             raise CannotContinue(
@@ -306,6 +317,23 @@ class Beginnings:
     def _read_back(self) -> None:
         self._writer.flush(_FLUSH_SECONDS)
         self._reader.read_to_end()
+
+
+def variant_of(state: JournalState, fingerprint: str) -> str | None:
+    """
+    Return the variant that a learner with this model file learns; None if there is none yet.
+
+    It is the one that serves, or one begun with its rows; of several such the last: the others could not go on.
+    """
+    serving = state.serving
+    if serving is None or state.variants[serving].fingerprint == fingerprint:
+        return serving
+    begun = (
+        variant
+        for variant, known in reversed(state.variants.items())
+        if known.fingerprint == fingerprint and known.seed is not None and known.seed.variant == serving
+    )
+    return next(begun, None)
 
 
 def _cannot_go_on_with(rows: str, obstacle: str) -> ConfigError:

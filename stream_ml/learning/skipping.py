@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.beginnings import Parties, variant_of
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
@@ -15,26 +15,29 @@ _FLUSH_SECONDS = 30.0
 
 def skips(parties: Parties, state: JournalState, to: Mapping[int, int]) -> list[Decision]:
     """
-    Return the decisions by which the serving variant goes on at *to*, their loss counted in offsets.
+    Return the decisions by which a variant goes on at *to*, their loss counted in offsets.
+
+    It is the one of this model file: the one that serves, or one that a changed file has begun beside it.
 
     Raises:
         ConfigError: there is no such variant, partition or offset, or nothing is skipped.
     """
     if state.serving is None:
         raise ConfigError(f"no variant of {parties.name} serves yet: there is nothing to skip")
+    variant = variant_of(state, parties.model.fingerprint) or state.serving
     decisions = []
     for partition, goal in to.items():
-        first, end = state.variants[state.serving].events.get(partition, 0), _end(parties, partition)
+        first, end = state.variants[variant].events.get(partition, 0), _end(parties, partition)
         if not first < goal <= end:
             raise ConfigError(
                 f"{parties.topics.events.name}[{partition}] goes on at {first} and ends at {end}; "
                 f"--to {partition}:{goal} is not between them"
             )
-        known = state.decisions.get(f"skip {state.serving} {partition}")
+        known = state.decisions.get(f"skip {variant} {partition}")
         decisions.append(
             Decision(
                 kind="skip",
-                variant=state.serving,
+                variant=variant,
                 who=parties.who,
                 why="stream-ml skip",
                 replaces=known.place if known else None,

@@ -76,7 +76,8 @@ class Start:
                     raise
                 best = self._loader.best_snapshot(reader.state.variants[variant].snapshots)
                 made_anew = isinstance(error, AnotherTopic)
-                variant = beginnings.new_variant(best, f"replay is impossible: {error}", made_anew=made_anew)
+                why = f"replay is impossible: {error}"
+                variant = beginnings.after_loss(variant, best, why, made_anew=made_anew)
                 loaded = self._catch_up(reader, variant)
         return self._become_writer(variant, loaded, stop)
 

@@ -43,4 +43,6 @@ class Succession:
 
 
 def _as_far(own: VariantInForce, other: VariantInForce) -> bool:
+    if other.topic_id not in (own.topic_id, None):
+        return True  # the topic was made anew: the other one cannot learn it, its offsets say nothing of it
     return all(own.events.get(partition, 0) >= next for partition, next in other.events.items())

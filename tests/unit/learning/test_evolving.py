@@ -12,6 +12,7 @@ from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import compile_model
 from stream_ml.learning.evolving import inherit
 from stream_ml.learning.points import Point
+from stream_ml.learning.skipping import decide
 from stream_ml.weights.inspection import Weights, weights_of
 from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Begin, Decision, Snapshot, Variant
@@ -19,6 +20,7 @@ from stream_ml.weights.snapshots import SnapshotName, load
 from stream_ml.weights.state import VARIANTS_KEPT
 from tests.clicks import MODEL, events
 from tests.unit.learning.rig import EndAt, Rig
+from tests.unit.learning.test_skipping import parties
 from tests.unit.learning.test_starting import damage
 
 # One slot is removed, one changed, one added.
@@ -265,3 +267,41 @@ def test_a_variant_begun_meanwhile_keeps_its_snapshots(rig: Rig) -> None:
     taken = rig.store.names("clicks", "v2")
     assert rig.store.forget("clicks", {"v1"}, before_epoch=taken[-1].epoch) == []
     assert rig.store.forget("clicks", {"v1"}, before_epoch=taken[0].epoch + 1) == taken
+
+
+def begun_beside_v1(rig: Rig) -> None:
+    """Leave v2 begun but not serving, and drop events that neither it nor v1 has learned."""
+    rig.model_text = CHANGED
+    assert rig.run_to_the_end(EndAt(Point.CHANGED_VARIANT_BEGUN)).killed
+    rig.send(events(100, first=400))
+    rig.log.delete_records("events", 0, 450)
+
+
+def test_a_skip_is_of_the_variant_that_this_model_file_learns(rig: Rig) -> None:
+    begun_beside_v1(rig)
+    named = r"v2 never learned are gone.*`stream-ml skip SETTINGS --to 0:450 "
+    with pytest.raises(CannotContinue, match=named):
+        rig.run_to_the_end()
+    assert [decided.variant for decided in decide(parties(rig), {0: 450})] == ["v2"]
+    assert rig.run_to_the_end().counts["records"] == 50
+
+
+def test_a_loss_before_its_first_snapshot_lets_it_begin_again_with_the_rows_that_serve(rig: Rig) -> None:
+    begun_beside_v1(rig)
+    rig.accept_loss = True
+    for _ in range(2):
+        life = rig.run_to_the_end()
+        assert life.started is not None
+        assert life.started.variant == "v3"
+    (line,) = said(rig, Variant, "v3")
+    assert (line.seed.variant, line.lost, life.counts["records"]) == ("v1", {0: 50}, 50)
+    assert [decided.why for decided in said(rig, Decision, "v3")] == ["caught up with v1"]
+
+
+def test_where_the_topic_was_made_anew_too_it_serves_without_learning_as_much_again(rig: Rig) -> None:
+    rig.log.delete_topic("events")
+    rig.log.ensure_topic("events", 1)
+    rig.send(events(10, first=400))
+    rig.accept_loss, rig.model_text = True, CHANGED
+    rig.run_to_the_end()
+    assert [decided.why for decided in said(rig, Decision, "v2")] == ["caught up with v1"]
