@@ -14,6 +14,7 @@ import numpy
 import orjson
 
 from stream_ml._native import Plan
+from stream_ml.cli.output import whole_file
 from stream_ml.cli.stored import find_snapshot, store_of
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
@@ -33,6 +34,7 @@ EXAMPLES = {
     ".tfrecord": "tfrecord",
     ".parquet": "parquet",
 }
+KINDS = sorted(set(EXAMPLES.values()))
 
 
 @click.group()
@@ -48,7 +50,7 @@ def export() -> None:
 @click.option(
     "--as",
     "kind",
-    type=click.Choice(sorted(set(EXAMPLES.values()))),
+    type=click.Choice(KINDS),
     help="Default: by the extension of OUTPUT.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
@@ -62,17 +64,16 @@ def examples(
     """
     kind = kind or EXAMPLES.get(output.suffix)
     if kind is None:
-        raise ConfigError(
-            f"{output}: the extension names no format\n  hint: --as " + " or ".join(EXAMPLES.values())
-        )
+        raise ConfigError(f"{output}: the extension names no format\n  hint: --as " + " or ".join(KINDS))
     compiled = compile_model(model)
     scanned = _Scanned(
         Plan(compiled.plan_bytes), (event_bytes(each) for each in read_events(events, file_format))
     )
-    if kind == "parquet":
-        _write_parquet(output, compiled, scanned)
-    else:
-        _write_lines(output, kind, compiled, scanned)
+    with whole_file(output) as partial:
+        if kind == "parquet":
+            _write_parquet(partial, compiled, scanned)
+        else:
+            _write_lines(partial, kind, compiled, scanned, ids=output.with_name(f"{output.name}.ids"))
     report = {"examples": scanned.examples, "refused": scanned.refused, "skipped": scanned.skipped}
     if as_json:
         click.echo(orjson.dumps(report))
@@ -109,7 +110,7 @@ class _Scanned:
             yield [(lines[at], each) for at, each in zip(accepted, Example.all_of(scan), strict=True)]
 
 
-def _write_lines(output: Path, kind: str, compiled: CompiledModel, scanned: _Scanned) -> None:
+def _write_lines(output: Path, kind: str, compiled: CompiledModel, scanned: _Scanned, ids: Path) -> None:
     libsvm = Libsvm()
     logistic = compiled.model_file.learner.loss == "logistic"
     written: dict[str, Callable[[Example], bytes]] = {
@@ -121,7 +122,7 @@ def _write_lines(output: Path, kind: str, compiled: CompiledModel, scanned: _Sca
         for piece in scanned:
             file.writelines(map(written[kind], (example for _, example in piece)))
     if kind == "libsvm":
-        with output.with_name(f"{output.name}.ids").open("wb") as file:
+        with whole_file(ids) as partial, partial.open("wb") as file:
             file.writelines(libsvm.dictionary())
 
 
@@ -164,11 +165,12 @@ def weights(
     with store.open(name) as reader:
         reader.verify()
         found = weights_of(reader)
-        if output.suffix == ".csv":
-            lines = () if events is None else map(event_bytes, read_events(events))
-            _write_csv(output, found, names_in(lines, Plan(reader.parts().plan)))
-        else:
-            _write_safetensors(output, found, reader)
+        with whole_file(output) as partial:
+            if output.suffix == ".csv":
+                lines = () if events is None else map(event_bytes, read_events(events))
+                _write_csv(partial, found, names_in(lines, Plan(reader.parts().plan)))
+            else:
+                _write_safetensors(partial, found, reader)
     click.echo(f"{len(found.ids):,} weights of {name} to {output}")
 
 

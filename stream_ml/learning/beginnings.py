@@ -323,7 +323,7 @@ def variant_of(state: JournalState, fingerprint: str) -> str | None:
     """
     Return the variant that a learner with this model file learns; None if there is none yet.
 
-    It is the one that serves, or one begun with its rows; of several such the last: the others could not go on.
+    It is the one that serves, or one begun with its rows; of several the last: those before could not go on.
     """
     serving = state.serving
     if serving is None or state.variants[serving].fingerprint == fingerprint:

@@ -84,6 +84,45 @@ def test_scikit_learn_reads_libsvm_and_each_column_is_a_feature_id_of_the_learne
         assert found == {id: pytest.approx(x, rel=1e-7) for _, _, id, x in features}
 
 
+@pytest.mark.parametrize("kind", ["libsvm", "vw", "tfrecord", "parquet"])
+def test_the_output_may_be_the_file_that_is_read(files: Path, kind: str) -> None:
+    model, events, apart = (str(files / name) for name in ("shop.toml", "events.jsonl", "apart"))
+    for output in (apart, events):
+        run("examples", model, events, output, "--format", "jsonl", "--as", kind)
+    assert Path(events).read_bytes() == Path(apart).read_bytes()
+
+
+def test_what_an_error_ends_leaves_the_file_that_was_there_and_nothing_else(files: Path) -> None:
+    output, broken = files / "events.vw", files / "broken.csv"
+    output.write_text("of yesterday")
+    broken.write_text("bought,user\n1,ana\n0\n")
+    there = set(files.iterdir())
+    with pytest.raises(ConfigError, match="1 cells under a header of 2"):
+        run("examples", str(files / "shop.toml"), str(broken), str(output))
+    assert (output.read_text(), set(files.iterdir())) == ("of yesterday", there)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder.vw", "no/such/folder.libsvm", "no/such/folder.parquet"])
+def test_an_output_that_cannot_be_written_is_told_of(files: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"folder\..*: cannot be written: .*\n  hint: "):
+        run("examples", str(files / "shop.toml"), str(files / "events.jsonl"), str(files / name))
+
+
+def test_a_full_disk_is_told_of_and_a_device_is_written_to_as_it_is(files: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/full: cannot be written: No space left"):
+        run("examples", str(files / "shop.toml"), str(files / "events.jsonl"), "/dev/full", "--as", "vw")
+    run("examples", str(files / "shop.toml"), str(files / "events.jsonl"), "/dev/null", "--as", "vw")
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_link_stays_one(files: Path) -> None:
+    link = files / "link.vw"
+    link.symlink_to("target.vw")
+    exported(files, "link.vw")
+    assert link.is_symlink()
+    assert (files / "target.vw").read_bytes()
+
+
 def test_an_independent_reader_reads_the_tfrecords(files: Path) -> None:
     output = exported(files, "events.tfrecord")
     records = list(tfrecord_loader(str(output), None))
