@@ -17,10 +17,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis demo test bench soak ci lint format clean
+.PHONY: help setup native kafka redis demo demo-redis test bench soak ci lint format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: native kafka redis ## Create .venv with all that the other targets need, the crate, Kafka and Redis for the tests
 
@@ -38,6 +38,9 @@ redis: ## Install the Redis server that the tests start
 
 demo: native ## Watch a model learn coupon responses while it serves (about a minute)
 	$(BIN)/python -m stream_ml demo $(ARGS)
+
+demo-redis: native redis ## Watch three learners share a model in Redis while one is killed
+	$(BIN)/python -m stream_ml demo-redis $(ARGS)
 
 test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)

@@ -265,7 +265,11 @@ def score_state(plan: Plan, rows: bytes | memoryview, watermark_us: int) -> byte
     """
 
 def reserved_rows(score_state: bytes) -> bytes:
-    """Return the rows 0, 1 and 2 (z and n each) that a score state stands for. Raises ValueError: damaged."""
+    """
+    Return the rows 0, 1 and 2 (z and n each) that a score state stands for.
+
+    Raises ValueError: damaged, or with a base rate that was taken over from another model file.
+    """
 
 def blob_watermark(state: bytes | memoryview) -> int:
     """Return the watermark in a state of PartitionLearner; ValueError if that is damaged."""

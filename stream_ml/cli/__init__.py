@@ -13,6 +13,7 @@ from stream_ml.runtime.lifecycle import exit_code
 # In the order in which a newcomer meets them; a module is imported only when its command is asked for.
 COMMANDS = {
     "demo": "learn a year of shopping baskets and score them live",
+    "demo-redis": "let several learners share a model in Redis, and kill one",
     "hotels": "score hotel bookings, learn them months later: honest figures",
     "init": "write a model file from a sample of your own events",
     "check": "check a model file; show what it makes of an event",
@@ -27,6 +28,7 @@ COMMANDS = {
     "dead-letters": "list and explain refused events, send them again after a fix",
     "diff": "compare two model files, or snapshots, slot by slot",
     "skip": "give up events that cannot be learned",
+    "status": "show variants, and who learns which partition, how far",
     "snapshot": "move a model's rows between memory and Redis, or to other shards",
     "replay": "rebuild the weights from journal and events",
 }

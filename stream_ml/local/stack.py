@@ -53,6 +53,7 @@ class Stack:
         create: partitions of a topic to create; on the embedded broker there is none without.
         thrift_port: of the predictor; 0 picks one.
         learner, predictor: settings beside those that follow from the above.
+        learners: how many; more than one share their weights in Redis.
     """
 
     model_file: Path
@@ -63,6 +64,7 @@ class Stack:
     thrift_port: int = 0
     learner: Mapping[str, Any] = field(default_factory=dict)
     predictor: Mapping[str, Any] = field(default_factory=dict)
+    learners: int = 1
     _held: IO[bytes] = field(init=False)
     _broker: EmbeddedBroker | None = field(default=None, init=False)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
@@ -90,8 +92,10 @@ class Stack:
         if self.bootstrap is not None and self.create is not None:
             with closing(self.log()) as log:
                 log.ensure_topic(self.topic, self.create)
-        self._run("learner", self._learner_settings())
-        self._run("predictor", self._predictor_settings())
+        self._run("learner", "learner", self._learner_settings())
+        for number in range(2, self.learners + 1):
+            self.start_learner(number)
+        self._run("predictor", "predictor", self._predictor_settings())
         self._wait_ready("learner", self.running.learner_http)
         self._wait_ready("predictor", self.running.predictor_http)
         self.running.save(self.directory)
@@ -156,11 +160,21 @@ class Stack:
         properties = kafka_properties.for_client(None, os.environ)
         return KafkaLog(properties | {"bootstrap.servers": self.running.bootstrap})
 
-    def _run(self, service: str, settings: Mapping[str, Any]) -> None:
-        path = self.directory / f"{service}.toml"
+    def start_learner(self, number: int) -> None:
+        """Start a further learner."""
+        self._run(f"learner-{number}", "learner", {**self._learner_settings(), "http_port": 0})
+
+    def kill_learner(self, number: int) -> None:
+        """End a further learner as a failing machine does: SIGKILL."""
+        process = self._processes.pop(f"learner-{number}")
+        process.kill()
+        process.wait()
+
+    def _run(self, name: str, service: str, settings: Mapping[str, Any]) -> None:
+        path = self.directory / f"{name}.toml"
         path.write_text(_toml(settings))
-        with (self.directory / f"{service}.log").open("ab") as output:
-            self._processes[service] = subprocess.Popen(
+        with (self.directory / f"{name}.log").open("ab") as output:
+            self._processes[name] = subprocess.Popen(
                 [*_DIE_WITH_PARENT, sys.executable, "-m", f"services.{service}", "--settings", str(path)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -200,9 +214,9 @@ class Stack:
     def stop(self) -> None:
         """Stop what runs: the predictor drains, the learner takes a last snapshot; idempotent."""
         Running.forget(self.directory)
-        for service in ("predictor", "learner"):
-            if process := self._processes.pop(service, None):
-                _end(process)
+        # In this order: nothing asks for scores of a learner that is gone.
+        for name in sorted(self._processes, reverse=True):
+            _end(self._processes.pop(name))
         if self._broker is not None:
             self._broker.close()
             self._broker = None

@@ -76,12 +76,19 @@ class Counts:
 
 def counts(address: str) -> Counts:
     """Read the learner's counters from its operator port."""
+    totals = figures_at(address)
+    return Counts(
+        *(int(totals.get(f"stream_ml_learner_{name}_total", 0)) for name in Counts.__dataclass_fields__)
+    )
+
+
+def figures_at(address: str) -> dict[str, float]:
+    """Read counters and gauges, by name, from the operator port of a service that has one model."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    totals = {
-        sample.name: int(sample.value)
+    return {
+        sample.name: sample.value
         for family in families
-        if family.type == "counter"
+        if family.type in {"counter", "gauge"}
         for sample in family.samples
     }
-    return Counts(*(totals.get(f"stream_ml_learner_{name}_total", 0) for name in Counts.__dataclass_fields__))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stream_ml._native import reserved_rows
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.beginnings import Beginnings, Parties, where
 from stream_ml.sharing import images
@@ -71,11 +72,15 @@ def _drained(parties: Parties, serving: str, known: VariantState) -> Announced:
     try:
         with parties.store.open(newest.name) as snapshot:
             snapshot.verify()
-            state = snapshot.parts().state
+            parts = snapshot.parts()
     except CorruptSnapshot as error:
         raise CannotContinue(f"the newest snapshot of {serving} does not verify: {error}") from error
     if known.layout is not None:
-        _check_fences(serving, images.decode(state))
+        _check_fences(serving, images.decode(parts.state))
+    try:
+        reserved_rows(parts.score_state)
+    except ValueError as error:
+        raise ConfigError(f"the rows of {serving} cannot be shared: {error}") from error
     return newest
 
 

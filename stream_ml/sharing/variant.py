@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from stream_ml._native import PartitionLearner, Plan
+from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Beginnings, Parties
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
@@ -49,8 +51,13 @@ class SharedVariant:
         Return the one that serves; begin a journal and a variant where there is none.
 
         Raises:
-            ConfigError: a learner's memory has the variant's rows, or they are dealt to other shards.
+            ConfigError: a learner's memory has the variant's rows, or they are dealt to other shards; or the
+                model asks for what rows that are shared cannot do.
         """
+        try:
+            PartitionLearner(Plan(parties.model.plan_bytes), partition=0, shards=1, scan_threads=0)
+        except ValueError as error:
+            raise ConfigError(f"{parties.name}: weights in Redis: {error}") from error
         with JournalReader.open(parties.log, parties.topics.journal.name) as reader:
             reader.read_to_end()
             return cls.of(Beginnings(parties, reader, journal).variant_to_learn(), reader.state)

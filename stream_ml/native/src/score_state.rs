@@ -74,6 +74,13 @@ impl ScoreState {
     }
 
     /// The same as rows that many learners add to: bias; sums of labels and importance; count of examples.
+    ///
+    /// A base rate that was taken over from another model file has no sums, so rows cannot say it: None.
+    pub fn to_shared_rows(&self) -> Option<[Row; RESERVED]> {
+        (self.examples != u64::MAX).then(|| self.to_rows())
+    }
+
+    /// The rows, of a state that came from such rows.
     pub fn to_rows(&self) -> [Row; RESERVED] {
         let sums = Row {
             z: self.label_sum as f32,

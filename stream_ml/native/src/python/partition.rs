@@ -217,9 +217,12 @@ fn score_state(
 #[pyfunction]
 fn reserved_rows(py: Python<'_>, score_state: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
     let state = ScoreState::from_bytes(&contiguous(score_state)?).map_err(damaged)?;
-    let values = state
-        .to_rows()
-        .map(|row| [row.z.to_le_bytes(), row.n.to_le_bytes()]);
+    let rows = state.to_shared_rows().ok_or_else(|| {
+        PyValueError::new_err(
+            "a base rate that was taken over from another model file is in no row",
+        )
+    })?;
+    let values = rows.map(|row| [row.z.to_le_bytes(), row.n.to_le_bytes()]);
     Ok(bytes(py, values.as_flattened().as_flattened()))
 }
 

@@ -1,0 +1,81 @@
+"""`stream-ml status`: where a model stands; with weights in Redis also who learns which partition."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from services.learner.parts import kafka_log, parties_of
+from stream_ml._native import Plan
+from stream_ml.errors import ConfigError
+from stream_ml.learning.beginnings import Parties, where
+from stream_ml.learning.ways_on import naming
+from stream_ml.runtime.settings import LearnerSettings, load
+from stream_ml.sharing.standing import Standing, standing
+from stream_ml.sharing.variant import SharedVariant, redis_shards
+from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.state import JournalState
+
+
+@click.command()
+@click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def status(settings: Path) -> None:
+    """
+    Show where a model stands: its variants, and who learns what.
+
+    SETTINGS is the learner's file.
+    """
+    given = load(LearnerSettings, settings, os.environ)
+    with naming(settings), closing(kafka_log(given)) as log:
+        parties = parties_of(given, log)
+        with JournalReader.open(log, parties.topics.journal.name) as reader:
+            reader.read_to_end()
+            state = reader.state
+        if state.serving is None:
+            raise ConfigError(f"no variant of {parties.name} serves yet; start a learner")
+        console = Console()
+        console.print(_variants(state))
+        if state.variants[state.serving].layout is not None:
+            variant = SharedVariant.of(state.serving, state)
+            shards = redis_shards(variant, parties.name, given.weights, given)
+            stands = standing(shards, Plan(parties.model.plan_bytes))
+            console.print(_partitions(parties, stands), _shards(stands), sep="\n")
+
+
+def _variants(state: JournalState) -> Table:
+    table = Table("variant", "serves", "rows", "learner", "step", "snapshots", title="Variants")
+    for name, known in state.variants.items():
+        newest = known.snapshots[-1].name if known.snapshots else "none"
+        table.add_row(
+            name,
+            "yes" if name == state.serving else "",
+            where(known.layout),
+            known.writer or ("" if known.layout is None else "see below"),
+            f"{known.step:,}",
+            f"{len(known.snapshots)}, newest {newest}",
+        )
+    return table
+
+
+def _partitions(parties: Parties, stands: Standing) -> Table:
+    table = Table("partition", "learner", "epoch", "learned to", "lag", "shards agree", title="Partitions")
+    for partition in range(parties.topics.events.partitions):
+        fence, at = stands.owner(partition), stands.next(partition)
+        lag = parties.log.bounds(parties.topics.events.name, partition).next - at
+        places = {fences[partition].next for fences in stands.fences if partition in fences}
+        agree = "yes" if len(places) <= 1 else f"no: {sorted(places)}"
+        table.add_row(str(partition), fence.owner, str(fence.epoch), f"{at:,}", f"{lag:,}", agree)
+    return table
+
+
+def _shards(stands: Standing) -> Table:
+    table = Table("shard", "state", "incarnation", "version", title="Shards")
+    for shard, kind in enumerate(stands.shards):
+        incarnation, version = stands.versions[shard]
+        table.add_row(str(shard), "there" if kind == "fences" else kind, str(incarnation), f"{version:,}")
+    return table

@@ -1,0 +1,65 @@
+"""Where the shards of a variant stand: who owns which partition, and how far it is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_ml._native import PartitionLearner, Plan
+from stream_ml.sharing import blob
+from stream_ml.weights.shards import Fence, Shards
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    What the shards said of themselves.
+
+    Attributes:
+        shards: of each, "fences" if it is there and known, else what it answers.
+        versions: of each, (incarnation, version).
+        fences: by shard and partition.
+        totals: since the variant began, over all partitions: learned, duplicates, refused, loss_sum, ….
+    """
+
+    shards: list[str]
+    versions: list[tuple[int, int]]
+    fences: list[Mapping[int, Fence]]
+    totals: Mapping[str, float]
+
+    def next(self, partition: int) -> int:
+        """Return up to where all shards have *partition*."""
+        return min((fences.get(partition, Fence()).next for fences in self.fences), default=0)
+
+    def owner(self, partition: int) -> Fence:
+        """Return who may push *partition*, by the highest epoch."""
+        known = [fences[partition] for fences in self.fences if partition in fences]
+        return max(known, key=lambda fence: fence.epoch, default=Fence())
+
+
+def standing(shards: Shards, plan: Plan) -> Standing:
+    """
+    Ask every shard where it stands.
+
+    Raises:
+        ShardUnavailable: one does not answer.
+    """
+    answers = [shards.look(shard) for shard in range(shards.count)]
+    totals: dict[str, float] = {}
+    for shard, answer in enumerate(answers):
+        for partition, data in answer.blobs.items():
+            if partition % shards.count == shard:
+                for name, figure in _metrics(plan, partition, data).items():
+                    totals[name] = totals.get(name, 0.0) + figure
+    return Standing(
+        [answer.kind for answer in answers],
+        [(answer.incarnation, answer.version) for answer in answers],
+        [answer.fences for answer in answers],
+        totals,
+    )
+
+
+def _metrics(plan: Plan, partition: int, data: bytes) -> Mapping[str, float]:
+    learner = PartitionLearner(plan, partition=partition, shards=1, scan_threads=0)
+    learner.load_state(blob.decode(data).state)
+    return learner.metrics()
