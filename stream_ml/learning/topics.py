@@ -28,8 +28,15 @@ def ensure_topics(
     Create what is missing of the topics of *model*, but for the events, which are the user's.
 
     Raises:
-        ConfigError: there are no events, or their topic is compacted.
+        ConfigError: there are no events, or their topic is compacted or one of the model's own.
     """
+    own = (dead_letters_topic(model), evaluations_topic(model), journal_topic(model), feed_topic(model))
+    if events_topic in own:
+        # What is refused would come again as an event, for ever.
+        raise ConfigError(
+            f"events_topic is {events_topic}, which the learner of {model} writes itself\n"
+            "  hint: set events_topic to the topic that your producers send to"
+        )
     events = log.topic(events_topic)
     if events is None:
         raise ConfigError(f"there is no topic {events_topic}; create it, or set events_topic")

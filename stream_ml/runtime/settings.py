@@ -23,6 +23,7 @@ from stream_ml.runtime import kafka_properties
 from stream_ml.runtime.bounds import CENTURY, DAY, HOUR, TICK, bounds, number
 from stream_ml.runtime.logging import LogFormat
 from stream_ml.runtime.redis_settings import RedisSettings
+from stream_ml.runtime.secrets import SECRET, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +31,12 @@ PREFIX = "STREAM_ML_"
 _CLIENT_LIMIT, _CLIENT_LIMIT_DEFAULT = "message.max.bytes", 1_000_000  # librdkafka's
 # Kubernetes puts these in every pod for a service that is called stream-ml-…; they are not ours.
 _KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$")
-_SECRET = re.compile(r"password|secret|token|credential|key\.pem|private", re.IGNORECASE)
-# What stands before a URL's last @ (a password may have a slash or an @); query parameters named as secrets.
-_SECRETS_OF_URLS = (
-    (re.compile(r"://(?:[^\s,]*:[^\s,]*|[^/@\s]+)@"), "://***@"),
-    (
-        re.compile(r"([?&][^=&\s]*(?:password|secret|token|credential|signature|key)[^=&\s]*=)[^&\s]+", re.I),
-        r"\1***",
-    ),
-)
 
 # One heartbeat may be late and the next lost before a writer counts as silent.
 HEARTBEATS_MISSED = 3
+
+# As model files have it, of which settings know nothing.
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 KafkaProperties = dict[str, str | int | float | bool]
 
@@ -299,6 +294,29 @@ class PredictorSettings(ServiceSettings):
         "whoever asked it to stop waits, or kills it",
     )
 
+    @model_validator(mode="after")
+    def _names_each_model_once(self) -> Self:
+        wrong = [name for name in self.models if not MODEL_NAME.fullmatch(name)]
+        repeated = [name for name in self.models if self.models.count(name) > 1]
+        if wrong or repeated:
+            # Of the first, no topics can ever be there to wait for.
+            what = "can be no model's name" if wrong else "is named more than once"
+            raise ValueError(
+                f"models: {(wrong or repeated)[0]!r} {what}\n"
+                "  hint: each model's `name`, as it stands in its model file, once"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _holds_the_largest_call(self) -> Self:
+        if self.max_buffered_bytes < self.max_frame_bytes:
+            # Else a call that is allowed ends its connection before all of it is there, without an answer.
+            raise ValueError(
+                f"max_buffered_bytes is {self.max_buffered_bytes}, but max_frame_bytes lets one call have "
+                f"{self.max_frame_bytes}\n  hint: several times max_frame_bytes, or a smaller max_frame_bytes"
+            )
+        return self
+
 
 AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
 _ALL = (LearnerSettings, PredictorSettings)
@@ -329,26 +347,6 @@ def log_effective(settings: ServiceSettings) -> None:
     log.info("settings", extra={"settings": without_secrets(settings.model_dump(mode="json"))})
 
 
-def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *values* with every secret replaced, at any depth."""
-    return {key: "***" if _SECRET.search(key) else _without_secrets(value) for key, value in values.items()}
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return without_secrets(value)
-    if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
-    return url_without_secrets(value) if isinstance(value, str) else value
-
-
-def url_without_secrets(text: str) -> str:
-    """Return *text* without what its URLs say of users and passwords."""
-    for pattern, instead in _SECRETS_OF_URLS:
-        text = pattern.sub(instead, text)
-    return text
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
@@ -362,7 +360,7 @@ def _override(values: dict[str, Any], kind: type[ServiceSettings], name: str, te
     key = name.removeprefix(PREFIX).lower()
     if key in kind.model_fields:
         # A password of digits is no number.
-        values[key] = text if _SECRET.search(key) else _parse(text)
+        values[key] = text if SECRET.search(key) else _parse(text)
     elif property_ := kafka_properties.from_environment({name: text}):
         table = values.get("kafka", {})
         # A table that is none is told of when all settings are looked at.

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from stream_ml.errors import ConfigError
+from stream_ml.features import model_file
+from stream_ml.runtime import settings as settings_module
 from stream_ml.runtime.bounds import bounds
 from stream_ml.runtime.settings import (
     LearnerSettings,
@@ -256,3 +258,31 @@ def test_records_that_the_client_would_refuse_are_refused_at_the_start(tmp_path:
         load(LearnerSettings, path, {})
     path.write_text(text + '"bootstrap.servers" = "k:9"\n"message.max.bytes" = 2000000\n')
     assert load(LearnerSettings, path, {}).message_max_bytes == 1_000_001
+
+
+def predictor(tmp_path: Path, text: str) -> PredictorSettings:
+    return load(PredictorSettings, file_with(tmp_path, f'{text}\n[kafka]\n"bootstrap.servers" = "b:1"\n'), {})
+
+
+@pytest.mark.parametrize("names", [[""], ["a", "b c"], ["a/b"], ["_a"], ["a" * 101], ["é"]])
+def test_a_name_that_no_model_can_have_is_refused(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"learner\.toml: models: '.*' can be no model's name\n  hint: "):
+        predictor(tmp_path, f"models = {names}")
+
+
+def test_models_are_named_as_in_their_files_and_once(tmp_path: Path) -> None:
+    assert model_file.MODEL_NAME.pattern == settings_module.MODEL_NAME.pattern
+    assert predictor(tmp_path, "models = ['a', 'b-2.c_d']").models == ["a", "b-2.c_d"]
+    with pytest.raises(ConfigError, match="models: 'b' is named more than once"):
+        predictor(tmp_path, "models = ['a', 'b', 'c', 'b']")
+
+
+def test_the_largest_call_must_fit_into_what_all_may_hold(tmp_path: Path) -> None:
+    frame = 4 << 20
+    text = f"models = ['m']\nmax_frame_bytes = {frame}\nmax_buffered_bytes = "
+    assert predictor(tmp_path, f"{text}{frame}").max_buffered_bytes == frame
+    with pytest.raises(
+        ConfigError,
+        match=rf"max_buffered_bytes is {frame - 1}, but max_frame_bytes lets one call have {frame}",
+    ):
+        predictor(tmp_path, f"{text}{frame - 1}")
