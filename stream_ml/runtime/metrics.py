@@ -131,8 +131,12 @@ LEARNER_PUSHED_EVENTS = _counter(
 )
 LEARNER_OWNERSHIPS_ENDED = _counter(
     "stream_ml_learner_ownerships_ended_total",
-    "Partitions that this process let go of because a shard in Redis refused, by what it said.",
+    "Partitions that this process let go of, by what a shard in Redis answered; unavailable: it did not.",
     "answer",
+)
+LEARNER_SHARDS_UNAVAILABLE = _gauge(
+    "stream_ml_learner_shards_unavailable",
+    "Shards in Redis that did not answer when last looked at: learning waits for them. Alert above 0.",
 )
 LEARNER_STAGE_SECONDS = _histogram(
     "stream_ml_learner_stage_seconds",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from stream_ml.errors import CannotContinue, RecoverableError
@@ -18,7 +18,6 @@ from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced
-from stream_ml.weights.shards import Image, Rows
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
 log = logging.getLogger(__name__)
@@ -72,16 +71,15 @@ class Newest:
 
 
 class NewestShards:
-    """A shard's rows as of the newest snapshot that verifies, or of the variant's beginning."""
+    """What shards are restored from: the newest snapshot that verifies, or the variant's beginning."""
 
     def __init__(self, newest: Newest, store: SnapshotStore, beginning: Source | None, shards: int) -> None:
         """*beginning*: None where the journal does not say any more how the variant began."""
         self._newest, self._store, self._beginning, self._shards = newest, store, beginning, shards
-        self._source = beginning
 
-    def image(self, shard: int) -> Image:
+    def choose(self, shard: int) -> Source:
         """
-        Choose the source, and return what the shard held beside its rows.
+        Return what *shard* is to be restored from now.
 
         Raises:
             CannotContinue: no snapshot verifies, and the beginning is not known any more.
@@ -89,17 +87,12 @@ class NewestShards:
         """
         self._newest.check_serving()
         name = self._newest.verified()
-        self._source = self._beginning if name is None else StoredShards(self._store, str(name), self._shards)
-        if self._source is None:
+        source = self._beginning if name is None else StoredShards(self._store, str(name), self._shards)
+        if source is None:
             raise CannotContinue(
                 f"shard {shard} is empty in Redis, and no snapshot verifies: restore one in the store"
             )
-        return self._source.image(shard)
-
-    def rows(self, shard: int) -> Iterator[Rows]:
-        """Yield the rows of the source that `image` chose."""
-        assert self._source is not None, "the image comes first"
-        return self._source.rows(shard)
+        return source
 
 
 class Chores:

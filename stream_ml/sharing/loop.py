@@ -24,7 +24,9 @@ from stream_ml.streams.log import Log, Reader
 
 log = logging.getLogger(__name__)
 
+# Before a partition is taken again, doubled from time to time while that fails.
 _RETRY_SECONDS = 0.1
+_LONGEST_RETRY_SECONDS = 0.5
 _NAP_SECONDS = 0.005
 
 
@@ -56,13 +58,18 @@ class _Assigned:
 
     Attributes:
         owned: once it was taken. busy: while a worker has it.
+        leaving: it is not ours any more; what is in flight may end.
         read_to: offset of the next record to read.
+        why: it is not owned; empty while it is, and before the first try. retry_seconds: to the next one.
     """
 
     owned: OwnedPartition | None = None
     busy: Future[OwnedPartition | Pushed | None] | None = None
+    leaving: bool = False
     waiting: Waiting = field(default_factory=Waiting)
     read_to: int = 0
+    why: str = ""
+    retry_seconds: float = _RETRY_SECONDS
     retry_at: float = 0.0
     look_at: float = 0.0
 
@@ -132,7 +139,7 @@ class SharingLoop:
         self.owned = frozenset(p for p, each in self._assigned.items() if each.owned is not None)
         self._read_events()
         for partition, each in self._assigned.items():
-            if each.busy is None:
+            if each.busy is None and not each.leaving:
                 self._employ(partition, each)
         self._commit()
 
@@ -140,9 +147,10 @@ class SharingLoop:
         mine = self._group.poll()
         for partition in mine - self._assigned.keys():
             self._assigned[partition] = _Assigned()
-        for partition in self._assigned.keys() - mine:
+        for partition, each in list(self._assigned.items()):
+            each.leaving = partition not in mine
             # A push in flight may still come; if another has taken the partition by then it is refused.
-            if self._assigned[partition].busy is None:
+            if each.leaving and each.busy is None:
                 del self._assigned[partition]
 
     def _finish(self, partition: int, each: _Assigned, done: Future[OwnedPartition | Pushed | None]) -> None:
@@ -157,6 +165,7 @@ class SharingLoop:
             return
         if isinstance(result, OwnedPartition):
             each.owned, each.read_to = result, result.next
+            each.why, each.retry_seconds = "", _RETRY_SECONDS
             if partition in self._read and self._reader is not None:
                 self._reader.seek(partition, result.next)
             log.info("partition taken", extra={"partition": partition, "next": result.next})
@@ -164,11 +173,16 @@ class SharingLoop:
             self._report(result)
 
     def _end_ownership(self, partition: int, each: _Assigned, error: RecoverableError) -> None:
-        metrics.LEARNER_OWNERSHIPS_ENDED.labels(self._model, _why(error)).inc()
-        log.warning("partition let go", extra={"partition": partition, "reason": str(error)})
-        each.owned = None
+        why = _why(error)
+        if each.owned is not None:
+            metrics.LEARNER_OWNERSHIPS_ENDED.labels(self._model, why).inc()
+        # Tries go on many times a second while a shard is away: they are told once.
+        level = logging.DEBUG if each.why == why else logging.WARNING
+        log.log(level, "partition not owned", extra={"partition": partition, "reason": str(error)})
+        each.owned, each.why = None, why
         each.waiting.clear()
-        each.retry_at = self._clock.monotonic() + _RETRY_SECONDS
+        each.retry_at = self._clock.monotonic() + each.retry_seconds
+        each.retry_seconds = min(2 * each.retry_seconds, _LONGEST_RETRY_SECONDS)
 
     def _report(self, pushed: Pushed) -> None:
         if pushed.counted:
@@ -184,8 +198,8 @@ class SharingLoop:
         if not self.owned <= self._read or not self._read <= self._assigned.keys():
             self._open_reader(self.owned)
         full = sum(each.waiting.size for each in self._assigned.values()) >= self._limits.waiting_bytes
-        if self._reader is None or full:
-            # Nothing to read, or no room before a worker ends.
+        if self._reader is None or full or not self.owned:
+            # Nothing to read, no room before a worker ends, or nobody to read it for.
             time.sleep(min(self._limits.poll_seconds, _NAP_SECONDS))
             return
         for fetch in self._reader.poll(self._limits.batch_records, self._limits.poll_seconds):

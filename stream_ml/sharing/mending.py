@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -27,7 +28,7 @@ Restore = Callable[[int], None]
 
 
 class Mender:
-    """Looks at shards, and mends what hinders the look."""
+    """Looks at shards, and mends what hinders the look. Thread-safe."""
 
     def __init__(self, shards: Shards, places: Places, restore: Restore) -> None:
         """
@@ -37,6 +38,7 @@ class Mender:
             restore: brings an empty shard back; somebody else may be first.
         """
         self._shards, self._places, self._restore = shards, places, restore
+        self._restoring = [threading.Lock() for _ in range(shards.count)]
 
     def look(self, shard: int) -> Answer:
         """
@@ -59,4 +61,10 @@ class Mender:
             place = self._places.incarnation(shard, answer.identity, "another server answers")
             self._shards.adopt(shard, answer.identity, place)
         elif answer.kind == "empty":
-            self._restore(shard)
+            self._restore_once(shard)
+
+    def _restore_once(self, shard: int) -> None:
+        """Restore *shard*, unless another thread of this process has just done so: each stages all rows."""
+        with self._restoring[shard]:
+            if self._shards.look(shard).kind == "empty":
+                self._restore(shard)

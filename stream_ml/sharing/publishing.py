@@ -17,7 +17,7 @@ from stream_ml.sharing.snapshotting import lowest_watermark
 from stream_ml.streams.log import Writer
 from stream_ml.weights.artefact import Stream
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk
-from stream_ml.weights.shards import Answer, Shards
+from stream_ml.weights.shards import Answer, Shards, ShardUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +85,17 @@ class SharedPublisher:
         Send what changed in the shards that are due.
 
         Raises:
-            ShardUnavailable: one does not answer; the others' turn comes again.
+            ShardUnavailable: some do not answer; those that do were published.
         """
-        now = self._clock.monotonic()
+        now, failure = self._clock.monotonic(), None
         for shard, known in self._published.items():
             if now - known.sent_at >= max(self._limits.interval_seconds, known.wait_seconds):
-                self._publish(shard, known, now)
+                try:
+                    self._publish(shard, known, now)
+                except ShardUnavailable as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
     def _publish(self, shard: int, known: _Published, now: float) -> None:
         answer = self._shards.changes(shard, known.stream.version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Protocol
 
@@ -104,8 +104,9 @@ def _settled(snapshot: ArtefactReader, plan: bytes) -> Iterator[bytes]:
 class Restorer:
     """Restores empty shards; several processes may try, the first that ends is the one."""
 
-    def __init__(self, shards: Shards, places: Places, source: Source) -> None:
-        self._shards, self._places, self._source = shards, places, source
+    def __init__(self, shards: Shards, places: Places, choose: Callable[[int], Source]) -> None:
+        """*choose*: says what a shard is restored from, anew each time."""
+        self._shards, self._places, self._choose = shards, places, choose
 
     def __call__(self, shard: int) -> None:
         """
@@ -115,8 +116,10 @@ class Restorer:
             ShardUnavailable: it does not answer.
         """
         lease = self._places.chore("restore", shard)
-        image, count = self._source.image(shard), 0
-        for rows in self._source.rows(shard):
+        # One source for both: fences of one snapshot with the rows of another would lose events.
+        source = self._choose(shard)
+        image, count = source.image(shard), 0
+        for rows in source.rows(shard):
             self._shards.stage(shard, lease, rows)
             count += len(rows.ids)
         identity = self._shards.look(shard).identity

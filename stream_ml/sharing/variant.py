@@ -98,7 +98,7 @@ class KeptShards:
         places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
         self.newest = Newest(parties.log, parties.topics.journal.name, parties.store, variant.name)
         source = NewestShards(self.newest, parties.store, _beginning(parties, variant), shards.count)
-        self.mender = Mender(shards, places, Restorer(shards, places, source))
+        self.mender = Mender(shards, places, Restorer(shards, places, source.choose))
         self.snapshots = SharedSnapshots(
             parties.log,
             parties.topics,

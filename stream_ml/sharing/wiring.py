@@ -18,6 +18,7 @@ from stream_ml.sharing.outputs import Outputs
 from stream_ml.sharing.owning import OwnedPartition, take
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.variant import KeptShards, SharedVariant
+from stream_ml.sharing.watching import Watch
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Announced, Layout
@@ -54,13 +55,15 @@ class Sharing:
             CannotContinue, Undeliverable: the process must end.
         """
         ended = Stop()
-        with ThreadPoolExecutor(1, "chores") as thread:
-            chores = thread.submit(self._chores.run, ended)
+        watch = Watch(self._parties.name, self._shards, _LOOK_SECONDS)
+        with ThreadPoolExecutor(2, "beside") as threads:
+            beside = [threads.submit(run, ended) for run in (self._chores.run, watch.run)]
             try:
-                self.loop.run(lambda: stop.requested() or chores.done())
+                self.loop.run(lambda: stop.requested() or any(each.done() for each in beside))
             finally:
                 ended.request()
-            chores.result()
+            for each in beside:
+                each.result()
 
     def _window_begins(self, partition: int) -> int:
         """Return the offset before which no event is in the variant's duplicate window."""

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 from redis import Redis, RedisCluster
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.retry import Retry
 
 from stream_ml.errors import ConfigError
 from stream_ml.weights.redis.library import NAME, load
@@ -27,7 +35,19 @@ from stream_ml.weights.shards import (
 
 KEYS = 4
 # How the errors begin that another try may not meet.
-_FOR_NOW = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY", "READONLY", "MOVED")
+_FOR_NOW = (
+    "LOADING",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+    "BUSY",
+    "READONLY",
+    "MOVED",
+    # Of memory, and of a disk that takes no more: an operator's turn, learning waits.
+    "OOM",
+    "MISCONF",
+)
 Result = TypeVar("Result")
 Call = tuple[int, str, tuple[Any, ...]]
 
@@ -58,6 +78,9 @@ class Access:
             "socket_timeout": self.timeout_seconds,
             "socket_connect_timeout": self.timeout_seconds,
             "max_connections": self.connections,
+            # One more try, for a connection that a restarted server closed. By default there are many, with
+            # pauses between: who asks goes on trying by itself, and is to hear that a shard is away.
+            "retry": Retry(NoBackoff(), 1),
             # Answers are read as they come: this client would else turn some into other shapes.
             "protocol": 2,
         }
@@ -180,7 +203,7 @@ def _asked(call: Callable[[], Result]) -> Result:
         if not str(error).startswith(_FOR_NOW):
             raise
         raise ShardUnavailable(f"Redis takes no calls now: {error}") from error
-    except RedisError as error:
+    except (RedisError, RedisClusterException) as error:
         raise ShardUnavailable(f"Redis does not answer: {error}") from error
 
 

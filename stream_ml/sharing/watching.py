@@ -1,0 +1,43 @@
+"""Which shards answer, for those who operate them: learning meets the first that does not, and no other."""
+
+from __future__ import annotations
+
+import logging
+
+from stream_ml.runtime import metrics
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.weights.shards import Shards, ShardUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks at every shard from time to time; shows how many are away, and tells when that changes."""
+
+    def __init__(self, model: str, shards: Shards, look_seconds: float) -> None:
+        self._model, self._shards, self._look_seconds = model, shards, look_seconds
+        self._away: list[int] = []
+
+    def run(self, stop: Stop) -> None:
+        """Look until *stop*."""
+        while not stop.requested():
+            self.look()
+            stop.wait(self._look_seconds)
+
+    def look(self) -> None:
+        """Look at all shards once."""
+        away = [shard for shard in range(self._shards.count) if not self._answers(shard)]
+        metrics.LEARNER_SHARDS_UNAVAILABLE.labels(self._model).set(len(away))
+        if away != self._away:
+            level = logging.WARNING if away else logging.INFO
+            log.log(
+                level, "shards that do not answer" if away else "all shards answer", extra={"shards": away}
+            )
+        self._away = away
+
+    def _answers(self, shard: int) -> bool:
+        try:
+            self._shards.look(shard)
+        except ShardUnavailable:
+            return False
+        return True
