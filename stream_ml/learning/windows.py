@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
-from stream_ml.errors import RecoverableError
-from stream_ml.streams.log import Log
+from stream_ml.streams.log import Log, LogTruncated
+
+log = logging.getLogger(__name__)
 
 _POLL_RECORDS = 10_000
 _SILENCE_SECONDS = 5.0
@@ -32,14 +34,20 @@ class WindowReader:
         Args:
             began: nothing before it is in the window.
         """
-        first = max(began, self._log.bounds(self._topic, partition).first)
         back = self._window
-        while self._window and first < end:
+        while self._window:
+            first = max(began, self._log.bounds(self._topic, partition).first)
             start = max(first, end - back)
-            if self._read(remember, partition, start, end) >= self._window or start == first:
+            if start >= end:
                 return
+            try:
+                if self._read(remember, partition, start, end) >= self._window or start == first:
+                    return
+                back *= 2
+            except LogTruncated as error:
+                # Retention goes on meanwhile; what it took nobody can know any more.
+                log.info("events of a duplicate window are gone", extra={"reason": str(error)})
             forget()
-            back *= 2
 
     def _read(self, remember: Remember, partition: int, start: int, end: int) -> int:
         """Return how many events had an id."""
@@ -48,10 +56,10 @@ class WindowReader:
         try:
             while start < end:
                 fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
-                if not fetches and self._log.bounds(self._topic, partition).next < end:
-                    break  # a hole at the end
                 if not fetches:
-                    raise RecoverableError(f"{self._topic}[{partition}]: events do not arrive")
+                    # The broker answers: up to the end there is a hole.
+                    self._log.bounds(self._topic, partition)
+                    break
                 for fetch in fetches:
                     count = sum(offset < end for offset in fetch.offsets)
                     known += remember(fetch.values[:count], fetch.timestamps_ms[:count])
