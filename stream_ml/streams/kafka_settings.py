@@ -50,6 +50,10 @@ _WRITER_DEFAULTS = {
 }
 
 
+# Of a member of a group; other clients warn of them.
+_MEMBER_ONLY = {"session.timeout.ms", "heartbeat.interval.ms", "group.instance.id", "group.protocol"}
+
+
 def reader_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return what a consumer is built of."""
     return _merged(_DEFAULTS | _READER_DEFAULTS, settings, _COMMON | _READER)
@@ -57,12 +61,16 @@ def reader_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def writer_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return what a producer is built of."""
-    return _merged(_DEFAULTS | _WRITER_DEFAULTS, settings, _COMMON | _WRITER)
+    return _merged(_DEFAULTS | _WRITER_DEFAULTS, _without_members(settings), _COMMON | _WRITER)
 
 
 def admin_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return what an admin client is built of."""
-    return _merged(_ADMIN_DEFAULTS, settings, _COMMON)
+    return _merged(_ADMIN_DEFAULTS, _without_members(settings), _COMMON)
+
+
+def _without_members(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if name not in _MEMBER_ONLY}
 
 
 def _merged(
