@@ -14,6 +14,7 @@ import re
 import sys
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -127,8 +128,8 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        with fsspec.open(path, "rb", compression="infer") as file:
-            yield cast(IO[bytes], file)
+        with _decompressed(path) as file:
+            yield file
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, EOFError, *_DAMAGED) as error:
@@ -138,16 +139,62 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         raise ConfigError(f"{path}: cannot be opened: {error}") from error
 
 
+@contextmanager
+def _decompressed(path: str) -> Iterator[IO[bytes]]:
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".zip":
+        with fsspec.open(path, "rb") as archive, zipfile.ZipFile(archive) as files:
+            member = _only_member(files, path)
+            with files.open(member) as file:
+                yield file
+        return
+    # Else fsspec reads the compressed bytes as they are; or by the package zstandard, which knows no lines
+    # and takes a broken file for a whole one.
+    if suffix == ".zst" and getattr(fsspec.compression.compr.get("zstd"), "__name__", "") != "ZstdFile":
+        raise ConfigError(f"{path}: Zstandard needs backports.zstd\n  hint: pip install backports.zstd")
+    with fsspec.open(path, "rb", compression="infer") as file:
+        yield cast(IO[bytes], file)
+
+
+def _only_member(files: zipfile.ZipFile, path: str) -> zipfile.ZipInfo:
+    members = [
+        # What macOS adds beside each file is no file of the user's.
+        each
+        for each in files.infolist()
+        if not each.is_dir() and not each.filename.startswith("__MACOSX/")
+    ]
+    if len(members) != 1:
+        raise ConfigError(
+            f"{path}: {len(members)} files in one archive\n  hint: unzip it, then name each file"
+        )
+    if members[0].flag_bits & 1:
+        raise ConfigError(f"{path}: encrypted\n  hint: unzip it first")
+    return members[0]
+
+
+# What a text begins with that is no lines of JSON in UTF-8.
+_NO_LINES = {
+    b"[": ("a JSON array, not one object a line", "jq -c '.[]' makes lines of it"),
+    codecs.BOM_UTF16_LE: ("UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8 converts it"),
+    codecs.BOM_UTF16_BE: ("UTF-16, not UTF-8", "iconv -f UTF-16 -t UTF-8 converts it"),
+    b"\x1f\x8b": ("compressed by gzip, but not named so", "end its name in .gz, or gunzip it"),
+}
+
+
 def _json_lines(file: IO[bytes], path: str) -> Iterator[bytes]:
     for number, line in enumerate(file, start=1):
         # A mark that some editors put before a text is of the file, not of its first event.
         stripped = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
-        if number == 1 and stripped.startswith(b"["):
-            raise ConfigError(
-                f"{path}: a JSON array, not one object a line\n  hint: jq -c '.[]' makes lines of it"
-            )
+        if number == 1:
+            _check_lines(stripped, path)
         if stripped:
             yield stripped
+
+
+def _check_lines(first: bytes, path: str) -> None:
+    for beginning, (detail, hint) in _NO_LINES.items():
+        if first.startswith(beginning):
+            raise ConfigError(f"{path}: {detail}\n  hint: {hint}")
 
 
 def _csv_events(file: IO[bytes], path: str, missing: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -217,11 +264,24 @@ def _parquet_events(file: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
             f"{path}: Parquet needs pyarrow\n  hint: pip install 'stream-ml[parquet]'"
         ) from error
     try:
-        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(PARQUET_ROWS_A_BATCH):
+        table = pyarrow.parquet.ParquetFile(file)
+        check_names(table.schema_arrow.names, path)
+        for batch in table.iter_batches(PARQUET_ROWS_A_BATCH):
             for row in batch.to_pylist():
                 yield without_nothing(row)
     except pyarrow.ArrowInvalid as error:
         raise ConfigError(f"{path}: not Parquet: {error}") from error
+    except OverflowError as error:  # a timestamp or a duration that Python has no value for
+        raise ConfigError(f"{path}: a value beyond the years 1 to 9999: {error}") from error
+
+
+def check_names(names: Iterable[str], source: str) -> None:
+    """Raise ConfigError if a column of *source* is there twice: an event has one value a name."""
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise ConfigError(
+            f"{source}: several columns are called {', '.join(repeated)}\n  hint: rename all but one"
+        )
 
 
 def without_nothing(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream_ml.errors import ConfigError
-from stream_ml.streams.events_from_files import without_nothing
+from stream_ml.streams.events_from_files import check_names, without_nothing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 _ROWS_AT_ONCE = 1_000
 
@@ -32,10 +35,21 @@ def read_query(url: str, query: str) -> Iterator[dict[str, Any]]:
     except ModuleNotFoundError as error:
         raise ConfigError("a query needs SQLAlchemy\n  hint: pip install 'stream-ml[sql]'") from error
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = _engine(url)
         with engine.connect().execution_options(yield_per=_ROWS_AT_ONCE) as connection:
-            for row in connection.execute(sqlalchemy.text(query)).mappings():
+            rows = connection.execute(sqlalchemy.text(query))
+            check_names(rows.keys(), "the query")
+            for row in rows.mappings():
                 yield without_nothing(dict(row))
         engine.dispose()
     except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise ConfigError(f"the query failed: {error}") from error
+
+
+def _engine(url: str) -> Engine:
+    from sqlalchemy import create_engine
+
+    try:
+        return create_engine(url)
+    except ValueError as error:  # of a port that is none
+        raise ConfigError(f"the database's URL cannot be read: {error}") from error

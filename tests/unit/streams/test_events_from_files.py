@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import fsspec
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -50,11 +51,45 @@ def test_a_cell_is_a_number_only_where_json_would_say_so(cell: str, value: objec
     assert type(value_of_cell(cell)) is type(value)
 
 
-def zipped(content: bytes) -> bytes:
+def zipped(content: bytes, *names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("inner.csv", content)
+        for name in names or ("inner.csv",):
+            archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def encrypted(content: bytes) -> bytes:
+    """A file that says of itself, in both its headers, that it is encrypted."""
+    whole = bytearray(zipped(content))
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        whole[whole.index(mark) + at] |= 1
+    return bytes(whole)
+
+
+def parquet(**columns: pyarrow.Array) -> bytes:
+    # One name twice is given as a and a_.
+    table = pyarrow.Table.from_arrays(list(columns.values()), [name.rstrip("_") for name in columns])
+    pyarrow.parquet.write_table(table, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def test_what_an_archive_holds_beside_its_one_file_does_not_count(tmp_path: Path) -> None:
+    packed = zipped(CSV, "sales/", "sales/2025.csv", "__MACOSX/sales/._2025.csv")
+    assert list(read_events(written(tmp_path, "a.csv.zip", packed))) == CSV_EVENTS
+
+
+@pytest.mark.parametrize("library", [None, "zstandard_file"])
+def test_zstandard_is_refused_where_nothing_reads_it_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str | None
+) -> None:
+    monkeypatch.delitem(fsspec.compression.compr, "zstd", raising=False)
+    if library:
+        opener = type(library, (), {})
+        monkeypatch.setitem(fsspec.compression.compr, "zstd", opener)
+    path = written(tmp_path, "a.jsonl.zst", b"(\xb5/\xfd$")
+    with pytest.raises(ConfigError, match=r"needs backports\.zstd\n  hint: pip install"):
+        list(read_events(path))
 
 
 @pytest.mark.parametrize(
@@ -179,11 +214,22 @@ def test_the_format_goes_by_the_extension(path: str, kind: str) -> None:
         ("a.csv", b"a,b\n1,\xff\n", "not UTF-8"),
         ("a.csv", b'a,b\n1,"2"3\n', "not CSV"),
         ("a.jsonl", b'[{"a": 1}]', "a JSON array"),
+        ("a.jsonl", '{"a": 1}'.encode("utf-16"), "UTF-16"),
+        ("a.jsonl", gzip.compress(b'{"a": 1}'), "compressed by gzip"),
         ("a.parquet", b"PAR2", "not Parquet"),
+        ("a.parquet", parquet(a=pyarrow.array([1]), a_=pyarrow.array([2])), "several columns are called a"),
+        (
+            "a.parquet",
+            parquet(at=pyarrow.array([2**62], pyarrow.timestamp("us"))),
+            "beyond the years 1 to 9999",
+        ),
         ("a.csv.gz", b"a,b\n1,2\n", "cannot be read"),
         ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:10] + b"\xff" * 12, "cannot be read"),
         ("a.csv.xz", b"a,b\n1,2\n", "cannot be read"),
         ("a.csv.zip", b"a,b\n1,2\n", "cannot be read"),
+        ("a.csv.zip", zipped(CSV, "a.csv", "b.csv"), "2 files in one archive"),
+        ("a.jsonl.zip", zipped(b"", "a/"), "0 files in one archive"),
+        ("a.csv.zip", encrypted(CSV), "encrypted"),
         ("a.data", b"a,b\n1,2\n", "names no format"),
     ],
 )

@@ -31,6 +31,7 @@ def test_rows_are_events_in_the_order_of_the_query_without_nulls(url: str) -> No
     [
         ("select id from sales", "the query has no order"),
         ("select id from sale order by id", "the query failed"),
+        ("select id, price as id from sales order by at", "several columns are called id"),
     ],
 )
 def test_a_query_that_cannot_be_learned_from_is_refused(url: str, query: str, complaint: str) -> None:
@@ -38,3 +39,5 @@ def test_a_query_that_cannot_be_learned_from_is_refused(url: str, query: str, co
         list(read_query(url, query))
     with pytest.raises(ConfigError, match="the query failed"):
         list(read_query("nosuch://x", "select 1 order by 1"))
+    with pytest.raises(ConfigError, match=r"the database's URL cannot be read: .*'port'"):
+        list(read_query("sqlite://host:port/x", "select 1 order by 1"))
