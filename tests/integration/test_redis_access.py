@@ -17,18 +17,7 @@ from tests.servers.processes import free_port
 from tests.servers.redis import RedisServer, require_redis
 
 # What docs/redis.md asks for.
-RULES = [
-    "on",
-    ">s3cret",
-    "~clicks/*",
-    "~{clicks/*",
-    "&*",
-    "-@all",
-    "+fcall",
-    "+function|load",
-    "+function|list",
-]
-RULES += ["+info", "+cluster", "+@read", "+@write", "+@connection"]
+RIGHTS = "~{clicks/* -@all +fcall +function|load +function|list +info +cluster +@read +@write +@connection"
 
 
 @pytest.fixture
