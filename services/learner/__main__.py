@@ -55,7 +55,7 @@ class Learner:
             resources.callback(log.close)
             if not log.connect():
                 return
-            parties = parties_of(settings, log, self.accept_loss, self.reached)
+            parties = parties_of(settings, log, self.accept_loss, self.reached, make_topics=True)
             journal = JournalWriter(log, parties.topics.journal.name)
             alone = parties.layout is None
             (self._write if alone else self._share)(parties, journal, stop)

@@ -11,7 +11,7 @@ from stream_ml import _native
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.points import Reached, go_on
-from stream_ml.learning.topics import ensure_topics
+from stream_ml.learning.topics import ensure_topics, find_topics
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.wiring import layout_of
 from stream_ml.streams.kafka import KafkaLog
@@ -20,9 +20,14 @@ from stream_ml.weights.snapshots import SnapshotStore
 
 
 def parties_of(
-    settings: LearnerSettings, log: Log, accept_loss: bool = False, reached: Reached = go_on
+    settings: LearnerSettings,
+    log: Log,
+    accept_loss: bool = False,
+    reached: Reached = go_on,
+    *,
+    make_topics: bool = False,
 ) -> Parties:
-    """Return what *settings* name, the model compiled and its topics there."""
+    """Return what *settings* name, the model compiled and its topics there, made or to be there before."""
     model = compile_model(settings.model_file)
     name = model.model_file.name
     return Parties(
@@ -30,7 +35,9 @@ def parties_of(
         store=SnapshotStore(settings.snapshot_store),
         topics=ensure_topics(
             log, name, settings.events_topic, settings.feed_partitions, settings.feed_retention_seconds
-        ),
+        )
+        if make_topics
+        else find_topics(log, name, settings.events_topic),
         model=model,
         who=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         # An embedded broker forgets with its process: there a loss is normal.

@@ -30,6 +30,42 @@ def ensure_topics(
     Raises:
         ConfigError: there are no events, or their topic is compacted or one of the model's own.
     """
+    events = _events(log, model, events_topic)
+    keep = {"cleanup.policy": "delete"}
+    log.ensure_topic(dead_letters_topic(model), 1, settings=keep)
+    log.ensure_topic(evaluations_topic(model), 1, settings=keep)
+    return Topics(
+        events=events,
+        journal=_only_partition(log.ensure_topic(journal_topic(model), 1, settings=keep)),
+        feed=log.ensure_topic(
+            feed_topic(model), feed_partitions, retention_seconds=feed_retention_seconds, settings=keep
+        ),
+    )
+
+
+def find_topics(log: Log, model: str, events_topic: str) -> Topics:
+    """
+    Return the topics of *model*, and make none: for commands, which are told a wrong name easily.
+
+    Raises:
+        ConfigError: as `ensure_topics`; or one of them is not there.
+    """
+    events = _events(log, model, events_topic)
+    journal, feed = (_found(log, model, name) for name in (journal_topic(model), feed_topic(model)))
+    return Topics(events, _only_partition(journal), feed)
+
+
+def _found(log: Log, model: str, name: str) -> Topic:
+    topic = log.topic(name)
+    if topic is None:
+        raise ConfigError(
+            f"there is no topic {name}: no learner of {model} has run on this Kafka\n"
+            "  hint: is it the Kafka, and `name` in the model file the name, that it was learned with?"
+        )
+    return topic
+
+
+def _events(log: Log, model: str, events_topic: str) -> Topic:
     own = (dead_letters_topic(model), evaluations_topic(model), journal_topic(model), feed_topic(model))
     if events_topic in own:
         # What is refused would come again as an event, for ever.
@@ -45,16 +81,7 @@ def ensure_topics(
             f"{events_topic} is compacted: it forgets events, so nothing could be replayed; "
             "use cleanup.policy=delete"
         )
-    keep = {"cleanup.policy": "delete"}
-    log.ensure_topic(dead_letters_topic(model), 1, settings=keep)
-    log.ensure_topic(evaluations_topic(model), 1, settings=keep)
-    return Topics(
-        events=events,
-        journal=_only_partition(log.ensure_topic(journal_topic(model), 1, settings=keep)),
-        feed=log.ensure_topic(
-            feed_topic(model), feed_partitions, retention_seconds=feed_retention_seconds, settings=keep
-        ),
-    )
+    return events
 
 
 def first_offsets(log: Log, topic: Topic) -> dict[int, int]:
