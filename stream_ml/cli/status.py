@@ -19,6 +19,7 @@ from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.sharing.standing import Standing, standing
 from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.state import JournalState
 
 
@@ -44,7 +45,7 @@ def status(settings: Path) -> None:
             variant = SharedVariant.of(state.serving, state)
             shards = redis_shards(variant, parties.name, given.weights, given)
             stands = standing(shards, Plan(parties.model.plan_bytes))
-            console.print(_partitions(parties, stands), _shards(stands), sep="\n")
+            console.print(_partitions(parties, stands), _shards(stands, shards), sep="\n")
 
 
 def _variants(state: JournalState) -> Table:
@@ -73,9 +74,16 @@ def _partitions(parties: Parties, stands: Standing) -> Table:
     return table
 
 
-def _shards(stands: Standing) -> Table:
-    table = Table("shard", "state", "incarnation", "version", title="Shards")
+def _shards(stands: Standing, shards: RedisShards) -> Table:
+    table = Table("shard", "state", "rows", "memory", "incarnation", "version", title="Shards")
     for shard, kind in enumerate(stands.shards):
         incarnation, version = stands.versions[shard]
-        table.add_row(str(shard), "there" if kind == "fences" else kind, str(incarnation), f"{version:,}")
+        table.add_row(
+            str(shard),
+            "there" if kind == "fences" else kind,
+            f"{stands.rows[shard]:,}",
+            f"about {shards.bytes(shard) / 2**20:,.1f} MiB",
+            str(incarnation),
+            f"{version:,}",
+        )
     return table

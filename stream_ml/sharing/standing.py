@@ -17,13 +17,14 @@ class Standing:
 
     Attributes:
         shards: of each, "fences" if it is there and known, else what it answers.
-        versions: of each, (incarnation, version).
+        versions: of each, (incarnation, version). rows: how many each has.
         fences: by shard and partition.
         totals: since the variant began, over all partitions: learned, duplicates, refused, loss_sum, ….
     """
 
     shards: list[str]
     versions: list[tuple[int, int]]
+    rows: list[int]
     fences: list[Mapping[int, Fence]]
     totals: Mapping[str, float]
 
@@ -54,6 +55,7 @@ def standing(shards: Shards, plan: Plan) -> Standing:
     return Standing(
         [answer.kind for answer in answers],
         [(answer.incarnation, answer.version) for answer in answers],
+        [answer.count for answer in answers],
         [answer.fences for answer in answers],
         totals,
     )

@@ -63,7 +63,7 @@ class SharedVariant:
             return cls.of(Beginnings(parties, reader, journal).variant_to_learn(), reader.state)
 
 
-def redis_shards(variant: SharedVariant, model: str, url: str, settings: LearnerSettings) -> Shards:
+def redis_shards(variant: SharedVariant, model: str, url: str, settings: LearnerSettings) -> RedisShards:
     """
     Return the variant's shards in the Redis at *url*.
 

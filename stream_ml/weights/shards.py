@@ -89,7 +89,7 @@ class Answer:
         kind: what was done. Of every call but ``adopt``, ``stage`` and ``restore`` also *moved* (another
             server answers than the shard knows: append an ``incarnation`` line and ``adopt``) or *empty*
             (there is no such shard: restore it); then nothing was touched.
-        incarnation, version, fences, blobs: as of the call, where its docstring says so.
+        incarnation, version, fences, blobs, count (of rows): as of the call, where its docstring says so.
     """
 
     kind: str
@@ -100,6 +100,7 @@ class Answer:
     blobs: Mapping[int, bytes] = field(default_factory=dict)
     rows: Rows = NO_ROWS
     cursor: int = 0
+    count: int = 0
 
 
 class Shards(Protocol):
@@ -112,7 +113,7 @@ class Shards(Protocol):
     count: int
 
     def look(self, shard: int) -> Answer:
-        """Answers *fences*: incarnation, version, fences, blobs."""
+        """Answers *fences*: incarnation, version, fences, blobs, count."""
 
     def take(self, shard: int, owner: Owner) -> Answer:
         """

@@ -137,7 +137,8 @@ class MemoryShards:
     def _told(self, kind: str, shard: int) -> Answer:
         held = self._shards[shard]
         blobs: Mapping[int, bytes] = dict(held.blobs)
-        return Answer(kind, self.identity, held.incarnation, held.version, dict(held.fences), blobs)
+        told = (held.incarnation, held.version, dict(held.fences), blobs)
+        return Answer(kind, self.identity, *told, count=len(held.rows))
 
     def _pulled(self, shard: int, ids: FeatureIds) -> Answer:
         return Answer("rows", self.identity, rows=_rows(self._shards[shard], ids))

@@ -264,9 +264,18 @@ def test_a_restore_brings_rows_fences_and_blobs(empty: Shards) -> None:
     assert empty.stage(0, 7, rows(3, 6, z=2.0)).kind == "staged"
     image = Image(40, {0: Fence(9, 3, "c1"), 1: Fence(2, 0, "")}, {0: b"\0blob"})
     answer = empty.restore(0, 7, 3, (identity, 11), image)
-    assert (answer.kind, answer.incarnation, answer.version) == ("restored", 11, 40)
+    assert (answer.kind, answer.incarnation, answer.version, answer.count) == ("restored", 11, 40, 3)
     assert (dict(answer.fences), dict(answer.blobs)) == (image.fences, image.blobs)
     assert values(empty, 0, 0, 3, 6) == [(1.0, 1.0), (2.0, 1.0), (2.0, 1.0)]
+
+
+def test_rows_are_counted(shards: Shards) -> None:
+    taken(shards, A)
+    counts = []
+    for first, ids in ((0, (3, 6, 9)), (1, (9, 12)), (2, ())):
+        push(shards, A, first, first + 1, rows(*ids))
+        counts.append([shards.look(shard).count for shard in range(SHARDS)])
+    assert counts == [[3, 0, 0], [4, 0, 0], [4, 0, 0]]
 
 
 def test_of_two_restores_the_second_finds_the_shard(empty: Shards) -> None:

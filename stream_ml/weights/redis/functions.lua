@@ -2,7 +2,7 @@
 -- The functions of a shard, version 1: every change of its rows, fences and identity is one call of one of them.
 --
 -- KEYS, all with the shard's hash tag:
---   1 meta: format, run, replid, incarnation, version, log_from, log_ids, rows; by partition f: (fence),
+--   1 meta: format, run, replid, incarnation, version, log_from, log_ids, rows, count (of rows); by partition f: (fence),
 --     e: (epoch), o: (owner), b: (blob)
 --   2 how the names of the rows' keys begin. A bucket of rows is one hash, named <KEYS[2]><lease>:<the upper two
 --     bytes of the ids>: other six bytes of the id -> z, n (float32 each). So small that Redis packs it (up to 128
@@ -79,8 +79,9 @@ local function read_rows(names, ids)
   return table.concat(parts)
 end
 
+-- Returns how many of them are new.
 local function add_rows(names, ids, deltas)
-  local unpacked, packed = struct.unpack, struct.pack
+  local unpacked, packed, new = struct.unpack, struct.pack, 0
   each_run(names, ids, function(bucket, at, fields)
     local values, changed = redis.call('HMGET', bucket, unpack(fields)), {}
     for index = 1, #fields do
@@ -92,8 +93,9 @@ local function add_rows(names, ids, deltas)
       changed[index * 2 - 1] = fields[index]
       changed[index * 2] = packed('<ff', z + dz, n + dn)
     end
-    redis.call('HSET', bucket, unpack(changed))
+    new = new + redis.call('HSET', bucket, unpack(changed))
   end)
+  return new
 end
 
 -- Appends what a version changed, and forgets the oldest versions beyond the bound.
@@ -160,7 +162,8 @@ local function push(keys, args)
       return redis.error_reply('ERR ids and deltas differ in length')
     end
     if #args[6] > 0 then
-      add_rows(prefix(keys, known[5]), args[6], args[7])
+      local new = add_rows(prefix(keys, known[5]), args[6], args[7])
+      redis.call('HINCRBY', keys[1], 'count', new)
       log(keys, tonumber(known[4]) + 1, args[6])
     end
     redis.call('HSET', keys[1], 'f:' .. partition, args[5])
@@ -264,7 +267,7 @@ local function restore(keys, args)
     redis.call('HSET', keys[1], args[at], args[at + 1])
   end
   redis.call('HSET', keys[1], 'format', FORMAT, 'run', run, 'replid', replid, 'incarnation', args[3],
-    'version', args[5], 'log_from', args[5], 'log_ids', '0', 'rows', args[6])
+    'version', args[5], 'log_from', args[5], 'log_ids', '0', 'rows', args[6], 'count', args[4])
   return told('restored', keys, run, replid)
 end
 

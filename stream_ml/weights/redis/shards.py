@@ -34,6 +34,8 @@ from stream_ml.weights.shards import (
 )
 
 KEYS = 4
+# Hashes that the rows of a shard lie in, and those looked at to tell how much memory all of them take.
+_BUCKETS, _SAMPLED = 65_536, 256
 # How the errors begin that another try may not meet.
 _FOR_NOW = (
     "LOADING",
@@ -166,6 +168,19 @@ class RedisShards:
         tag = f"{{{self._prefix}/{shard}}}"
         return [f"{tag}:meta", f"{tag}:rows:", f"{tag}:log", f"{tag}:staged:{lease}"]
 
+    def bytes(self, shard: int) -> int:
+        """Return about how much memory the rows of *shard* take, by a sample of its buckets."""
+        meta, names = self.keys(shard)[:2]
+        lease = _asked(lambda: self._client.hget(meta, "rows"))
+        if not isinstance(lease, bytes):
+            return 0
+        names_of = (
+            names.encode() + lease + b":" + upper.to_bytes(2, "little")
+            for upper in range(0, _BUCKETS, _BUCKETS // _SAMPLED)
+        )
+        taken = [_asked(lambda name=name: self._client.memory_usage(name)) or 0 for name in names_of]  # type: ignore[misc]
+        return int(sum(taken) / len(taken) * _BUCKETS)
+
     def _one(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Answer:
         call = (f"{NAME}_{name}", KEYS, *self.keys(shard, lease), *arguments)
         return _answer(self._with_library(lambda: self._client.fcall(*call)))
@@ -237,6 +252,7 @@ def _answer(told: Any, ids: FeatureIds | None = None) -> Answer:
         {int(key[2:]): blob for key, blob in meta.items() if key.startswith(b"b:")},
         rows,
         int(cursor),
+        int(meta.get(b"count", 0)),
     )
 
 
