@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -128,10 +128,12 @@ class OwnedPartition:
         for shard, fence in enumerate(self.fences):
             answer = self._shards.look(shard)
             known = answer.fences.get(self.owner.partition)
-            if answer.kind != "fences" or known is None:
+            if answer.kind != "fences":
                 raise OwnershipEnded(self.owner.partition, shard, answer)
-            if known != (fence, self.owner.epoch, self.owner.name):
-                raise OwnershipEnded(self.owner.partition, shard, answer)
+            if known is None or known[1:] != self.owner[1:]:
+                raise OwnershipEnded(self.owner.partition, shard, replace(answer, kind="fenced"))
+            if known.next != fence:
+                raise OwnershipEnded(self.owner.partition, shard, replace(answer, kind="recut"))
 
     def _pull(self, scanned: ScannedBatch) -> list[bytes]:
         answers = self._shards.pull([np.frombuffer(wanted, "<u8") for wanted in scanned.ids])

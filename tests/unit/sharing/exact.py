@@ -3,69 +3,103 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from stream_ml._native import Learner, PartitionLearner, Plan
 from stream_ml.sharing import blob
-from stream_ml.sharing.rows import PACKED
+from stream_ml.sharing.rows import PACKED, RESERVED
+from stream_ml.weights.shards import Shards
 from tests.clicks import MODEL
 from tests.unit.sharing.rig import Rig
 
 COUNTING = MODEL.replace("[learner]", '[learner]\noptimizer = "counting"')
-TOTALS = ("learned", "duplicates", "refused", "records", "evaluations")
+TOTALS = ("records", "learned", "duplicates", "refused")
 
 
 def check_exact(rig: Rig) -> None:
     """Compare shards and outputs with one learner that learned everything once, undisturbed."""
-    assert rig.all_pushed(), rig.fences()
-    learner = undisturbed(rig)
-    rows = rows_of(rig)
-    ids = np.array(sorted(id for id in rows if id > 3), np.uint64)
+    records = [rig.log._partition("events", partition).values for partition in range(rig.partitions)]
+    check_counts(rig.shards, rig.model.plan_bytes, records)
+    check_totals(rig.shards, rig.model.plan_bytes, records)
+    check_outputs(
+        rig.shards,
+        rig.model.plan_bytes,
+        rig.partitions,
+        set(keys(rig, "clicks.dead-letters")),
+        set(keys(rig, "clicks.evaluations")),
+    )
+
+
+def check_counts(shards: Shards, plan: bytes, records: Sequence[Sequence[bytes | None]]) -> None:
+    """
+    Compare what *shards* hold of the counting optimizer with what *records* say, feature by feature.
+
+    Args:
+        records: all that there are, by partition.
+    """
+    ends = {partition: len(values) for partition, values in enumerate(records)}
+    for shard in range(shards.count):
+        assert {p: fence.next for p, fence in shards.look(shard).fences.items()} == ends
+    learner = undisturbed(plan, records)
+    rows = rows_of(shards)
+    ids = np.array(sorted(id for id in rows if id >= RESERVED), np.uint64)
     assert len(ids) == learner.digest()["rows"] > 0
     expected = np.frombuffer(learner.lookup(ids.tobytes()), PACKED)["values"][:, 0]
     assert [rows[id][0] for id in ids.tolist()] == expected.tolist()
-    wanted, found = learner.metrics(), totals(rig)
-    per_partition = {total: found[total] for total in TOTALS if total != "evaluations"}
-    assert per_partition == {total: wanted[total] for total in per_partition}
-    check_outputs(rig, found)
 
 
-def check_outputs(rig: Rig, found: Counter[str]) -> None:
-    """Each dead letter and each evaluation is there; repeats have the same key."""
-    assert len(set(keys(rig, "clicks.dead-letters"))) == found["refused"]
-    assert len(set(keys(rig, "clicks.evaluations"))) == found["evaluations"]
+def check_totals(shards: Shards, plan: bytes, records: Sequence[Sequence[bytes | None]]) -> None:
+    """Compare what the blobs count with what *records* say."""
+    wanted, found = undisturbed(plan, records).metrics(), totals(shards, plan, len(records))
+    assert {total: found[total] for total in TOTALS} == {total: wanted[total] for total in TOTALS}
 
 
-def undisturbed(rig: Rig) -> Learner:
+def check_outputs(
+    shards: Shards, plan: bytes, partitions: int, letters: Collection[bytes], evaluations: Collection[bytes]
+) -> None:
+    """Each dead letter and each evaluation has its key among those that are there, and no other is."""
+    found = totals(shards, plan, partitions)
+    assert len(letters) == found["refused"]
+    assert len(evaluations) == found["evaluations"]
+
+
+def undisturbed(plan: bytes, records: Sequence[Sequence[bytes | None]]) -> Learner:
     """Return a learner that saw each partition's records once, in order."""
-    learner = Learner(Plan(rig.model.plan_bytes))
-    for partition in range(rig.partitions):
-        held = rig.log._partition("events", partition)
-        learner.learn([(partition, list(held.values), list(held.timestamps_ms))])
+    learner = Learner(Plan(plan))
+    for partition, values in enumerate(records):
+        learner.learn([(partition, list(values), [0] * len(values))])
     return learner
 
 
-def totals(rig: Rig) -> Counter[str]:
+def totals(shards: Shards, plan: bytes, partitions: int) -> Counter[str]:
     """Return the counters of all blobs together."""
     found: Counter[str] = Counter()
-    for partition in range(rig.partitions):
-        home = rig.shards.look(partition % rig.shards.count)
-        learner = PartitionLearner(Plan(rig.model.plan_bytes), partition=partition, shards=rig.shards.count)
-        if partition in home.blobs:
-            learner.load_state(blob.decode(home.blobs[partition]).state)
-        said = learner.metrics()
-        found.update({total: int(said[total]) for total in TOTALS})
+    for said in blobs(shards, plan, partitions):
+        found.update({total: int(said[total]) for total in (*TOTALS, "evaluations")})
     return found
 
 
-def rows_of(rig: Rig) -> dict[int, tuple[float, float]]:
+def blobs(shards: Shards, plan: bytes, partitions: int) -> list[dict[str, float]]:
+    """Return what the blob of each partition counts."""
+    said = []
+    for partition in range(partitions):
+        learner = PartitionLearner(Plan(plan), partition=partition, shards=shards.count)
+        held = shards.look(partition % shards.count).blobs
+        if partition in held:
+            learner.load_state(blob.decode(held[partition]).state)
+        said.append(learner.metrics())
+    return said
+
+
+def rows_of(shards: Shards) -> dict[int, tuple[float, float]]:
     """Return all rows of the shards, the reserved ones too."""
     found: dict[int, tuple[float, float]] = {}
-    for shard in range(rig.shards.count):
+    for shard in range(shards.count):
         cursor, first = 0, True
         while cursor or first:
-            page = rig.shards.page(shard, cursor, 1000)
+            page = shards.page(shard, cursor, 1000)
             for id, (z, n) in zip(page.rows.ids.tolist(), page.rows.values.tolist(), strict=True):
                 found[id] = (z, n)
             cursor, first = page.cursor, False

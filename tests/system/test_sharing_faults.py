@@ -1,0 +1,148 @@
+"""Learners that share weights are killed, frozen and fenced, and Redis with them: every count stays exact."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.clicks import MODEL
+from tests.servers.kafka import KafkaServer, require_kafka
+from tests.servers.processes import wait_until
+from tests.servers.redis import RedisServer, require_redis
+from tests.system.shared_lives import SESSION_SECONDS, Learner, SharedLives, quick_groups
+
+Record = Callable[[str, object], None]
+Rounds = Callable[[int, int], int]
+PARTITIONS = 12
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaServer]:
+    require_kafka()
+    server = quick_groups(tmp_path / "kafka")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, whose data do not survive it."""
+    require_redis()
+    server = RedisServer(tmp_path / "redis")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def lives(broker: KafkaServer, redis: RedisServer, tmp_path: Path) -> Iterator[SharedLives]:
+    lives = SharedLives(broker, redis.url, tmp_path / "model", PARTITIONS)
+    yield lives
+    lives.close()
+
+
+class Storm:
+    """Four learners, each of which may be killed, frozen or ended at any time; another takes its place."""
+
+    def __init__(self, lives: SharedLives, random: Random) -> None:
+        self.lives, self.random = lives, random
+        self.members = [lives.start() for _ in range(4)]
+        wait_until(lambda: all(member.metrics() for member in self.members), 30)
+        self.acts: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+
+    def blow(self) -> None:
+        """Do the next act; events come all the while."""
+        member = self.members.pop(0)
+        act = self.random.choice(("kill", "kill", "freeze", "end"))
+        self.acts[act] += 1
+        if act == "freeze":
+            self._freeze(member)
+            return
+        self.ended += member.ended()
+        if act == "kill":
+            member.process.kill()
+        else:
+            # One that has hardly begun knows no signals yet.
+            assert member.process.terminate() in (0, -signal.SIGTERM), member.process.tail()
+        self.members.append(self.lives.start())
+        self._go_on(self.random.uniform(0.3, 1.5))
+
+    def _freeze(self, member: Learner) -> None:
+        """Long enough to be missed, or not."""
+        member.process.freeze()
+        self._go_on(SESSION_SECONDS * self.random.choice((0.3, 1.7)))
+        member.process.thaw()
+        self.members.append(member)
+        self._go_on(0.3)
+
+    def _go_on(self, seconds: float) -> None:
+        self.lives.produce_until(lambda: False, seconds)
+
+    def over(self) -> None:
+        """Let the learners that are left learn the rest."""
+        self.lives.wait_until_pushed()
+        for member in self.members:
+            assert member.process.running, member.process.tail()
+            self.ended += member.ended()
+
+
+@pytest.mark.timeout(7200)
+def test_four_learners_are_killed_frozen_and_ended_and_every_count_is_exact(
+    lives: SharedLives, rounds: Rounds, random: Random, record_property: Record
+) -> None:
+    storm = Storm(lives, random)
+    lives.produce(2000)
+    generations = rounds(20, 100)
+    while lives.generation() < generations or storm.acts["freeze"] < 2:
+        storm.blow()
+    storm.over()
+    record_property("generations", lives.generation())
+    record_property("acts", dict(storm.acts))
+    record_property("ownerships_ended", dict(storm.ended))
+    record_property("events", lives.produced)
+    assert storm.ended["fenced"] > 0
+    lives.check()
+
+
+@pytest.mark.timeout(7200)
+def test_a_storm_costs_less_than_a_thousandth_of_the_log_loss(
+    broker: KafkaServer,
+    redis: RedisServer,
+    tmp_path: Path,
+    rounds: Rounds,
+    random: Random,
+    record_property: Record,
+) -> None:
+    """With FTRL, where the order of learners matters; as many learn the same events undisturbed."""
+    calm, stormy = (
+        SharedLives(broker, redis.url, tmp_path / name, PARTITIONS, model=MODEL.replace("clicks", name))
+        for name in ("calm", "stormy")
+    )
+    try:
+        calm.records = stormy.records
+        for _ in range(4):
+            calm.start()
+        storm = Storm(stormy, random)
+        while stormy.generation() < rounds(10, 100):
+            storm.blow()
+        storm.over()
+        calm.wait_until_pushed()
+        losses = {lives.name: lives.log_loss() for lives in (calm, stormy)}
+        record_property("log_losses", {name: round(loss, 6) for name, loss in losses.items()})
+        record_property("generations", stormy.generation())
+        record_property("events", stormy.produced)
+        for lives in (calm, stormy):
+            lives.check_totals()
+        assert abs(losses["stormy"] / losses["calm"] - 1) <= 0.001
+    finally:
+        calm.close()
+        stormy.close()
