@@ -10,10 +10,14 @@ from pathlib import Path
 import click
 
 from services.learner.parts import kafka_log, parties_of
+from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
+from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.skipping import decide, skips
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
+from stream_ml.sharing.standing import standing
+from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.weights.journal import JournalReader
 
 # Kafka's own: 32 bits, 64 bits.
@@ -41,17 +45,30 @@ def skip(settings: Path, texts: tuple[str, ...], accept_loss: bool) -> None:
     given, to = load(LearnerSettings, settings, os.environ), _offsets(texts)
     with naming(settings), closing(kafka_log(given)) as log:
         parties = parties_of(given, log)
+        stands = _stands(parties, given)
         if not accept_loss:
             with JournalReader.open(log, parties.topics.journal.name) as journal:
                 journal.read_to_end()
-                lost = {each.partition: each.lost for each in skips(parties, journal.state, to)}
+                lost = {each.partition: each.lost for each in skips(parties, journal.state, to, stands)}
             click.echo(f"offsets that would be lost, by partition: {lost}\n  hint: --accept-loss does it")
             return
-        for decision in decide(parties, to):
+        for decision in decide(parties, to, stands):
             click.echo(
                 f"{decision.variant} goes on at {decision.next} of partition {decision.partition}: "
                 f"{decision.lost:,} offsets are given up; start its learner (again)"
             )
+
+
+def _stands(parties: Parties, settings: LearnerSettings) -> dict[int, int] | None:
+    """Return what is learned next, by partition, as the shards in Redis say; None without any."""
+    with JournalReader.open(parties.log, parties.topics.journal.name) as journal:
+        journal.read_to_end()
+        state = journal.state
+    if state.serving is None or state.variants[state.serving].layout is None:
+        return None
+    shards = redis_shards(SharedVariant.of(state.serving, state), parties.name, settings.weights, settings)
+    told = standing(shards, Plan(parties.model.plan_bytes))
+    return {partition: told.next(partition) for partition in range(parties.topics.events.partitions)}
 
 
 def _offsets(texts: tuple[str, ...]) -> dict[int, int]:

@@ -13,11 +13,16 @@ from stream_ml.weights.state import JournalState
 _FLUSH_SECONDS = 30.0
 
 
-def skips(parties: Parties, state: JournalState, to: Mapping[int, int]) -> list[Decision]:
+def skips(
+    parties: Parties, state: JournalState, to: Mapping[int, int], stands: Mapping[int, int] | None = None
+) -> list[Decision]:
     """
     Return the decisions by which a variant goes on at *to*, their loss counted in offsets.
 
     It is the one of this model file: the one that serves, or one that a changed file has begun beside it.
+
+    Args:
+        stands: by partition, what is learned next, where the journal does not say it: with rows in Redis.
 
     Raises:
         ConfigError: there is no such variant, partition or offset, or nothing is skipped.
@@ -25,9 +30,9 @@ def skips(parties: Parties, state: JournalState, to: Mapping[int, int]) -> list[
     if state.serving is None:
         raise ConfigError(f"no variant of {parties.name} serves yet: there is nothing to skip")
     variant = variant_of(state, parties.model.fingerprint) or state.serving
-    decisions = []
+    decisions, learned_to = [], state.variants[variant].events if stands is None else stands
     for partition, goal in to.items():
-        first, end = state.variants[variant].events.get(partition, 0), _end(parties, partition)
+        first, end = learned_to.get(partition, 0), _end(parties, partition)
         if not first < goal <= end:
             raise ConfigError(
                 f"{parties.topics.events.name}[{partition}] goes on at {first} and ends at {end}; "
@@ -49,12 +54,14 @@ def skips(parties: Parties, state: JournalState, to: Mapping[int, int]) -> list[
     return decisions
 
 
-def decide(parties: Parties, to: Mapping[int, int]) -> list[Decision]:
+def decide(
+    parties: Parties, to: Mapping[int, int], stands: Mapping[int, int] | None = None
+) -> list[Decision]:
     """Append the decisions of `skips` to the journal, and return them once they count; raises as it does."""
     topic = parties.topics.journal.name
     with JournalReader.open(parties.log, topic) as journal:
         journal.read_to_end()
-        decisions = skips(parties, journal.state, to)
+        decisions = skips(parties, journal.state, to, stands)
         writer = JournalWriter(parties.log, topic)
         for decision in decisions:
             writer.append(decision)

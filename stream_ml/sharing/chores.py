@@ -40,6 +40,13 @@ class Newest:
             reader.read_to_end()
             return list(reader.state.variants[self._variant].snapshots)
 
+    def skip(self, partition: int) -> int:
+        """Return where a decision says that *partition* goes on; 0 where none does."""
+        with JournalReader.open(self._log, self._topic) as reader:
+            reader.read_to_end()
+            decided = reader.state.skips(self._variant).get(partition)
+        return 0 if decided is None else decided.decision.next or 0
+
     def check_serving(self) -> None:
         """Raises Superseded: another variant serves, this one's shards may be gone."""
         with JournalReader.open(self._log, self._topic) as reader:

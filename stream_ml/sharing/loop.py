@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from stream_ml.errors import RecoverableError
+from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.starting import Superseded
+from stream_ml.learning.ways_on import skip_to
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
 from stream_ml.sharing.queue import Waiting
 from stream_ml.streams.group import Group
-from stream_ml.streams.log import Log, Reader
+from stream_ml.streams.log import Fetch, Log, LogTruncated, Reader
 
 log = logging.getLogger(__name__)
 
@@ -202,11 +203,20 @@ class SharingLoop:
             # Nothing to read, no room before a worker ends, or nobody to read it for.
             time.sleep(min(self._limits.poll_seconds, _NAP_SECONDS))
             return
-        for fetch in self._reader.poll(self._limits.batch_records, self._limits.poll_seconds):
+        for fetch in self._poll(self._reader):
             each = self._assigned.get(fetch.partition)
             if each is not None and each.owned is not None:
                 each.waiting.add(fetch)
                 each.read_to = fetch.next
+
+    def _poll(self, reader: Reader) -> list[Fetch]:
+        try:
+            return reader.poll(self._limits.batch_records, self._limits.poll_seconds)
+        except LogTruncated as error:
+            raise CannotContinue(
+                f"{error}: records were dropped before they were learned; "
+                f"{skip_to({error.partition: error.first})} goes on behind them, their number is kept"
+            ) from error
 
     def _open_reader(self, owned: frozenset[int]) -> None:
         if self._reader is not None:

@@ -180,11 +180,13 @@ def take(
     new_learner: Callable[[], PartitionLearner],
     remember: Callable[[PartitionLearner, int], None],
     outputs: Outputs,
+    skip: Callable[[int], int] = lambda _: 0,
 ) -> OwnedPartition:
     """
     Become the owner of *partition* on all shards.
 
     Args:
+        skip: says where a decision lets a partition go on; 0 where none does.
         remember: rebuilds a learner's duplicate window from the events before an offset.
 
     Raises:
@@ -205,5 +207,20 @@ def take(
     if known := answers[partition % shards.count].blobs.get(partition):
         state, pending = blob.decode(known)
         learner.load_state(state)
+    if (goal := skip(partition)) > min(fences):
+        fences = _skipped(shards, owner, fences, goal, blob.encode(learner.state(), pending))
     remember(learner, min(fences))
     return OwnedPartition(shards, learner, owner, fences, pending, outputs)
+
+
+def _skipped(shards: Shards, owner: Owner, fences: Sequence[int], goal: int, told: bytes) -> list[int]:
+    """Move all fences to *goal*, and push nothing; return where they stand then."""
+    home = owner.partition % shards.count
+    pushes = [
+        Push(fence, max(fence, goal), home=shard == home, blob=told if shard == home else None)
+        for shard, fence in enumerate(fences)
+    ]
+    for shard, answer in enumerate(shards.push(owner, pushes)):
+        if answer.kind not in _FINE:
+            raise OwnershipEnded(owner.partition, shard, answer)
+    return [push.next for push in pushes]

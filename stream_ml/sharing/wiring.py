@@ -89,7 +89,8 @@ class Sharing:
                     learner.remember, learner.forget, partition, self._window_begins(partition), end
                 )
 
-            return take(shards, self._kept.mender, partition, parties.who, learner, remember, outputs)
+            who, kept = parties.who, self._kept
+            return take(shards, kept.mender, partition, who, learner, remember, outputs, kept.newest.skip)
 
         limits = SharingLimits(
             settings.batch_max_records,
