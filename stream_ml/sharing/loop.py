@@ -81,7 +81,7 @@ class SharingLoop:
 
     Attributes:
         learned: events that this process has learned and the home shards have counted.
-        owned: the partitions that are its own; for other threads too.
+        owned: the partitions that are its own, by number; for other threads too.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class SharingLoop:
         self._commit_at = clock.monotonic()
         self._threads = ThreadPoolExecutor(limits.workers, "share")
         self.learned = 0
-        self.owned: frozenset[int] = frozenset()
+        self.owned: Mapping[int, OwnedPartition] = {}
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """
@@ -137,7 +137,7 @@ class SharingLoop:
         for partition, each in self._assigned.items():
             if each.busy is not None and each.busy.done():
                 self._finish(partition, each, each.busy)
-        self.owned = frozenset(p for p, each in self._assigned.items() if each.owned is not None)
+        self.owned = {p: each.owned for p, each in self._assigned.items() if each.owned is not None}
         self._read_events()
         for partition, each in self._assigned.items():
             if each.busy is None and not each.leaving:
@@ -196,8 +196,8 @@ class SharingLoop:
             metrics.LEARNER_STAGE_SECONDS.labels(self._model, stage).observe(seconds)
 
     def _read_events(self) -> None:
-        if not self.owned <= self._read or not self._read <= self._assigned.keys():
-            self._open_reader(self.owned)
+        if not self.owned.keys() <= self._read or not self._read <= self._assigned.keys():
+            self._open_reader(frozenset(self.owned))
         full = sum(each.waiting.size for each in self._assigned.values()) >= self._limits.waiting_bytes
         if self._reader is None or full or not self.owned:
             # Nothing to read, no room before a worker ends, or nobody to read it for.

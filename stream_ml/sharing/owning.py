@@ -56,6 +56,7 @@ class OwnedPartition:
 
     Attributes:
         next: offset of the next batch's first record.
+        newest_at: timestamp of the newest record learned, unix seconds; 0 before the first.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class OwnedPartition:
         self._shards, self.learner, self.owner, self._outputs = shards, learner, owner, outputs
         self.fences = list(fences)
         self.next = min(fences)
+        self.newest_at = 0.0
         self._home = owner.partition % shards.count
         self._lock = threading.Lock()
         self._pending = list(pending)
@@ -156,6 +158,7 @@ class OwnedPartition:
         self._check(self._shards.push(self.owner, pushes), _FINE)
         self.fences = [max(fence, part.next) for fence in self.fences]
         self.next = part.next
+        self.newest_at = max(self.newest_at, part.timestamps_ms[-1] / 1000 if part.timestamps_ms else 0)
         self._send(evaluations)
 
     def _check(self, answers: Sequence[Answer], fine: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which shards answer, for those who operate them: learning meets the first that does not, and no other."""
+"""Which shards answer, and how far learning lags, for those who operate them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import logging
 
 from stream_ml.runtime import metrics
 from stream_ml.runtime.lifecycle import Stop
+from stream_ml.sharing.lagging import Lag
 from stream_ml.weights.shards import Shards, ShardUnavailable
 
 log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks at every shard from time to time; shows how many are away, and tells when that changes."""
+    """
+    Looks at every shard from time to time; shows how many are away, and tells when that changes.
 
-    def __init__(self, model: str, shards: Shards, look_seconds: float) -> None:
-        self._model, self._shards, self._look_seconds = model, shards, look_seconds
+    Learning meets the first shard that does not answer, and no other.
+    """
+
+    def __init__(self, model: str, shards: Shards, lag: Lag, look_seconds: float) -> None:
+        self._model, self._shards, self._lag, self._look_seconds = model, shards, lag, look_seconds
         self._away: list[int] = []
 
     def run(self, stop: Stop) -> None:
         """Look until *stop*."""
         while not stop.requested():
             self.look()
+            self._lag.turn()
             stop.wait(self._look_seconds)
 
     def look(self) -> None:

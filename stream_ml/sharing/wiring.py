@@ -13,6 +13,7 @@ from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.chores import Chores
+from stream_ml.sharing.lagging import Lag
 from stream_ml.sharing.loop import SharingLimits, SharingLoop
 from stream_ml.sharing.outputs import Outputs
 from stream_ml.sharing.owning import OwnedPartition, take
@@ -55,7 +56,7 @@ class Sharing:
             CannotContinue, Undeliverable: the process must end.
         """
         ended = Stop()
-        watch = Watch(self._parties.name, self._shards, _LOOK_SECONDS)
+        watch = Watch(self._parties.name, self._shards, self._new_lag(), _LOOK_SECONDS)
         with ThreadPoolExecutor(2, "beside") as threads:
             beside = [threads.submit(run, ended) for run in (self._chores.run, watch.run)]
             try:
@@ -64,6 +65,10 @@ class Sharing:
                 ended.request()
             for each in beside:
                 each.result()
+
+    def _new_lag(self) -> Lag:
+        topic = self._parties.topics.events.name
+        return Lag(self._parties.name, self._parties.log, topic, lambda: self.loop.owned, self._clock)
 
     def _window_begins(self, partition: int) -> int:
         """Return the offset before which no event is in the variant's duplicate window."""
