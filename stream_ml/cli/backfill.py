@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import orjson
 
-from stream_ml.cli.broker import find_broker
+from stream_ml.cli.broker import find_broker, topic_and_group
 from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.cli.send import find_topic, tell_rests
 from stream_ml.errors import ConfigError, RecoverableError
@@ -71,10 +71,7 @@ def backfill(
             "no history is named\n  hint: FILES, or --sql URL --query 'SELECT … ORDER BY …', or both"
         )
     settings, running = find_broker(bootstrap, kafka_file, directory)
-    if running is not None:
-        topic, follow_group = topic or running.topic, follow_group or running.group
-    if topic is None:
-        raise ConfigError("no topic is named\n  hint: --topic NAME")
+    topic, follow_group = topic_and_group(topic, follow_group, running)
     records = pack(_events(files, file_format, sql, query), key=key, record_by=record_by)
     with closing(KafkaLog(settings)) as log, progress(quiet=as_json) as say:
         find_topic(log, topic, partitions)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import orjson
 
-from stream_ml.cli.broker import find_broker
+from stream_ml.cli.broker import find_broker, topic_and_group
 from stream_ml.cli.progress import counted, progress
 from stream_ml.errors import ConfigError
 from stream_ml.local.running import DIRECTORY
@@ -62,11 +62,9 @@ def send(
     A line that is no JSON object is pushed as it is: the learner puts it into the dead-letter topic.
     """
     settings, running = find_broker(bootstrap, kafka_file, directory)
-    if running is not None:
-        topic = topic or running.topic
-        follow_group = follow_group or (running.group if running.embedded else None)
-    if topic is None:
-        raise ConfigError("no topic is named\n  hint: --topic NAME")
+    topic, group = topic_and_group(topic, follow_group, running)
+    # A real broker keeps what is sent far ahead of the learner.
+    follow_group = follow_group or (group if running is not None and running.embedded else None)
     with closing(KafkaLog(settings)) as log:
         find_topic(log, topic, partitions)
         records = islice(pack(read_events(file, file_format), key=key, record_by=record_by), max_records)

@@ -1,6 +1,6 @@
 import pytest
 
-from stream_ml.cli.broker import find_broker
+from stream_ml.cli.broker import find_broker, topic_and_group
 from stream_ml.errors import ConfigError
 from stream_ml.local import running
 from stream_ml.local.running import Running
@@ -32,3 +32,13 @@ def test_without_a_name_and_without_what_runs_the_option_is_hinted_at(tmp_path, 
     monkeypatch.setattr(running, "STARTING_SECONDS", 0.0)
     with pytest.raises(ConfigError, match=r"nothing runs from .*\n.*--bootstrap"):
         find_broker(None, None, tmp_path)
+
+
+def test_only_who_learns_the_topic_is_followed_unless_a_group_is_named():
+    assert topic_and_group(None, None, HERE) == ("events", "m.learner")
+    assert topic_and_group("events", None, HERE) == ("events", "m.learner")
+    assert topic_and_group("history", None, HERE) == ("history", None)
+    assert topic_and_group("history", "g", HERE) == ("history", "g")
+    assert topic_and_group("history", None, None) == ("history", None)
+    with pytest.raises(ConfigError, match=r"no topic is named\n  hint: --topic"):
+        topic_and_group(None, "g", None)
