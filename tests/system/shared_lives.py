@@ -37,7 +37,7 @@ feed_partitions = 2
 "heartbeat.interval.ms" = "300"
 """
 _ENDED = re.compile(r'stream_ml_learner_ownerships_ended_total\{answer="(\w+)",model="\w+"\} ([\d.e+]+)')
-_GAUGE = r'{name}\{{model="\w+"\}} ([\d.e+-]+)'
+_METRIC = r'{name}\{{model="\w+"\}} ([\d.e+-]+)'
 
 
 def quick_groups(directory: Path) -> KafkaServer:
@@ -67,9 +67,13 @@ class Learner:
         """Return how many ownerships ended, by answer."""
         return Counter({answer: int(float(count)) for answer, count in _ENDED.findall(self.metrics())})
 
-    def gauge(self, name: str) -> float | None:
+    def pushed_events(self) -> int:
+        """Return how many events it has learned and pushed."""
+        return int(self.metric("stream_ml_learner_pushed_events_total") or 0)
+
+    def metric(self, name: str) -> float | None:
         """Return a metric of the model; None where it has not been set."""
-        found = re.search(_GAUGE.format(name=name), self.metrics())
+        found = re.search(_METRIC.format(name=name), self.metrics())
         return float(found[1]) if found else None
 
     def rss_bytes(self) -> int:
@@ -114,10 +118,10 @@ class SharedLives:
 
     # -- events ------------------------------------------------------------------------------------------
 
-    def produce(self, count: int) -> None:
-        """Send the next events; a repeat comes in the partition of what it repeats."""
+    def produce(self, count: int, padding: int = 0) -> None:
+        """Send the next events, each larger by *padding*; a repeat comes where what it repeats came."""
         for number in range(self.produced, self.produced + count):
-            told, partition = event(number), identity(number) % self.partitions
+            told, partition = event(number) + b" " * padding, identity(number) % self.partitions
             self._writer.send("events", told, partition=partition)
             self.records[partition].append(told)
         self.produced += count
@@ -131,12 +135,13 @@ class SharedLives:
 
     # -- learners ----------------------------------------------------------------------------------------
 
-    def start(self) -> Learner:
-        """Begin a life."""
+    def start(self, redis: str = "") -> Learner:
+        """Begin a life; *redis*: another way to the same."""
         port = free_port()
         log = self.directory / f"life-{len(self._lives)}.log"
         command = ["-m", "services.learner", "--settings", str(self.settings)]
-        process = Process.python(command, log, {"STREAM_ML_HTTP_PORT": str(port)}).start()
+        environment = {"STREAM_ML_HTTP_PORT": str(port)} | ({"STREAM_ML_WEIGHTS": redis} if redis else {})
+        process = Process.python(command, log, environment).start()
         self._lives.append(Learner(process, port))
         return self._lives[-1]
 

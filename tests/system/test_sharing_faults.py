@@ -13,6 +13,7 @@ import pytest
 from tests.clicks import MODEL
 from tests.servers.kafka import KafkaServer, require_kafka
 from tests.servers.processes import wait_until
+from tests.servers.proxy import Proxy
 from tests.servers.redis import RedisServer, require_redis
 from tests.system.shared_lives import SESSION_SECONDS, Learner, SharedLives, quick_groups
 
@@ -146,3 +147,40 @@ def test_a_storm_costs_less_than_a_thousandth_of_the_log_loss(
     finally:
         calm.close()
         stormy.close()
+
+
+@pytest.mark.parametrize("caught", [True, False], ids=["with a push in its socket", "anywhere"])
+def test_a_learner_that_slept_through_a_takeover_is_fenced_and_learns_again(
+    lives: SharedLives, redis: RedisServer, caught: bool
+) -> None:
+    proxy = Proxy(redis.port)
+    sleeper = lives.start(f"redis://127.0.0.1:{proxy.port}")
+    lives.start()
+    lives.produce_until(lambda: shared_by(lives, 2), 40)
+    if caught:
+        proxy.hold_at(b"_push")
+        lives.produce_until(proxy.held.is_set, 20)
+    sleeper.process.freeze()
+    lives.produce_until(lambda: shared_by(lives, 1), 20)
+    lives.wait_until_pushed()
+    proxy.release()
+    if caught:
+        wait_until(lambda: b"fenced" in proxy.heard, 10)
+        assert b"applied" not in proxy.heard
+        assert lives.all_pushed(), "a push that was refused has touched something"
+    sleeper.process.thaw()
+    before = sleeper.pushed_events()
+    lives.produce_until(lambda: shared_by(lives, 2) and sleeper.pushed_events() > before, 40)
+    assert sleeper.process.running, sleeper.process.tail()
+    assert sleeper.pushed_events() > before
+    assert sleeper.ended()["fenced"] >= caught
+    lives.wait_until_pushed()
+    lives.check()
+    proxy.close()
+
+
+def shared_by(lives: SharedLives, learners: int) -> bool:
+    """Whether so many own partitions, each of all shards."""
+    looks = [lives.shards.look(shard) for shard in range(lives.shards.count)]
+    owners = {fence.owner for look in looks for fence in look.fences.values()}
+    return len(owners) == learners and all(len(look.fences) == PARTITIONS for look in looks)
