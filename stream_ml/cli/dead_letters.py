@@ -70,6 +70,8 @@ def dead_letters(
     An event is sent once, however often this command is run or killed: the topic of the dead letters
     remembers. With --check, what would be refused again stays where it is.
     """
+    if mended is not None and not sending:
+        raise ConfigError("--mended says what is sent, and nothing is\n  hint: add --resend")
     _warn_of_unknown(reason)
     compiled = None if model_file is None else compile_model(model_file)
     plan = None if compiled is None else Plan(compiled.plan_bytes)
