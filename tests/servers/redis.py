@@ -70,12 +70,16 @@ class RedisCluster:
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
         command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
-        wait_until(lambda: all(map(self._whole, self.servers)), 30)
+        wait_until(self.is_whole, 30)
         return self
 
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
+
+    def is_whole(self) -> bool:
+        """Whether all servers are there, know all slots, and replicas follow."""
+        return all(map(self._whole, self.servers))
 
     def pair_of(self, key: str) -> tuple[RedisServer, RedisServer]:
         """Return the master that has *key* and its replica."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from stream_ml.features import compile_model
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import event, identity
 from tests.servers.kafka import LOGGING, KafkaServer
 from tests.servers.processes import Process, free_port, wait_until
@@ -27,6 +29,7 @@ weights = "{redis}"
 redis_shards = {shards}
 redis_timeout_seconds = 1.0
 batch_max_records = 200
+batch_max_bytes = 262144
 publish_interval_seconds = 0.2
 snapshot_interval_seconds = 2.0
 commit_interval_seconds = 0.5
@@ -35,6 +38,7 @@ feed_partitions = 2
 "bootstrap.servers" = "{bootstrap}"
 "session.timeout.ms" = "{session_milliseconds}"
 "heartbeat.interval.ms" = "300"
+"queued.max.messages.kbytes" = "2048"
 """
 _ENDED = re.compile(r'stream_ml_learner_ownerships_ended_total\{answer="(\w+)",model="\w+"\} ([\d.e+]+)')
 _METRIC = r'{name}\{{model="\w+"\}} ([\d.e+-]+)'
@@ -75,6 +79,11 @@ class Learner:
         """Return a metric of the model; None where it has not been set."""
         found = re.search(_METRIC.format(name=name), self.metrics())
         return float(found[1]) if found else None
+
+    def restored_rows(self) -> int:
+        """Return how many rows it has brought back to shards that were empty."""
+        lines = [json.loads(line) for line in self.process.output().splitlines() if line.startswith("{")]
+        return sum(line["rows"] for line in lines if line["message"] == "shard restored")
 
     def rss_bytes(self) -> int:
         """Return its resident memory."""
@@ -197,12 +206,16 @@ class SharedLives:
         said = blobs(self.shards, compile_model(self.model).plan_bytes, self.partitions)
         return sum(each["loss_sum"] for each in said) / sum(each["importance_sum"] for each in said)
 
-    def snapshots(self) -> int:
-        """Return how many snapshots the journal announces."""
+    def rows_in_snapshots(self) -> int:
+        """Return how many rows the newest announced snapshot has."""
         with JournalReader.open(self.log, f"{self.name}.journal") as journal:
             journal.read_to_end()
-            known = journal.state.variants.get("v1")
-            return len(known.snapshots) if known else 0
+            newest = journal.state.variants["v1"].snapshots[-1:]
+        store = SnapshotStore(str(self.directory / "snapshots"))
+        for announced in newest:
+            with store.open(announced.name) as snapshot:
+                return snapshot.manifest.total_rows
+        return 0
 
     def keys(self, topic: str) -> Iterator[bytes]:
         """Yield the keys of a topic's records."""

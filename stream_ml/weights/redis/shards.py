@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,11 +11,17 @@ import numpy as np
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
+    ClusterDownError,
+    MovedError,
     NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
@@ -36,20 +43,10 @@ from stream_ml.weights.shards import (
 KEYS = 4
 # Hashes that the rows of a shard lie in, and those looked at to tell how much memory all of them take.
 _BUCKETS, _SAMPLED = 65_536, 256
-# How the errors begin that another try may not meet.
-_FOR_NOW = (
-    "LOADING",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "NOREPLICAS",
-    "BUSY",
-    "READONLY",
-    "MOVED",
-    # Of memory, and of a disk that takes no more: an operator's turn, learning waits.
-    "OOM",
-    "MISCONF",
-)
+# Errors that another try may not meet. The client has classes for some, and takes their first word away; in a
+# pipeline it writes the command before the others'.
+_FOR_NOW = (AskError, ClusterDownError, MovedError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_BEGIN_FOR_NOW = re.compile(r"(^|caused error: )(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS) ")
 Result = TypeVar("Result")
 Call = tuple[int, str, tuple[Any, ...]]
 
@@ -215,7 +212,7 @@ def _asked(call: Callable[[], Result]) -> Result:
             f"Redis refuses this user: {error}; see redis_user and redis_password, and the user's ACL"
         ) from error
     except ResponseError as error:
-        if not str(error).startswith(_FOR_NOW):
+        if not isinstance(error, _FOR_NOW) and not _BEGIN_FOR_NOW.search(str(error)):
             raise
         raise ShardUnavailable(f"Redis takes no calls now: {error}") from error
     except (RedisError, RedisClusterException) as error:
