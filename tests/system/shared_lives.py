@@ -14,6 +14,7 @@ from stream_ml.features import compile_model
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.shards import ShardUnavailable
 from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import event, identity
 from tests.servers.kafka import LOGGING, KafkaServer
@@ -169,8 +170,11 @@ class SharedLives:
     # -- what must be true -------------------------------------------------------------------------------
 
     def all_pushed(self) -> bool:
-        """Whether every shard has every event."""
-        looks = [self.shards.look(shard) for shard in range(self.shards.count)]
+        """Whether every shard answers, and has every event."""
+        try:
+            looks = [self.shards.look(shard) for shard in range(self.shards.count)]
+        except ShardUnavailable:
+            return False
         ends = {partition: len(values) for partition, values in enumerate(self.records)}
         return all({p: fence.next for p, fence in look.fences.items()} == ends for look in looks)
 
