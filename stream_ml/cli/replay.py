@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,13 @@ import orjson
 from services.learner.parts import kafka_log, native_learner, parties_of
 from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
-from stream_ml.errors import ConfigError
+from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
 from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
+from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.ways_on import naming
+from stream_ml.runtime.secrets import url_without_secrets
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
 from stream_ml.weights.journal import Entry
@@ -79,7 +82,12 @@ def replay(
     given = load(LearnerSettings, settings, os.environ)
     if output is not None:
         SnapshotStore(output).check_writable("--output")
-    with naming(settings), closing(kafka_log(given)) as log, progress(quiet=as_json) as say:
+    with (
+        naming(settings),
+        _changes_nothing(given),
+        closing(kafka_log(given)) as log,
+        progress(quiet=as_json) as say,
+    ):
         parties = parties_of(given, log)
         with _scans(scan_cache, scan_cache_bytes, parties) as scans:
             rebuilt = rebuild(
@@ -102,6 +110,19 @@ def replay(
         click.echo(orjson.dumps(found).decode())
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in found.items()))
+
+
+@contextmanager
+def _changes_nothing(settings: LearnerSettings) -> Iterator[None]:
+    """Advise what a replay that is impossible asks for: another store, not a way on for a learner."""
+    try:
+        yield
+    except ReplayImpossible as error:
+        what = re.split(r"; (?:restore|begin)", str(error))[0]
+        raise CannotContinue(
+            f"{what}\n  hint: is {url_without_secrets(settings.snapshot_store)} the model's snapshot store? "
+            "STREAM_ML_SNAPSHOT_STORE names another; a later --to-step needs less of the past"
+        ) from error
 
 
 def _scans(folder: Path | None, max_bytes: int, parties: Parties) -> AbstractContextManager[ScanCache | None]:

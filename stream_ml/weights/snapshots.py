@@ -6,6 +6,7 @@ A name is never overwritten. A file that no valid line of the journal announces 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import os
@@ -30,6 +31,8 @@ KEEP = 3
 _PARTIAL = ".partial"
 # Base classes of what S3 clients (botocore) and those of other clouds (aiohttp) raise beside OSError.
 _CLIENT_ERRORS = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "aiohttp": ("ClientError",)}
+# Errors that say something of one file, and nothing of the store.
+_OF_THIS_FILE = {errno.EIO, errno.EISDIR, errno.ELOOP}
 _NAME = re.compile(r"([^/]+)/([^/]+)/(\d+)-(\d+)-([0-9a-f]{32})\.safetensors")
 
 
@@ -178,7 +181,7 @@ class SnapshotStore:
             CorruptSnapshot: damaged, or not there.
         """
         name = SnapshotName.parse(str(name))
-        with _available():
+        with _available(), _damage_told(name):
             try:
                 file = self._fs.open(f"{self._root}/{name}", "rb")
             except FileNotFoundError as error:
@@ -358,6 +361,17 @@ class SnapshotWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abandon()
+
+
+@contextmanager
+def _damage_told(name: SnapshotName) -> Iterator[None]:
+    """Let a file that a disk cannot read any more be a corrupt one: the snapshot before it may do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THIS_FILE:
+            raise
+        raise CorruptSnapshot(f"snapshot {name}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, StoreUnavailable
 from tests.unit.weights.artefacts import MANIFEST, PARTS, image, store_one
 
@@ -58,3 +59,38 @@ def test_a_file_removed_under_a_writer_costs_the_snapshot_only(tmp_path: Path) -
         with pytest.raises(StoreUnavailable):
             writer.finish(MANIFEST, b"", PARTS)
     assert store.names("m") == []
+
+
+@pytest.mark.parametrize("spoiled", ["a folder", "a link to itself", "unreadable blocks"])
+def test_one_file_that_cannot_be_read_is_damage_and_no_absence_of_the_store(
+    tmp_path: Path, spoiled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    name = store_one(store)
+    path = tmp_path / str(name)
+    path.unlink()
+    if spoiled == "a folder":
+        path.mkdir()
+    elif spoiled == "a link to itself":
+        path.symlink_to(path)
+    else:
+        store_one(store)
+
+        def unreadable(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr("stream_ml.weights.artefact.ArtefactReader.verify", unreadable)
+    with pytest.raises(CorruptSnapshot, match="cannot be read"):
+        store.verify(name)
+
+
+def test_a_store_that_lets_nobody_in_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SnapshotStore(str(tmp_path))
+    name = store_one(store)
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("stream_ml.weights.artefact.ArtefactReader.verify", forbidden)
+    with pytest.raises(StoreUnavailable, match="Permission denied"):
+        store.verify(name)

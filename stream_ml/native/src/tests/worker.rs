@@ -23,6 +23,17 @@ fn replica() -> Arc<Replica> {
     Arc::new(replica)
 }
 
+/// The same model after it has learned something else: every score of it is another.
+fn learned_on() -> Arc<Replica> {
+    let replica = replica();
+    let mut state = state();
+    state.bias.z -= 3.0;
+    replica
+        .apply(&[], &[], &state.to_bytes(), 8, 101.0)
+        .unwrap();
+    replica
+}
+
 fn worker(front: &Arc<Front>) -> Worker {
     Worker::new(Arc::clone(front), Limits::default(), Rc::default())
 }
@@ -355,7 +366,10 @@ fn an_answer_in_pieces_is_the_same_whatever_the_thread_answers_between_them() {
         let other = score(Some("other"), &EVENTS[..1], &[]);
         let (divided, pieces) = in_pieces(&front, turn_bytes, &frame, |worker| {
             worker.answer(&other, &mut Vec::new());
-            front.serve("m", "later", replica());
+            front.serve("m", "later", learned_on());
+            let mut later = Vec::new();
+            worker.answer(&score(Some("m"), &EVENTS[..1], &[]), &mut later);
+            assert_ne!(ageless(&later)["1"][0], whole["1"][0]);
         });
         front.serve("m", "v", replica());
         assert_eq!(ageless(&divided), whole, "pieces of {turn_bytes} bytes");
