@@ -107,22 +107,37 @@ class Restorer:
     def __init__(self, shards: Shards, places: Places, choose: Callable[[int], Source]) -> None:
         """*choose*: says what a shard is restored from, anew each time."""
         self._shards, self._places, self._choose = shards, places, choose
+        self._given_up: dict[int, set[int]] = {}
 
     def __call__(self, shard: int) -> None:
         """
-        Restore *shard*; whoever still finds it empty afterwards begins anew.
+        Restore *shard*; whoever still finds it empty afterwards begins anew. One thread a shard.
 
         Raises:
             ShardUnavailable: it does not answer.
         """
+        given_up = self._given_up.setdefault(shard, set())
+        while given_up:
+            # Rows that nobody will ever read: without this each try that failed leaves a copy of the shard.
+            self._shards.unstage(shard, min(given_up))
+            given_up.remove(min(given_up))
         lease = self._places.chore("restore", shard)
+        given_up.add(lease)
+        answer, count = self._restored(shard, lease)
+        if answer != "restored":
+            self._shards.unstage(shard, lease)
+        given_up.remove(lease)
+        log.info("shard restored", extra={"shard": shard, "rows": count, "answer": answer})
+
+    def _restored(self, shard: int, lease: int) -> tuple[str, int]:
+        """Return the last answer, and how many rows were staged."""
         # One source for both: fences of one snapshot with the rows of another would lose events.
         source = self._choose(shard)
         image, count = source.image(shard), 0
         for rows in source.rows(shard):
-            self._shards.stage(shard, lease, rows)
+            if self._shards.stage(shard, lease, rows).kind == "exists":
+                return "exists", count
             count += len(rows.ids)
         identity = self._shards.look(shard).identity
         place = self._places.incarnation(shard, identity, "restored")
-        answer = self._shards.restore(shard, lease, count, (identity, place), image)
-        log.info("shard restored", extra={"shard": shard, "rows": count, "answer": answer.kind})
+        return self._shards.restore(shard, lease, count, (identity, place), image).kind, count

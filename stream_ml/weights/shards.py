@@ -86,9 +86,9 @@ class Answer:
     What a shard says.
 
     Attributes:
-        kind: what was done. Of every call but ``adopt``, ``stage`` and ``restore`` also *moved* (another
-            server answers than the shard knows: append an ``incarnation`` line and ``adopt``) or *empty*
-            (there is no such shard: restore it); then nothing was touched.
+        kind: what was done. Of every call but ``adopt``, ``stage``, ``unstage`` and ``restore`` also *moved*
+            (another server answers than the shard knows: append an ``incarnation`` line and ``adopt``) or
+            *empty* (there is no such shard: restore it); then nothing was touched.
         incarnation, version, fences, blobs, count (of rows): as of the call, where its docstring says so.
     """
 
@@ -156,7 +156,10 @@ class Shards(Protocol):
         """
 
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
-        """Keep rows of a restore aside, under its lease: *staged*."""
+        """Keep rows of a restore aside, under its lease: *staged*, or *exists* (the shard is there)."""
+
+    def unstage(self, shard: int, lease: int) -> Answer:
+        """Remove what was kept aside: *unstaged*, or *exists* (it is the shard now)."""
 
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         """

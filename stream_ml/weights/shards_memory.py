@@ -32,6 +32,7 @@ class _Shard:
     log: dict[int, FeatureIds] = field(default_factory=dict)
     fences: dict[int, Fence] = field(default_factory=dict)
     blobs: dict[int, bytes] = field(default_factory=dict)
+    lease: int = 0
 
 
 class MemoryShards:
@@ -103,9 +104,17 @@ class MemoryShards:
         return self._told("adopted", shard)
 
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
+        if shard in self._shards:
+            return Answer("exists", self.identity)
         staged = self._staged.setdefault((shard, lease), {})
         staged.update({int(id): (z, n) for id, (z, n) in zip(rows.ids, rows.values, strict=True)})
         return Answer("staged", self.identity)
+
+    def unstage(self, shard: int, lease: int) -> Answer:
+        if shard in self._shards and self._shards[shard].lease == lease:
+            return Answer("exists", self.identity)
+        self._staged.pop((shard, lease), None)
+        return Answer("unstaged", self.identity)
 
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         if shard in self._shards:
@@ -119,6 +128,7 @@ class MemoryShards:
         held = _Shard(at[0], at[1], image.version, staged, image.version)
         held.fences.update(image.fences)
         held.blobs.update(image.blobs)
+        held.lease = lease
         self._shards[shard] = held
         return self._told("restored", shard)
 

@@ -295,6 +295,25 @@ def test_a_restore_checks_the_server_and_the_number_of_rows(empty: Shards) -> No
     assert empty.look(0).kind == "empty"
 
 
+def test_rows_that_arrive_after_their_restore_touch_nothing(empty: Shards) -> None:
+    identity = empty.look(0).identity
+    empty.stage(0, 7, rows(0))
+    assert empty.restore(0, 7, 1, (identity, 11), Image(1, {}, {})).kind == "restored"
+    assert empty.stage(0, 7, rows(0, 3, z=9.0)).kind == "exists"
+    assert empty.unstage(0, 7).kind == "exists"
+    assert values(empty, 0, 0, 3) == [(1.0, 1.0), (0.0, 0.0)]
+
+
+def test_what_a_restore_staged_can_be_given_up(empty: Shards) -> None:
+    identity = empty.look(0).identity
+    empty.stage(0, 7, rows(0, 3))
+    empty.stage(0, 8, rows(0))
+    assert empty.unstage(0, 7).kind == "unstaged"
+    assert empty.restore(0, 7, 2, (identity, 11), Image(1, {}, {})).kind == "short"
+    assert empty.restore(0, 8, 1, (identity, 11), Image(1, {}, {})).kind == "restored"
+    assert values(empty, 0, 0, 3) == [(1.0, 1.0), (0.0, 0.0)]
+
+
 def test_a_closed_shard_is_empty(shards: Shards) -> None:
     taken(shards, A)
     push(shards, A, 0, 5, rows(0))

@@ -186,8 +186,13 @@ class SharedLives:
         """Return what is to be read when something is not as it should be."""
         ends = [len(values) for values in self.records]
         said = [f"ends {ends}"]
-        for look in map(self.shards.look, range(self.shards.count)):
-            said.append(f"{look.kind}: {[fence.next for _, fence in sorted(look.fences.items())]}")
+        for shard in range(self.shards.count):
+            try:
+                look = self.shards.look(shard)
+            except ShardUnavailable as error:
+                said.append(f"shard {shard}: {error}")
+            else:
+                said.append(f"{look.kind}: {[fence.next for _, fence in sorted(look.fences.items())]}")
         for process in (life.process for life in self._lives):
             said.append(f"-- {process.log.name}, {process.running}\n{process.tail(8)}")
         return "\n".join(said)

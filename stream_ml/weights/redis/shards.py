@@ -141,6 +141,9 @@ class RedisShards:
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
         return self._one(shard, "stage", lease, *_packed(rows), lease=lease)
 
+    def unstage(self, shard: int, lease: int) -> Answer:
+        return self._one(shard, "unstage", lease, lease=lease)
+
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         meta: list[Any] = []
         for partition, fence in image.fences.items():

@@ -89,6 +89,9 @@ class FaultyShards(MemoryShards):
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
         return self._called("stage", shard, lambda: super(FaultyShards, self).stage(shard, lease, rows))
 
+    def unstage(self, shard: int, lease: int) -> Answer:
+        return self._called("unstage", shard, lambda: super(FaultyShards, self).unstage(shard, lease))
+
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         return self._called(
             "restore", shard, lambda: super(FaultyShards, self).restore(shard, lease, rows, at, image)

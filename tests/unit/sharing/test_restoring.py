@@ -1,0 +1,67 @@
+"""A restore that fails or comes second leaves nothing behind, and takes all it brings from one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from stream_ml.sharing.mending import Mender
+from stream_ml.sharing.restoring import Restorer
+from stream_ml.weights.shards import Fence, Image, Rows, ShardUnavailable
+from tests.unit.sharing.faulty import FaultyShards
+from tests.unit.sharing.test_owning import Places
+
+IMAGE = Image(5, {0: Fence(9)}, {})
+
+
+class Source:
+    """Three pieces of rows; *between* is called after each."""
+
+    def __init__(self, between: list[str], shards: FaultyShards) -> None:
+        self._between, self._shards = between, shards
+
+    def image(self, shard: int) -> Image:
+        return IMAGE
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        for at in range(3):
+            yield Rows(np.array([3 * at], np.uint64), np.ones((1, 2), np.float32))
+            if at == 1 and self._between:
+                self._happen(shard, self._between.pop())
+
+    def _happen(self, shard: int, what: str) -> None:
+        if what == "away":
+            self._shards.away = {shard}
+        else:
+            look = self._shards.look(shard)
+            self._shards.restore(shard, 99, 0, (look.identity, 99), Image(0, {0: Fence(1)}, {}))
+
+
+def restorer(between: list[str]) -> tuple[FaultyShards, Restorer]:
+    shards = FaultyShards(2)
+    return shards, Restorer(shards, Places(), lambda _: Source(between, shards))
+
+
+def test_a_restore_that_another_overtook_gives_up_and_removes_what_it_staged() -> None:
+    shards, restore = restorer(["another is first"])
+    restore(1)
+    assert not shards._staged
+    assert shards.look(1).fences == {0: Fence(1)}
+
+
+def test_what_a_failed_restore_staged_is_removed_by_the_next() -> None:
+    shards, restore = restorer(["away"])
+    with pytest.raises(ShardUnavailable):
+        restore(1)
+    assert len(shards._staged) == 1
+    shards.away = set()
+    restore(1)
+    assert not shards._staged
+    assert (shards.look(1).fences, shards.look(1).version) == (IMAGE.fences, 5)
+
+
+def test_a_mender_brings_an_empty_shard_back() -> None:
+    shards, restore = restorer([])
+    assert Mender(shards, Places(), restore).look(1).fences == IMAGE.fences
