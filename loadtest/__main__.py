@@ -31,6 +31,8 @@ TESTS = {
     "replay": "A log is learned again, with and without the scans that were kept of it.",
     "sparing": "What admission and expiry save in rows, and cost in loss and speed.",
 }
+# `learn --weights redis`, as its results file is named.
+LEARN_REDIS = "learn-redis"
 Command = Callable[..., None]
 
 
@@ -53,7 +55,7 @@ def main() -> None:
 @_options
 def every(as_json: bool, quick: bool, seed: int) -> None:
     """Run every test; without --quick, write docs/results and refresh the README's tables."""
-    for name in TESTS:
+    for name in (*TESTS, LEARN_REDIS):
         _measure(name, as_json, quick, seed, None if quick else results.FOLDER / f"{name}.json")
     if not quick:
         results.refresh_readme()
@@ -69,13 +71,17 @@ def _add(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @_options
     @click.option("--output", type=click.Path(path_type=Path), help="Write the object to this file too.")
-    def command(as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
-        _measure(name, as_json, quick, seed, output)
+    def command(as_json: bool, quick: bool, seed: int, output: Path | None, weights: str = "") -> None:
+        _measure(LEARN_REDIS if weights == "redis" else name, as_json, quick, seed, output)
+
+    if name == "learn":
+        where = click.Choice(["memory", "redis"])
+        click.option("--weights", type=where, default="memory", help="Where the rows are.")(command)
 
 
 def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
     load_average, _, _ = os.getloadavg()
-    report: Report = import_module(f"loadtest.{name}").run(quick=quick, seed=seed)
+    report: Report = import_module(f"loadtest.{name.replace('-', '_')}").run(quick=quick, seed=seed)
     result: dict[str, Any] = replace(report, load_average=load_average).as_object()
     if output:
         save(result, output)

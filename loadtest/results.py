@@ -13,6 +13,8 @@ from loadtest.report import bar_of, shown
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+# How those are called that are no command of their own.
+COMMANDS = {"learn-redis": "learn --weights redis"}
 # In the order of an event's way; the figures of each as a reader wants them said.
 SHOWN: Mapping[str, Mapping[str, str]] = {
     "learn": {
@@ -26,6 +28,21 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "logloss": "progressive logloss",
         "logloss_vw": "progressive logloss of Vowpal Wabbit `-b 24`",
         "logloss_minus_vw": "difference of the two",
+    },
+    "learn-redis": {
+        "events_per_second": "backlog → rows in Redis, one learner and one Redis on a core each, events/s",
+        "ratio_naive": "times one HMGET and one HSET an event",
+        "batch_events": "events a batch",
+        "pull_us": "of it pull, µs an event; two batches in flight wait for each other",
+        "learn_us": "learn, µs an event",
+        "push_us": "push, µs an event",
+        "freshness_p50_ms": "event appended → its rows updated, caught up at 5,000 events/s, median, ms",
+        "freshness_p99_ms": "the same, 99th percentile, ms",
+        "table_rows": "rows in Redis, of a second model",
+        "bytes_per_row": "memory of Redis, bytes a row",
+        "events_per_second_many_rows": "backlog → rows among so many, events/s",
+        "rate_ratio_beside_a_snapshot": "the same while a snapshot of all is taken, times that without",
+        "snapshot_seconds": "which takes, s",
     },
     "ingest": {
         "events_per_second": "backlog in Kafka → learned, one event a record, events/s",
@@ -135,7 +152,8 @@ def _exists(folder: Path, name: str) -> bool:
 
 def _section(result: Mapping[str, Any]) -> Iterable[str]:
     name = result["name"]
-    yield f"\n**`loadtest {name}`** · {result['machine']} · commit {result['commit']} · seed {result['seed']}"
+    title = f"**`loadtest {COMMANDS.get(name, name)}`**"
+    yield f"\n{title} · {result['machine']} · commit {result['commit']} · seed {result['seed']}"
     yield ""
     yield from _table(
         ["measured", "figure", "bar"],

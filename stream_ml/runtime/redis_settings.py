@@ -50,6 +50,12 @@ class RedisSettings(BaseModel):
     redis_batches_in_flight: int = number(
         2, (1, 64), "Partitions whose batches are learned at a time with Redis.", "each is held in memory"
     )
+    redis_batches_joined: int = number(
+        8,
+        (1, 64),
+        "Batches learned as one with Redis while learning is behind.",
+        "all of them are held in memory, and a call of Redis takes as much longer",
+    )
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

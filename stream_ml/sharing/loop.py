@@ -20,6 +20,7 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
 from stream_ml.sharing.queue import Waiting
+from stream_ml.sharing.sizing import BatchSize
 from stream_ml.streams.group import Group
 from stream_ml.streams.log import Fetch, Log, LogTruncated, Reader
 
@@ -37,7 +38,9 @@ class SharingLimits:
     How much at a time, and how often.
 
     Attributes:
-        batch_records: most of a batch. waiting_bytes: of events read ahead, of all partitions together.
+        batch_records: of a batch, at first. most_records: of one, while learning is behind.
+        call_seconds: what a call of a shard may take for a batch to become larger.
+        waiting_bytes: of events read ahead, of all partitions together.
         poll_seconds: longest wait for a record.
         look_seconds: time between two looks at the fences of a partition with nothing to learn.
         commit_seconds: time between two commits of offsets, which are advice.
@@ -45,6 +48,8 @@ class SharingLimits:
     """
 
     batch_records: int
+    most_records: int
+    call_seconds: float
     waiting_bytes: int
     poll_seconds: float
     look_seconds: float
@@ -107,6 +112,7 @@ class SharingLoop:
         self._read: frozenset[int] = frozenset()
         self._commit_at = clock.monotonic()
         self._threads = ThreadPoolExecutor(limits.workers, "share")
+        self._size = BatchSize(limits.batch_records, limits.most_records, limits.call_seconds)
         self.learned = 0
         self.owned: Mapping[int, OwnedPartition] = {}
 
@@ -182,10 +188,12 @@ class SharingLoop:
         log.log(level, "partition not owned", extra={"partition": partition, "reason": str(error)})
         each.owned, each.why = None, why
         each.waiting.clear()
+        self._size.failed()
         each.retry_at = self._clock.monotonic() + each.retry_seconds
         each.retry_seconds = min(2 * each.retry_seconds, _LONGEST_RETRY_SECONDS)
 
     def _report(self, pushed: Pushed) -> None:
+        self._size.took(pushed.records, pushed.call_seconds)
         if pushed.counted:
             self.learned += pushed.learned.learned
             metrics.LEARNER_PUSHED_EVENTS.labels(self._model).inc(pushed.learned.learned)
@@ -233,7 +241,7 @@ class SharingLoop:
             if now >= each.retry_at:
                 each.busy = self._threads.submit(self._take, partition)
             return
-        batch = each.waiting.take(owned.next, owned.limit, self._limits.batch_records)
+        batch = each.waiting.take(owned.next, owned.limit, self._size.records)
         if batch is not None:
             each.busy = self._threads.submit(owned.learn, batch)
         elif now >= each.look_at:

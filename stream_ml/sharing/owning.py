@@ -41,13 +41,21 @@ class OwnershipEnded(RecoverableError):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What was done with one batch; *counted* is False where the home shard had it already."""
+    """
+    What was done with one batch of *records*.
 
+    Attributes:
+        counted: False where the home shard had it already.
+        call_seconds: of a shard's call, on average of the slower of pull and push.
+    """
+
+    records: int
     learned: Learned
     counted: bool
     pull_seconds: float
     learn_seconds: float
     push_seconds: float
+    call_seconds: float
 
 
 class OwnedPartition:
@@ -112,12 +120,16 @@ class OwnedPartition:
             self.learner.load_state(before)
         push_at = time.perf_counter()
         self._push(part, additions, learned.evaluations if counts else ())
+        pull_seconds, push_seconds = pulled_at - pull_at, time.perf_counter() - push_at
         return Pushed(
+            len(part.values),
             learned,
             counts,
-            pull_seconds=pulled_at - pull_at,
+            pull_seconds=pull_seconds,
             learn_seconds=pull_at - began + learned_at - pulled_at,
-            push_seconds=time.perf_counter() - push_at,
+            push_seconds=push_seconds,
+            # A server that has several of the shards answers one after the other.
+            call_seconds=max(pull_seconds, push_seconds) / self._shards.count,
         )
 
     def look_again(self) -> None:

@@ -26,6 +26,8 @@ from stream_ml.weights.lines import Announced, Layout
 from stream_ml.weights.shards import Shards
 
 _LOOK_SECONDS = 2.0
+# Of the client's timeout that a call may take before batches become smaller: others' calls may be before it.
+_TIMEOUT_SHARE = 0.25
 
 
 class Sharing:
@@ -97,9 +99,12 @@ class Sharing:
             who, kept = parties.who, self._kept
             return take(shards, kept.mender, partition, who, learner, remember, outputs, kept.newest.skip)
 
+        joined = settings.redis_batches_joined
         limits = SharingLimits(
             settings.batch_max_records,
-            settings.fetch_queue_batches * settings.batch_max_bytes,
+            joined * settings.batch_max_records,
+            settings.redis_timeout_seconds * _TIMEOUT_SHARE,
+            settings.redis_batches_in_flight * joined * settings.batch_max_bytes,
             settings.poll_wait_seconds,
             _LOOK_SECONDS,
             settings.commit_interval_seconds,

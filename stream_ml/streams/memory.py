@@ -204,6 +204,7 @@ class MemoryReader:
     ) -> None:
         self._log, self._topic, self._keys, self._headers = log, topic, keys, headers
         self._next = dict(starts)
+        self._polls = -1
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
         end = time.monotonic() + timeout_seconds
@@ -222,7 +223,7 @@ class MemoryReader:
 
     def _take(self, max_records: int) -> list[Fetch]:
         fetches: list[Fetch] = []
-        for partition in sorted(self._next):
+        for partition in self._in_turn():
             left = max_records - sum(len(fetch.values) for fetch in fetches)
             try:
                 fetch = self._fetch(partition, left)
@@ -232,7 +233,14 @@ class MemoryReader:
                 raise
             if fetch is not None:
                 fetches.append(fetch)
-        return fetches
+        return sorted(fetches, key=lambda fetch: fetch.partition)
+
+    def _in_turn(self) -> list[int]:
+        """Return the partitions, at each call from another one on: none waits for all of another."""
+        partitions = sorted(self._next)
+        self._polls += 1
+        at = self._polls % len(partitions) if partitions else 0
+        return partitions[at:] + partitions[:at]
 
     def _fetch(self, partition: int, max_records: int) -> Fetch | None:
         held, wanted = self._log._partition(self._topic, partition), self._next[partition]

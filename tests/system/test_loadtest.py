@@ -12,6 +12,7 @@ from loadtest import (
     freshness,
     ingest,
     learn,
+    learn_redis,
     memory,
     recover,
     reload,
@@ -22,11 +23,13 @@ from loadtest import (
 )
 from loadtest.__main__ import main
 from tests.servers.kafka import require_kafka
+from tests.servers.redis import require_redis
 
 
-def measured(module: ModuleType) -> dict[str, Any]:
-    name = module.__name__.removeprefix("loadtest.")
-    outcome = CliRunner().invoke(main, [name, "--json", "--quick", "--seed", "3"], catch_exceptions=False)
+def measured(module: ModuleType, *options: str) -> dict[str, Any]:
+    name = module.__name__.removeprefix("loadtest.").replace("_", "-")
+    command = [name.split("-")[0], *options, "--json", "--quick", "--seed", "3"]
+    outcome = CliRunner().invoke(main, command, catch_exceptions=False)
     assert outcome.exit_code == 0, outcome.output
     result: dict[str, Any] = orjson.loads(outcome.stdout)
     assert (result["name"], result["seed"], result["quick"]) == (name, 3, True)
@@ -43,6 +46,23 @@ def test_learn_compares_every_contestant_on_the_same_events(monkeypatch: pytest.
     for figure in ("events_per_second", "ratio_vw_json", "ratio_vw_text", "two_core_ratio"):
         assert result[figure] > 0
     assert [row["events"] for row in result["rows"]] == [3_000] * 9 + [1_000, 200]
+
+
+def test_learn_with_weights_in_redis_is_compared_with_a_call_an_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_redis()
+    size = learn_redis.Size(20_000, 1, naive_events=200, paced_seconds=0.5, rows=50_000, seconds=1.0, turns=1)
+    monkeypatch.setattr(learn_redis, "QUICK", size)
+    result = measured(learn_redis, "--weights", "redis")
+    assert result["ratio_naive"] == pytest.approx(
+        result["events_per_second"] / result["events_per_second_naive"], abs=0.01
+    )
+    assert [row["events"] for row in result["rows"]] == [20_000]
+    assert 16 < result["bytes_per_row"] < 200
+    assert 0 < result["freshness_p50_ms"] <= result["freshness_p99_ms"]
+    assert result["rate_ratio_beside_a_snapshot"] > 0
+    assert min(result[stage] for stage in ("pull_us", "learn_us", "push_us", "redis_cpu_us")) > 0
 
 
 def test_ingest_learns_the_whole_backlog_from_kafka(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@
 local FORMAT = '1'
 local FIELDS = 3500 -- of one inner command: Lua's stack holds about 8,000
 local BUCKETS = 65536
-local VISITS = 4096 -- of buckets by one page
+local VISITS = 16384 -- of buckets by one page
 local LOG_IDS = 2000000 -- that the change log keeps; 8 bytes each
 
 local function identity()

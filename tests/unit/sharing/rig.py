@@ -64,6 +64,7 @@ class Rig:
                 "poll_wait_seconds": 0.005,
                 "publish_interval_seconds": 0.005,
                 "batch_max_records": 20,
+                "redis_batches_joined": 1,
                 "commit_interval_seconds": 0.01,
                 **self.overrides,
             }
