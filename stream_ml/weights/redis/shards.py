@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from redis import Redis, RedisCluster
+from redis._parsers import CommandsParser
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
@@ -99,9 +100,29 @@ def connect(access: Access) -> Redis | RedisCluster:
         raise ConfigError(f"weights: no URL of a Redis: {error}") from error
     client: Redis | RedisCluster = one
     if _asked(lambda: one.info("cluster"))["cluster_enabled"]:
-        client = _asked(lambda: RedisCluster.from_url(access.url, **access.options()))
+        client = _asked(lambda: _cluster(access))
     _asked(lambda: load(client))
     return client
+
+
+def _cluster(access: Access) -> RedisCluster:
+    client: RedisCluster = RedisCluster.from_url(access.url, **access.options())
+    client.commands_parser = _KeysOfFunctions(client)  # type: ignore[no-untyped-call]
+    return client
+
+
+class _KeysOfFunctions(CommandsParser):
+    """
+    Tells the client where the keys of FCALL are.
+
+    It would else ask a server: one more trip with all of the call's bytes, and always to the same server, so
+    that no call reaches any server once that one is dead.
+    """
+
+    def get_keys(self, redis_conn: Any, *args: Any) -> Any:
+        if args[0] == "FCALL":
+            return args[3 : 3 + KEYS]
+        return super().get_keys(redis_conn, *args)  # type: ignore[no-untyped-call]
 
 
 class RedisShards:
