@@ -15,6 +15,7 @@
 
 local FORMAT = '1'
 local FIELDS = 3500 -- of one inner command: Lua's stack holds about 8,000
+local ZEROS = '\0\0\0\0\0\0\0\0'
 local BUCKETS = 65536
 local VISITS = 16384 -- of buckets by one page
 local LOG_IDS = 2000000 -- that the change log keeps; 8 bytes each
@@ -49,52 +50,90 @@ local function prefix(keys, lease)
   return keys[2] .. lease .. ':'
 end
 
--- Calls visit(bucket's key, first and last byte, fields) for each run of ids of one bucket.
+-- The byte after the ids that are in one bucket with the one at *at*, and the key of the bucket.
+local function run_of(names, ids, at)
+  local byte, sub, size = string.byte, string.sub, #ids
+  local low_of_run, high_of_run = byte(ids, at + 6, at + 7)
+  local after, most = at + 8, at + FIELDS * 8
+  while after <= size and after < most do
+    local low, high = byte(ids, after + 6, after + 7)
+    if low ~= low_of_run or high ~= high_of_run then
+      break
+    end
+    after = after + 8
+  end
+  return after, names .. sub(ids, at + 6, at + 7)
+end
+
+local function fields_of(ids, at, after)
+  local sub, fields, count = string.sub, {}, 0
+  for index = at, after - 8, 8 do
+    count = count + 1
+    fields[count] = sub(ids, index, index + 5)
+  end
+  return fields
+end
+
+-- Calls visit(bucket's key, first byte, fields) for each run of ids of one bucket.
 local function each_run(names, ids, visit)
-  local sub, at, size = string.sub, 1, #ids
+  local at, size = 1, #ids
   while at <= size do
-    local upper, fields, last = sub(ids, at + 6, at + 7), {}, at
-    repeat
-      fields[#fields + 1] = sub(ids, last, last + 5)
-      last = last + 8
-    until last > size or #fields == FIELDS or sub(ids, last + 6, last + 7) ~= upper
-    visit(names .. upper, at, fields)
-    at = last
+    local after, bucket = run_of(names, ids, at)
+    visit(bucket, at, fields_of(ids, at, after))
+    at = after
   end
 end
 
 -- Values of packed ids, packed; an id without a row is eight zero bytes.
 local function read_rows(names, ids)
-  local parts = {}
-  each_run(names, ids, function(bucket, _, fields)
-    if #fields == 1 then
-      parts[#parts + 1] = redis.call('HGET', bucket, fields[1]) or '\0\0\0\0\0\0\0\0'
-      return
+  local call, sub, parts, count, at, size = redis.call, string.sub, {}, 0, 1, #ids
+  while at <= size do
+    local after, bucket = run_of(names, ids, at)
+    if after == at + 8 then
+      count = count + 1
+      parts[count] = call('HGET', bucket, sub(ids, at, at + 5)) or ZEROS
+    else
+      local values = call('HMGET', bucket, unpack(fields_of(ids, at, after)))
+      for index = 1, (after - at) / 8 do
+        parts[count + index] = values[index] or ZEROS
+      end
+      count = count + (after - at) / 8
     end
-    local values = redis.call('HMGET', bucket, unpack(fields))
-    for index = 1, #fields do
-      parts[#parts + 1] = values[index] or '\0\0\0\0\0\0\0\0'
-    end
-  end)
+    at = after
+  end
   return table.concat(parts)
 end
 
 -- Returns how many of them are new.
 local function add_rows(names, ids, deltas)
-  local unpacked, packed, new = struct.unpack, struct.pack, 0
-  each_run(names, ids, function(bucket, at, fields)
-    local values, changed = redis.call('HMGET', bucket, unpack(fields)), {}
-    for index = 1, #fields do
-      local z, n = 0, 0
-      if values[index] then
-        z, n = unpacked('<ff', values[index])
-      end
-      local dz, dn = unpacked('<ff', deltas, at + (index - 1) * 8)
-      changed[index * 2 - 1] = fields[index]
-      changed[index * 2] = packed('<ff', z + dz, n + dn)
+  local call, sub, unpacked, packed = redis.call, string.sub, struct.unpack, struct.pack
+  local new, at, size = 0, 1, #ids
+
+  local function added(value, from)
+    if not value then
+      return sub(deltas, from, from + 7)
     end
-    new = new + redis.call('HSET', bucket, unpack(changed))
-  end)
+    local z, n = unpacked('<ff', value)
+    local dz, dn = unpacked('<ff', deltas, from)
+    return packed('<ff', z + dz, n + dn)
+  end
+
+  while at <= size do
+    local after, bucket = run_of(names, ids, at)
+    if after == at + 8 then
+      local field = sub(ids, at, at + 5)
+      new = new + call('HSET', bucket, field, added(call('HGET', bucket, field), at))
+    else
+      local fields, changed = fields_of(ids, at, after), {}
+      local values = call('HMGET', bucket, unpack(fields))
+      for index = 1, #fields do
+        changed[index * 2 - 1] = fields[index]
+        changed[index * 2] = added(values[index], at + (index - 1) * 8)
+      end
+      new = new + call('HSET', bucket, unpack(changed))
+    end
+    at = after
+  end
   return new
 end
 
@@ -181,6 +220,10 @@ local function changes(keys, args)
     local since, version = tonumber(args[1]), tonumber(known[1])
     if since < tonumber(known[2]) or since > version then
       return told('behind', keys, run, replid)
+    end
+    if since + 1 == version then
+      local ids = redis.call('HGET', keys[3], known[1]) or ''
+      return told('changes', keys, run, replid, ids, read_rows(prefix(keys, known[3]), ids))
     end
     local seen, parts = {}, {}
     for at = since + 1, version do
