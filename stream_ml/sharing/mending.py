@@ -38,7 +38,7 @@ class Mender:
             restore: brings an empty shard back; somebody else may be first.
         """
         self._shards, self._places, self._restore = shards, places, restore
-        self._restoring = [threading.Lock() for _ in range(shards.count)]
+        self._mending = [threading.Lock() for _ in range(shards.count)]
 
     def look(self, shard: int) -> Answer:
         """
@@ -55,16 +55,15 @@ class Mender:
         raise ShardUnavailable(f"shard {shard} is answered for by another server at every look")
 
     def mend(self, shard: int, answer: Answer) -> None:
-        """Do what *answer*, which was none of those hoped for, asks for."""
-        if answer.kind == "moved":
-            log.warning("another server answers for a shard", extra={"shard": shard})
-            place = self._places.incarnation(shard, answer.identity, "another server answers")
-            self._shards.adopt(shard, answer.identity, place)
-        elif answer.kind == "empty":
-            self._restore_once(shard)
-
-    def _restore_once(self, shard: int) -> None:
-        """Restore *shard*, unless another thread of this process has just done so: each stages all rows."""
-        with self._restoring[shard]:
-            if self._shards.look(shard).kind == "empty":
+        """Do what *answer*, which was none of those hoped for, asks for; one thread a shard."""
+        if answer.kind not in {"moved", "empty"}:
+            return
+        with self._mending[shard]:
+            # Another thread may have done it: each restore stages all rows, each adoption costs a snapshot.
+            answer = self._shards.look(shard)
+            if answer.kind == "moved":
+                log.warning("another server answers for a shard", extra={"shard": shard})
+                place = self._places.incarnation(shard, answer.identity, "another server answers")
+                self._shards.adopt(shard, answer.identity, place)
+            elif answer.kind == "empty":
                 self._restore(shard)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.restoring import Restorer
-from stream_ml.weights.shards import Fence, Image, Rows, ShardUnavailable
+from stream_ml.weights.shards import Fence, Identity, Image, Rows, ShardUnavailable
 from tests.unit.sharing.faulty import FaultyShards
 from tests.unit.sharing.test_owning import Places
 
@@ -60,6 +62,33 @@ def test_what_a_failed_restore_staged_is_removed_by_the_next() -> None:
     restore(1)
     assert not shards._staged
     assert (shards.look(1).fences, shards.look(1).version) == (IMAGE.fences, 5)
+
+
+@pytest.mark.parametrize("what", ["moved", "empty"])
+def test_of_many_threads_that_meet_a_shard_in_need_one_mends_it(what: str) -> None:
+    shards, restore = restorer([])
+    places, restored = Places(), list[int]()
+    places._last = first = 100  # above those of the restore
+
+    def counted(shard: int) -> None:
+        restored.append(shard)
+        restore(shard)
+
+    mender = Mender(shards, places, counted)
+    if what == "moved":
+        restore(1)
+        shards.identity = Identity("another", "reign")
+    together = threading.Barrier(8)
+
+    def look(_: int) -> str:
+        answer = shards.look(1)
+        together.wait(10)
+        mender.mend(1, answer)
+        return mender.look(1).kind
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(look, range(8))) == {"fences"}
+    assert (len(restored), places._last - first) == ((0, 1) if what == "moved" else (1, 0))
 
 
 def test_a_mender_brings_an_empty_shard_back() -> None:
