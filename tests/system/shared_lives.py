@@ -29,7 +29,8 @@ events_topic = "events"
 weights = "{redis}"
 redis_shards = {shards}
 redis_timeout_seconds = 1.0
-batch_max_records = 200
+batch_max_records = {batch_records}
+redis_batches_joined = {joined}
 batch_max_bytes = 262144
 publish_interval_seconds = 0.2
 snapshot_interval_seconds = 2.0
@@ -103,7 +104,9 @@ class SharedLives:
         partitions: int,
         shards: int = 4,
         model: str = COUNTING,
+        small_batches: bool = False,
     ) -> None:
+        """*small_batches*: so that no learner's rows are much older than another's, whatever is behind."""
         directory.mkdir(exist_ok=True)
         self.kafka, self.directory, self.partitions, self.model = kafka, directory, partitions, model
         self.log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
@@ -118,6 +121,8 @@ class SharedLives:
                 shards=shards,
                 bootstrap=kafka.bootstrap,
                 session_milliseconds=int(1000 * SESSION_SECONDS),
+                batch_records=20 if small_batches else 200,
+                joined=1 if small_batches else 8,
             )
         )
         self.shards = RedisShards(connect(Access(redis)), f"{self.name}/v1", 0, shards)
