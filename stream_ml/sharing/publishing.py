@@ -21,6 +21,10 @@ from stream_ml.weights.shards import Answer, Shards, ShardUnavailable
 
 log = logging.getLogger(__name__)
 
+# Of the time that Redis took to say what changed, until it is asked again: while learning is behind its time is
+# what learning waits for, and more versions at once have fewer rows.
+_REST = 3.0
+
 
 @dataclass(slots=True)
 class _Published:
@@ -98,7 +102,9 @@ class SharedPublisher:
             raise failure
 
     def _publish(self, shard: int, known: _Published, now: float) -> None:
+        asked_at = self._clock.monotonic()
         answer = self._shards.changes(shard, known.stream.version)
+        took = self._clock.monotonic() - asked_at
         if answer.kind not in {"changes", "behind"}:
             self._mender.mend(shard, answer)
             return
@@ -111,7 +117,7 @@ class SharedPublisher:
             return
         sent = self._send(shard, known.stream.version, answer)
         known.stream, known.sent_at = Stream(answer.incarnation, answer.version), now
-        known.wait_seconds = sent / self._limits.bytes_per_second
+        known.wait_seconds = max(sent / self._limits.bytes_per_second, _REST * took)
 
     def _send(self, shard: int, since: int, answer: Answer) -> int:
         """Send a delta; return its bytes."""

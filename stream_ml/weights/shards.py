@@ -138,7 +138,8 @@ class Shards(Protocol):
         """
         Read the rows that versions above *since* changed, absolute: *changes* or *behind*.
 
-        With all that ``look`` says.
+        With all that ``look`` says, but for the version, which is that up to which the changes are. Where it
+        is not the shard's, as there are too many at once, the answer's cursor is not 0: ask for the others.
         """
 
     def page(self, shard: int, cursor: int, rows: int) -> Answer:

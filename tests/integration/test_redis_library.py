@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 from redis import Redis
 
 from stream_ml.errors import ConfigError
+from stream_ml.sharing.mending import Mender, Places, Restore
+from stream_ml.sharing.reading import read_shard
 from stream_ml.weights.redis.library import NAME, load, source
 from stream_ml.weights.redis.shards import Access, RedisShards, connect
-from stream_ml.weights.shards import ShardUnavailable
+from stream_ml.weights.shards import Answer, Fence, Image, Owner, Push, Rows, ShardUnavailable
 from tests.servers.redis import RedisServer, require_redis
 
 
@@ -71,3 +76,39 @@ def test_a_server_that_is_away_is_a_shard_that_is_unavailable(server: RedisServe
         shards.look(0)
     with pytest.raises(ShardUnavailable):
         connect(Access(server.url))
+
+
+def test_more_changes_than_fit_an_answer_come_in_several_up_to_the_last_version(server: RedisServer) -> None:
+    shards = RedisShards(connect(Access(server.url)), "v", 0, 1)
+    identity = shards.look(0).identity
+    assert shards.restore(0, 1, 0, (identity, 1), Image(0, {0: Fence(0)}, {})).kind == "restored"
+    owner = Owner(0, 1, "me")
+    assert shards.take(0, owner).kind == "taken"
+    versions = [np.arange(at, at + 60_000, dtype=np.uint64) * 2**44 + 7 for at in (0, 60_000, 30_000)]
+    for version, ids in enumerate(versions):
+        values = np.full((len(ids), 2), version + 1, np.float32)
+        push = Push(version, version + 1, Rows(ids, values), home=True, blob=b"blob")
+        assert [each.kind for each in shards.push(owner, [push])] == ["applied"]
+
+    first = shards.changes(0, 0)
+    assert (first.kind, first.version, first.cursor) == ("changes", 2, 1)
+    last = shards.changes(0, first.version)
+    assert (last.version, last.cursor) == (3, 0)
+    assert set(first.rows.ids) == set(versions[0]) | set(versions[1])
+    assert set(last.rows.ids) == set(versions[2])
+    taken: dict[int, float] = {}
+
+    def take(rows: Rows) -> None:
+        taken.update(zip(rows.ids.tolist(), rows.values[:, 0].tolist(), strict=True))
+
+    class Restless(RedisShards):
+        """Changes of all versions are to be read after the pages."""
+
+        def look(self, shard: int) -> Answer:
+            return replace(super().look(shard), version=0)
+
+    restless = Restless(connect(Access(server.url)), "v", 0, 1)
+    mender = Mender(restless, cast(Places, None), cast(Restore, None))
+    assert read_shard(restless, mender, 0, take).version == 3
+    # 1 of the first, 2 of the second, 3 of the third; the third overlaps both by half.
+    assert (len(taken), sum(taken.values())) == (120_000, 60_000 * (1 + 2 + 3))

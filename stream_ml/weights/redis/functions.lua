@@ -18,6 +18,7 @@ local FIELDS = 3500 -- of one inner command: Lua's stack holds about 8,000
 local ZEROS = '\0\0\0\0\0\0\0\0'
 local BUCKETS = 65536
 local VISITS = 16384 -- of buckets by one page
+local CHANGES = 100000 -- ids of one answer, before its last version
 local LOG_IDS = 2000000 -- that the change log keeps; 8 bytes each
 
 local function identity()
@@ -213,7 +214,7 @@ local function push(keys, args)
   end)
 end
 
--- since: every row that a later version changed, absolute.
+-- since: every row that a later version changed, absolute; up to the version that is the answer's cursor.
 local function changes(keys, args)
   return guarded(keys, function(run, replid)
     local known = redis.call('HMGET', keys[1], 'version', 'log_from', 'rows')
@@ -221,13 +222,15 @@ local function changes(keys, args)
     if since < tonumber(known[2]) or since > version then
       return told('behind', keys, run, replid)
     end
+    local names = prefix(keys, known[3])
     if since + 1 == version then
       local ids = redis.call('HGET', keys[3], known[1]) or ''
-      return told('changes', keys, run, replid, ids, read_rows(prefix(keys, known[3]), ids))
+      return told('changes', keys, run, replid, ids, read_rows(names, ids), known[1])
     end
-    local seen, parts = {}, {}
-    for at = since + 1, version do
-      local ids = redis.call('HGET', keys[3], string.format('%.0f', at)) or ''
+    local seen, parts, reached = {}, {}, since
+    while reached < version and #parts < CHANGES do
+      reached = reached + 1
+      local ids = redis.call('HGET', keys[3], string.format('%.0f', reached)) or ''
       for index = 1, #ids / 8 do
         local id = string.sub(ids, index * 8 - 7, index * 8)
         if not seen[id] then
@@ -237,22 +240,24 @@ local function changes(keys, args)
       end
     end
     local ids = table.concat(parts)
-    return told('changes', keys, run, replid, ids, read_rows(prefix(keys, known[3]), ids))
+    return told('changes', keys, run, replid, ids, read_rows(names, ids), string.format('%.0f', reached))
   end)
 end
 
--- cursor, count: the rows of whole buckets from there, until they are so many.
+-- cursor, count: the rows of whole buckets from there, until they are so many. The answer's ids are the upper two bytes
+-- and the number of rows (four bytes) of each bucket, its rows the lower six bytes of the id and the values, of each row.
 local function page(keys, args)
   return guarded(keys, function(run, replid)
     local names = prefix(keys, redis.call('HGET', keys[1], 'rows'))
-    local ids, rows, bucket, count = {}, {}, tonumber(args[1]), tonumber(args[2])
+    local ids, rows, bucket, left = {}, {}, tonumber(args[1]), tonumber(args[2])
     local stop = math.min(bucket + VISITS, BUCKETS)
-    while bucket < stop and #ids < count do
+    while bucket < stop and left > 0 do
       local upper = struct.pack('<H', bucket)
       local found = redis.call('HGETALL', names .. upper)
-      for at = 1, #found, 2 do
-        ids[#ids + 1] = found[at] .. upper
-        rows[#rows + 1] = found[at + 1]
+      if #found > 0 then
+        ids[#ids + 1] = upper .. struct.pack('<I4', #found / 2)
+        rows[#rows + 1] = table.concat(found)
+        left = left - #found / 2
       end
       bucket = bucket + 1
     end

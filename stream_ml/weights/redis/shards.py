@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -151,10 +151,14 @@ class RedisShards:
         return [_answer(told) for told in self._all(calls)]
 
     def changes(self, shard: int, since: int) -> Answer:
-        return self._one(shard, "changes", since)
+        answer = self._one(shard, "changes", since)
+        if answer.kind != "changes":
+            return answer
+        return replace(answer, version=answer.cursor, cursor=int(answer.cursor < answer.version))
 
     def page(self, shard: int, cursor: int, rows: int) -> Answer:
-        return self._one(shard, "page", cursor, rows)
+        *head, heads, found, after = self._call(shard, "page", cursor, rows)
+        return _answer([*head, *_of_buckets(heads, found), after])
 
     def adopt(self, shard: int, identity: Identity, incarnation: int) -> Answer:
         return self._one(shard, "adopt", *identity, _place(incarnation))
@@ -203,8 +207,11 @@ class RedisShards:
         return int(sum(taken) / len(taken) * _BUCKETS)
 
     def _one(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Answer:
+        return _answer(self._call(shard, name, *arguments, lease=lease))
+
+    def _call(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Any:
         call = (f"{NAME}_{name}", KEYS, *self.keys(shard, lease), *arguments)
-        return _answer(self._with_library(lambda: self._client.fcall(*call)))
+        return self._with_library(lambda: self._client.fcall(*call))
 
     def _all(self, calls: Sequence[Call]) -> list[Any]:
         """Call a function on every shard, all at once; the calls are sent before the first answer is read."""
@@ -253,6 +260,15 @@ def _ids(ids: FeatureIds) -> bytes:
 
 def _packed(rows: Rows) -> tuple[bytes, bytes]:
     return _ids(rows.ids), np.ascontiguousarray(rows.values, "<f4").tobytes()
+
+
+def _of_buckets(heads: bytes, found: bytes) -> tuple[bytes, bytes]:
+    """Return ids and values, packed, of the rows of whole buckets, as the library's page has them."""
+    each = np.frombuffer(heads, [("upper", "<u2"), ("rows", "<u4")])
+    rows = np.frombuffer(found, [("lower", "u1", 6), ("values", "<f4", 2)])
+    ids = np.empty(len(rows), [("lower", "u1", 6), ("upper", "<u2")])
+    ids["lower"], ids["upper"] = rows["lower"], np.repeat(each["upper"], each["rows"])
+    return ids.tobytes(), rows["values"].tobytes()
 
 
 def _answer(told: Any, ids: FeatureIds | None = None) -> Answer:
