@@ -21,8 +21,8 @@ from stream_ml.weights.shards import Answer, Shards, ShardUnavailable
 
 log = logging.getLogger(__name__)
 
-# Of the time that Redis took to say what changed, until it is asked again: while learning is behind its time is
-# what learning waits for, and more versions at once have fewer rows.
+# Of the time that Redis took to say what changed, until it is asked again: while learning is behind it waits
+# for Redis, and more versions at once have fewer rows.
 _REST = 3.0
 
 
