@@ -136,7 +136,7 @@ class SharingLoop:
     @property
     def fences(self) -> Mapping[int, int]:
         """Per owned partition, up to where all shards have its events."""
-        return {p: each.owned.next for p, each in self._assigned.items() if each.owned is not None}
+        return {partition: owned.next for partition, owned in self.owned.items()}
 
     def _turn(self) -> None:
         self._follow_group()
