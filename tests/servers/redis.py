@@ -39,8 +39,15 @@ class RedisServer:
         self.process = Process(command, directory / "redis.log")
 
     def start(self) -> RedisServer:
-        self.process.start().wait_until(lambda: answers(self.port), 20)
+        # One with much on its disk answers long before it has loaded that.
+        self.process.start().wait_until(self._has_loaded, 60)
         return self
+
+    def _has_loaded(self) -> bool:
+        if not answers(self.port):
+            return False
+        asked = ["redis-cli", "-p", str(self.port), "info", "persistence"]
+        return "loading:0" in subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout
 
     def kill(self) -> None:
         """SIGKILL, as when the machine fails."""
