@@ -112,7 +112,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
 def redis_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One Redis that all tests share; its data survive that it is killed."""
     require_redis()
-    server = RedisServer(tmp_path_factory.mktemp("redis") / "one", ["--appendonly", "yes"])
+    kept = ["--appendonly", "yes", "--appendfsync", "always"]
+    server = RedisServer(tmp_path_factory.mktemp("redis") / "one", kept)
     try:
         yield server.start()
     finally:

@@ -47,7 +47,8 @@ class RedisServer:
         if not answers(self.port):
             return False
         asked = ["redis-cli", "-p", str(self.port), "info", "persistence"]
-        return "loading:0" in subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout
+        return "loading:0" in told.splitlines()
 
     def kill(self) -> None:
         """SIGKILL, as when the machine fails."""
