@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CRATE := stream_ml/native
 CARGO_FLAGS := --locked --manifest-path $(CRATE)/Cargo.toml
-EXTRAS := demo,dev,export,loadtest,parquet,sql
+EXTRAS := demo,dev,drift,export,gpu,loadtest,parquet,retrain,sql
 KAFKA := .cache/kafka
 RUST_SOURCES := $(shell find $(CRATE)/src $(CRATE)/tests -name '*.rs' 2>/dev/null)
 
