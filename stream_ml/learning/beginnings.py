@@ -135,12 +135,17 @@ class Beginnings:
 
     def _check_layout(self, serving: str, layout: Layout | None) -> None:
         """See that the rows of the variant that serves are where the settings say."""
-        wanted = self._parties.layout
-        if (layout and layout.shards) != (wanted and wanted.shards):
+        if not self._is_ours(layout):
             raise ConfigError(
                 f"weights: the rows of {serving}, which serves, are {where(layout)}, by the settings "
-                f"{where(wanted)}\n  hint: stop its learners, then `stream-ml snapshot copy` moves them"
+                f"{where(self._parties.layout)}\n  hint: stop its learners, then `stream-ml snapshot copy` "
+                "moves them"
             )
+
+    def _is_ours(self, layout: Layout | None) -> bool:
+        """Whether rows dealt like this are where the settings say."""
+        wanted = self._parties.layout
+        return (layout and layout.shards) == (wanted and wanted.shards)
 
     def _of_changed_model(self, serving: str) -> str:
         """Return the variant that the changed model file has begun since *serving* serves, or begin it."""
@@ -195,7 +200,8 @@ class Beginnings:
         """
         state, fingerprint = self._reader.state, self._parties.model.fingerprint
         for variant, known in state.variants.items():
-            if known.line is not None and known.fingerprint == fingerprint:
+            begun = known.line is not None and known.fingerprint == fingerprint
+            if begun and self._is_ours(known.layout):
                 return self._let_serve(variant, "first start")
         stored = [
             (known.snapshots[-1], known.fingerprint) for known in state.variants.values() if known.snapshots
@@ -207,13 +213,22 @@ class Beginnings:
             if learned_with == fingerprint:
                 return self.new_variant(newest, why)
             change = changes_since(self._parties.store, newest.name, self._parties.model)
-            if not change.obstacle:
+            obstacle = change.obstacle or self._obstacle_of_redis(newest)
+            if not obstacle:
                 return self.new_variant(newest, f"{why}; {told(change)}")
-            obstacles.append(change.obstacle)
+            obstacles.append(obstacle)
         if obstacles:
             # Never an empty table in silence, as where the journal is still there.
             raise _cannot_go_on_with(stored[0][0].name, obstacles[0])
         return self.new_variant(None, "first start")
+
+    def _obstacle_of_redis(self, snapshot: Announced) -> str:
+        """Return why a changed model file cannot begin with *snapshot*: its rows, or ours, are in Redis."""
+        with self._parties.store.open(snapshot.name) as found:
+            shared = found.manifest.streams is not None
+        if shared or self._parties.layout is not None:
+            return "rows that are or were in Redis go on with an unchanged model file only"
+        return ""
 
     def _let_serve(self, variant: str, why: str) -> str:
         decided = self._reader.state.decisions.get("serve")

@@ -10,7 +10,8 @@ from stream_ml.streams.log import Log, LogTruncated
 log = logging.getLogger(__name__)
 
 _POLL_RECORDS = 10_000
-_SILENCE_SECONDS = 5.0
+# Without a record for so many polls of so long, though brokers answer, there is a hole up to the end.
+_SILENCE_SECONDS, _SILENT_POLLS = 5.0, 3
 # Takes values and timestamps of records, and returns how many of their events have an id.
 Remember = Callable[[Sequence[bytes | None], Sequence[int]], int]
 
@@ -52,14 +53,13 @@ class WindowReader:
     def _read(self, remember: Remember, partition: int, start: int, end: int) -> int:
         """Return how many events had an id."""
         reader = self._log.reader(self._topic, {partition: start})
-        known = 0
+        known = silent = 0
         try:
-            while start < end:
+            while start < end and silent < _SILENT_POLLS:
                 fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
                 if not fetches:
-                    # The broker answers: up to the end there is a hole.
                     self._log.bounds(self._topic, partition)
-                    break
+                silent = 0 if fetches else silent + 1
                 for fetch in fetches:
                     count = sum(offset < end for offset in fetch.offsets)
                     known += remember(fetch.values[:count], fetch.timestamps_ms[:count])

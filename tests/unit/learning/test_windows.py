@@ -77,3 +77,14 @@ def test_a_hole_at_the_end_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch)
     log = log_with([b"1"] * 10)
     log.skip_offsets("events", 0, 3)
     assert read_back(log, 10, end=13) == [b"1"] * 10
+
+
+def test_one_fetch_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    poll: Callable[[MemoryReader, int, float], list[Fetch]] = MemoryReader.poll
+    silent = iter([True, True])
+    monkeypatch.setattr(
+        MemoryReader,
+        "poll",
+        lambda reader, records, seconds: [] if next(silent, False) else poll(reader, records, seconds),
+    )
+    assert read_back(log_with([b"1"] * 10), 10, end=10) == [b"1"] * 10

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
+from stream_ml.learning.beginnings import Beginnings
 from stream_ml.sharing.standing import standing
+from stream_ml.sharing.variant import SharedVariant
+from stream_ml.streams.memory import MemoryLog
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Layout
 from tests.clicks import MODEL, event
 from tests.unit.sharing.rig import SHARDS, Rig
 
@@ -27,6 +33,52 @@ def test_a_changed_model_file_is_refused_with_a_way_on(rig: Rig) -> None:
     rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
     with pytest.raises(ConfigError, match=r"the model file was changed(.|\n)*snapshot copy"):
         rig.life()
+
+
+def begun_but_not_decided_for(rig: Rig, layout: Layout | None) -> None:
+    """Leave the journal as a learner does that is killed before it says that its first variant serves."""
+    parties = rig.parties(layout)
+    writer = JournalWriter(rig.log, parties.topics.journal.name)
+    with JournalReader.open(rig.log, parties.topics.journal.name) as reader:
+        reader.read_to_end()
+        beginnings = Beginnings(parties, reader, writer)
+        beginnings._begin_journal()
+        beginnings._begin(None, "first start", made_anew=False)
+
+
+@pytest.mark.parametrize("before", [None, Layout(0, SHARDS + 1)])
+def test_a_variant_begun_for_rows_elsewhere_does_not_serve(rig: Rig, before: Layout | None) -> None:
+    begun_but_not_decided_for(rig, before)
+    parties = rig.parties(rig.layout)
+    variant = SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name))
+    assert (variant.name, variant.layout) == ("v2", rig.layout)
+
+
+def test_a_variant_begun_for_these_shards_is_let_serve(rig: Rig) -> None:
+    begun_but_not_decided_for(rig, rig.layout)
+    parties = rig.parties(rig.layout)
+    assert SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name)).name == "v1"
+
+
+@pytest.mark.parametrize("layout", [None, Layout(0, SHARDS)])
+def test_a_lost_journal_and_a_changed_model_file_do_not_begin_with_rows_of_shards(
+    tmp_path: Path, layout: Layout | None
+) -> None:
+    rig = Rig(tmp_path, overrides={"snapshot_interval_seconds": 0.05})
+    rig.send(event(number) for number in range(100))
+    life = rig.life()
+    life.wait_until(lambda: rig.all_pushed() and bool(rig.store.names("clicks")))
+    life.end()
+    rig.log = MemoryLog()
+    rig.log.ensure_topic("events", 1)
+    rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
+    parties = replace(rig.parties(layout), accept_loss=True)
+    writer = JournalWriter(rig.log, parties.topics.journal.name)
+    with (
+        JournalReader.open(rig.log, parties.topics.journal.name) as reader,
+        pytest.raises(ConfigError, match="Redis go on with an unchanged model file only"),
+    ):
+        Beginnings(parties, reader, writer).variant_to_learn()
 
 
 def test_standing_tells_owners_fences_and_what_was_learned(tmp_path: Path) -> None:
