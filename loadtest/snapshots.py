@@ -118,14 +118,13 @@ def _learn(
 
 
 def _snapshots(folder: str, threads: ThreadPoolExecutor) -> Snapshots:
-    text = model_file()
-    model = compile_model(text)
+    model = compile_model(model_file())
     writership = Writership("criteo", "v1", model.fingerprint, 0)
     # Nothing but where it began is asked of what was loaded.
     nothing = cast(Any, None)
     loaded = Loaded(nothing, nothing, None, 0, has_snapshot=False)
     store, clock = SnapshotStore(folder), SystemClock()
-    return Snapshots(store, model, text.encode(), writership, loaded, clock, go_on, threads, PIECE_ROWS)
+    return Snapshots(store, model, writership, loaded, clock, go_on, threads, PIECE_ROWS)
 
 
 _steps = itertools.count(1)

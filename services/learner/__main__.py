@@ -69,9 +69,8 @@ class Learner:
         if started is None:
             return
         self.not_ready = None
-        text = settings.model_file.read_bytes()
         with parties.log.writer() as writer:
-            WriterLoop(parties, started, journal, writer, settings, text, clock).run(stop)
+            WriterLoop(parties, started, journal, writer, settings, clock).run(stop)
 
     def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be one of several learners, with the rows in Redis."""

@@ -103,7 +103,7 @@ def replay(
             found = rebuilt.described()
             if output is not None:
                 say("the rows are written")
-                found["snapshot"] = _store(rebuilt, output, parties.model, given)
+                found["snapshot"] = _store(rebuilt, output, parties.model)
     if scans is not None:
         found["ranges_found"], found["ranges_kept"] = scans.found, scans.kept
     if as_json:
@@ -135,10 +135,9 @@ def _watched(say: Say, lines: list[Entry]) -> Iterator[Entry]:
     return counted(lines, say, lambda done: f"{done:,} of the journal's {len(lines):,} lines")
 
 
-def _store(rebuilt: Rebuilt, output: str, model: CompiledModel, given: LearnerSettings) -> str:
+def _store(rebuilt: Rebuilt, output: str, model: CompiledModel) -> str:
     """Put it into the store *output*; return where."""
-    text = given.model_file.read_bytes()
-    name = rebuilt.store_in(SnapshotStore(output), model, text, time.time())
+    name = rebuilt.store_in(SnapshotStore(output), model, time.time())
     return f"{output.rstrip('/')}/{name}"
 
 

@@ -54,9 +54,7 @@ class Rebuilt:
             **self.learner.digest(),
         }
 
-    def store_in(
-        self, store: SnapshotStore, model: CompiledModel, model_text: bytes, created_at: float
-    ) -> SnapshotName:
+    def store_in(self, store: SnapshotStore, model: CompiledModel, created_at: float) -> SnapshotName:
         """
         Put it into *store* as a snapshot, and return its name.
 
@@ -88,7 +86,8 @@ class Rebuilt:
                 learned_at=self.newest_at,
                 created_at=created_at,
             )
-            parts = Parts(seal.removed, seal.state, seal.score_state, model_text, model.plan_bytes)
+            text = model.model_file.text.encode()
+            parts = Parts(seal.removed, seal.state, seal.score_state, text, model.plan_bytes)
             return writer.finish(manifest, seal.rows, parts)
 
 

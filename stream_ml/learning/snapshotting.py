@@ -84,7 +84,6 @@ class Snapshots:
         self,
         store: SnapshotStore,
         model: CompiledModel,
-        model_text: bytes,
         writership: Writership,
         loaded: Loaded,
         clock: Clock,
@@ -100,7 +99,7 @@ class Snapshots:
             threads: with one thread; writing is in order.
             max_rows: of a piece of the image.
         """
-        self._store, self._model, self._model_text = store, model, model_text
+        self._store, self._model = store, model
         self._writership, self._seed, self._max_rows = writership, loaded.seed, max_rows
         self._clock, self._reached, self._threads = clock, reached, threads
         self._phase = _Phase.IDLE
@@ -221,8 +220,9 @@ class Snapshots:
             learned_at=now,
             created_at=now,
         )
+        text = self._model.model_file.text.encode()
         # The state is left to the thread that writes.
-        parts = Parts(seal.removed, b"", seal.score_state, self._model_text, self._model.plan_bytes)
+        parts = Parts(seal.removed, b"", seal.score_state, text, self._model.plan_bytes)
         self._unwritten = _Unwritten(parts, seal)
         self._phase = _Phase.SEALED
         self._reached(Point.IMAGE_SEALED)

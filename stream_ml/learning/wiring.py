@@ -70,7 +70,6 @@ def feed_limits(parties: Parties, settings: LearnerSettings) -> FeedLimits:
 def new_keeper(
     parties: Parties,
     started: Started,
-    model_text: bytes,
     writing: ThreadPoolExecutor,
     margins: RetentionMargins,
     report: Report,
@@ -81,7 +80,6 @@ def new_keeper(
     snapshots = Snapshots(
         parties.store,
         parties.model,
-        model_text,
         writership(parties, started),
         started.loaded,
         clock,

@@ -64,7 +64,6 @@ class WriterLoop:
         journal: JournalWriter,
         writer: Writer,
         settings: LearnerSettings,
-        model_text: bytes,
         clock: Clock,
     ) -> None:
         """
@@ -72,7 +71,6 @@ class WriterLoop:
 
         Args:
             writer: for everything but the journal.
-            model_text: the model file, as it travels in snapshots.
         """
         self._parties, self._started, self._settings, self._clock = parties, started, settings, clock
         self._journal, self._writer, self._reached = journal, writer, parties.reached
@@ -89,9 +87,9 @@ class WriterLoop:
         self._committed_at = clock.monotonic() - settings.commit_interval_seconds
         self._threads = ThreadPoolExecutor(3, "learner")
         self._writing = ThreadPoolExecutor(1, "snapshot")
-        self._build(model_text)
+        self._build()
 
-    def _build(self, model_text: bytes) -> None:
+    def _build(self) -> None:
         parties, started, settings, clock = self._parties, self._started, self._settings, self._clock
         topics = parties.topics
         self._inbox = Inbox(settings.fetch_queue_batches)
@@ -102,7 +100,7 @@ class WriterLoop:
         self._margins = RetentionMargins(retentions(parties.log, topics))
         self._report = Report(parties.name, parties.log, topics, clock, self._threads)
         self._keeper = new_keeper(
-            parties, started, model_text, self._writing, self._margins, self._report, settings, clock
+            parties, started, self._writing, self._margins, self._report, settings, clock
         )
         self._snapshots = self._keeper.snapshots
         self._succession = Succession(started.variant, parties.who)

@@ -178,8 +178,7 @@ class Life:
         self.started = start.run(stop)
         if self.started is None:
             return
-        text = rig.model_text.encode()
-        self.loop = WriterLoop(parties, self.started, journal, self.log.writer(), settings, text, clock)
+        self.loop = WriterLoop(parties, self.started, journal, self.log.writer(), settings, clock)
         self.loop.run(stop)
 
     @property

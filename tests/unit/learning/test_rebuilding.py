@@ -111,7 +111,7 @@ def test_a_step_of_the_past_is_put_into_a_store_with_its_bits_and_what_it_stands
     rig.run_to_the_end()
     past = rebuilt(rig, to_step=7)
     store = SnapshotStore(str(rig.folder / "past"))
-    name = past.store_in(store, rig.model, rig.model_text.encode(), created_at=5.0)
+    name = past.store_in(store, rig.model, created_at=5.0)
     assert store.names("clicks") == [name]
     again = new_learner(rig.model)
     with store.open(name) as snapshot:
