@@ -89,7 +89,7 @@ pub struct Block {
     pub examples: Vec<Example>,
     pub ids: Vec<u64>,
     pub values: Vec<f32>,
-    /// Slot of each feature; filled only when the scanner is asked to (contributions, explain).
+    /// Slot of each feature; filled only when the scanner is asked to (contributions, explain, challengers).
     pub slots: Vec<u16>,
     pub refusals: Vec<Refusal>,
     /// Tombstones and blank records.

@@ -50,15 +50,15 @@ impl<'a> Output<'a> {
         let mut bare_slots = 0;
         for Rule { slot, kind } in &plan.rules {
             match kind {
-                RuleKind::Bare(run) if self.slots => {
+                RuleKind::Bare(run) if self.texts.is_some() => {
                     for (slot, bare) in (*slot..).zip(run) {
                         self.named_bare(bare, slot, fields, scratch)?;
                     }
                 }
                 RuleKind::Bare(run) => {
                     match quick {
-                        Some(quick) => self.copy(quick, bare_slots, run.len()),
-                        None => self.bare(run, fields, scratch)?,
+                        Some(quick) => self.copy(quick, bare_slots, run.len(), *slot),
+                        None => self.bare(run, *slot, fields, scratch)?,
                     }
                     bare_slots += run.len();
                 }
@@ -73,6 +73,7 @@ impl<'a> Output<'a> {
     fn bare(
         &mut self,
         run: &[Bare],
+        slot: u16,
         fields: Fields,
         scratch: &mut Scratch,
     ) -> Result<(), Box<Refused>> {
@@ -87,26 +88,42 @@ impl<'a> Output<'a> {
             &mut ids[first..],
             &mut values[first..],
         )?;
+        self.name(slot, first);
         if absent != 0 {
-            let present = compact(&mut ids[first..], &mut values[first..]);
-            ids.truncate(first + present);
-            values.truncate(first + present);
+            self.compact(first);
         }
         Ok(())
     }
 
     /// The features that the first pass left.
     #[inline(always)]
-    fn copy(&mut self, quick: &quick::Features, first: usize, count: usize) {
+    fn copy(&mut self, quick: &quick::Features, first: usize, count: usize, slot: u16) {
         let Block { ids, values, .. } = &mut *self.block;
         let before = ids.len();
         ids.extend_from_slice(&quick.ids[first..first + count]);
         values.extend_from_slice(&quick.values[first..first + count]);
+        self.name(slot, before);
         if quick.gaps {
-            let present = compact(&mut ids[before..], &mut values[before..]);
-            ids.truncate(before + present);
-            values.truncate(before + present);
+            self.compact(before);
         }
+    }
+
+    /// Name the slots of a run that begins with `slot`, whose features begin at `first`, the absent ones (x = 0) among them.
+    #[inline(always)]
+    fn name(&mut self, slot: u16, first: usize) {
+        if self.slots {
+            let Block { values, slots, .. } = &mut *self.block;
+            let named = (slot..).zip(&values[first..]);
+            slots.extend(named.filter(|(_, x)| **x != 0.0).map(|(slot, _)| slot));
+        }
+    }
+
+    #[inline(always)]
+    fn compact(&mut self, first: usize) {
+        let Block { ids, values, .. } = &mut *self.block;
+        let present = compact(&mut ids[first..], &mut values[first..]);
+        ids.truncate(first + present);
+        values.truncate(first + present);
     }
 
     fn named_bare(

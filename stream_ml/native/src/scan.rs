@@ -69,7 +69,13 @@ impl Scanner {
         }
     }
 
-    /// Fill `Block::slots` too (contributions by name).
+    /// Fill `Block::slots` too.
+    pub fn with_slots(mut self) -> Scanner {
+        self.name_slots = true;
+        self
+    }
+
+    /// The same for those who read names and texts of features (contributions).
     pub fn name_slots(mut self) -> Scanner {
         self.name_slots = true;
         self.finder.forgo_quick_way();

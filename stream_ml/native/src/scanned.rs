@@ -7,10 +7,11 @@ use crate::codec::{self, Damaged, Reader};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"scan");
 /// Of the bytes, and of what a scan gives: counted up when the same record gives another example than before.
-pub const SCAN_VERSION: u32 = 1;
+pub const SCAN_VERSION: u32 = 2;
 const EXAMPLE_BYTES: usize = 40;
 const ID_BYTES: usize = 8;
 const VALUE_BYTES: usize = 4;
+const SLOT_BYTES: usize = 2;
 
 /// Takes the blocks of a range, in their order.
 pub struct Writer(codec::Writer);
@@ -25,7 +26,8 @@ impl Writer {
 
     pub fn push(&mut self, block: &Block) {
         let writer = &mut self.0;
-        for count in [block.examples.len(), block.ids.len(), block.refusals.len()] {
+        let (features, slots) = (block.ids.len(), block.slots.len());
+        for count in [block.examples.len(), features, slots, block.refusals.len()] {
             writer.u32(count as u32);
         }
         writer.u64(block.empty);
@@ -38,6 +40,9 @@ impl Writer {
         }
         for value in &block.values {
             writer.f32(*value);
+        }
+        for slot in &block.slots {
+            writer.bytes(&slot.to_le_bytes());
         }
         for refusal in &block.refusals {
             for number in [refusal.record, refusal.index, refusal.start, refusal.end] {
@@ -67,6 +72,8 @@ pub struct ScannedBlock<'a> {
     examples: &'a [[u8; EXAMPLE_BYTES]],
     ids: &'a [[u8; ID_BYTES]],
     values: &'a [[u8; VALUE_BYTES]],
+    /// Of each feature, or none.
+    slots: &'a [[u8; SLOT_BYTES]],
     refusals: Vec<Refusal>,
 }
 
@@ -89,13 +96,15 @@ impl<'a> ScannedRange<'a> {
 
 impl<'a> ScannedBlock<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<ScannedBlock<'a>, Damaged> {
-        let (examples, features, refusals) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        let (examples, features) = (reader.u32()?, reader.u32()?);
+        let (slots, refusals) = (reader.u32()?, reader.u32()?);
         let block = ScannedBlock {
             empty: reader.u64()?,
             skipped: reader.u64()?,
             examples: column(reader, examples)?,
             ids: column(reader, features)?,
             values: column(reader, features)?,
+            slots: column(reader, slots)?,
             refusals: (0..refusals)
                 .map(|_| read_refusal(reader))
                 .collect::<Result<_, _>>()?,
@@ -112,6 +121,9 @@ impl<'a> ScannedBlock<'a> {
         if self.ids.contains(&[0; ID_BYTES]) {
             return Err(Damaged("a kept scan: a feature with id 0".into()));
         }
+        if !self.slots.is_empty() && self.slots.len() != self.ids.len() {
+            return Err(Damaged("a kept scan: slots of some features only".into()));
+        }
         Ok(())
     }
 
@@ -125,6 +137,8 @@ impl<'a> ScannedBlock<'a> {
         block.ids.extend(ids);
         let values = self.values.iter().map(|bytes| f32::from_le_bytes(*bytes));
         block.values.extend(values);
+        let slots = self.slots.iter().map(|bytes| u16::from_le_bytes(*bytes));
+        block.slots.extend(slots);
         block.refusals.extend_from_slice(&self.refusals);
     }
 }

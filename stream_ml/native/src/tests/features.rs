@@ -167,3 +167,26 @@ fn the_most_features_of_an_event_are_those_of_its_bound() {
     assert_eq!(features(""), (MAX_FEATURES, vec![]));
     assert_eq!(features(r#","c":"one""#), (0, vec![Reason::TooLarge]));
 }
+
+#[test]
+fn slots_in_the_quick_way_are_those_of_the_way_that_names_them() {
+    let plan = mixed();
+    let explained = Scanner::new(Arc::clone(&plan), Mode::Explain);
+    let quick = Scanner::new(Arc::clone(&plan), Mode::Learn).with_slots();
+    let slots = |mut scanner: Scanner| {
+        let mut block = Block::default();
+        for at in 0..60 {
+            let record = match at % 4 {
+                0 => format!(r#"{{"y":1,"a":"x{at}","b":{at},"c":"z","d":0}}"#),
+                1 => format!(r#"{{"y":1,"a":"x{at}","b":null,"c":"z","d":7}}"#),
+                2 => r#"{"y":1,"c":"z","d":2}"#.to_string(),
+                _ => r#"{"y":1,"a":null,"b":3,"c":"z","d":2}"#.to_string(),
+            };
+            scanner.scan_record(record.as_bytes(), 0, 0, &mut block);
+        }
+        (block.ids, block.slots)
+    };
+    let (ids, of_each) = slots(quick);
+    assert_eq!(ids.len(), of_each.len());
+    assert_eq!((ids, of_each), slots(explained));
+}

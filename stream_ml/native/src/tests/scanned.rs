@@ -41,7 +41,9 @@ fn kept(blocks: &[Block]) -> Vec<u8> {
 
 #[test]
 fn a_block_comes_back_as_it_was() {
-    let blocks = [block(&[3, 0, 2]), block(&[]), block(&[1])];
+    let mut named = block(&[2, 1]);
+    named.slots = vec![7, u16::MAX, 0];
+    let blocks = [block(&[3, 0, 2]), named, block(&[]), block(&[1])];
     let bytes = kept(&blocks);
     let range = ScannedRange::parse(-5, &bytes).unwrap();
     assert_eq!((range.partition, range.records), (-5, 1_234));
@@ -83,6 +85,8 @@ fn columns_that_do_not_fit_are_refused() {
     let empty = Some("a kept scan: a feature with id 0".to_string());
     assert_eq!(refused(|block| block.ids[2] = 0), empty);
     assert!(refused(|block| block.values.truncate(1)).is_some());
+    let some = Some("a kept scan: slots of some features only".to_string());
+    assert_eq!(refused(|block| block.slots.push(1)), some);
 }
 
 #[test]
