@@ -15,7 +15,7 @@ from loadtest.stack import MODEL, Stack, flush
 from loadtest.stream import Stream
 from stream_ml._native import Learner, Plan
 from stream_ml.features.plan import compile_model
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import go_on
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.learning.topics import ensure_topics

@@ -14,7 +14,7 @@ import numpy as np
 from loadtest.model import MODEL_FILE
 from loadtest.rows import generated_rows
 from stream_ml.features import compile_model
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import go_on
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime import metrics

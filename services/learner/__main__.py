@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from services.learner.parts import kafka_log, native_learner, parties_of
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.orders import Order, read_order
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.starting import Start
 from stream_ml.learning.ways_on import naming
@@ -35,12 +36,14 @@ class Learner:
 
     Attributes:
         accept_loss: go on from the newest snapshot where replay is impossible.
+        order: learn this challenger, until it is over; else what serves.
         reached: called at every named point; tests end the process there.
         not_ready: what /readyz says is missing.
     """
 
     settings: LearnerSettings
     accept_loss: bool = False
+    order: Order | None = None
     reached: Reached = go_on
     not_ready: str | None = field(default="starting", init=False)
 
@@ -64,13 +67,16 @@ class Learner:
     def _write(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be the variant's one writer, with its rows in this process's memory."""
         settings, clock = self.settings, SystemClock()
-        new_learner = partial(native_learner, parties.model, settings)
-        started = Start(parties, journal, new_learner, settings.takeover_after_seconds, clock).run(stop)
-        if started is None:
-            return
-        self.not_ready = None
-        with parties.log.writer() as writer:
-            WriterLoop(parties, started, journal, writer, settings, clock).run(stop)
+        new_learner = partial(native_learner, settings=settings)
+        while not stop.requested():
+            takeover_after = settings.takeover_after_seconds
+            started = Start(parties, journal, new_learner, takeover_after, clock, self.order).run(stop)
+            if started is not None:
+                self.not_ready = None
+                with parties.log.writer() as writer:
+                    WriterLoop(started, journal, writer, settings, clock).run(stop)
+            elif self.order is not None:
+                return
 
     def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be one of several learners, with the rows in Redis."""
@@ -90,6 +96,12 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
         action="store_true",
         help="where replay is impossible, begin a new variant from the newest snapshot; the loss is counted",
     )
+    parser.add_argument(
+        "--challenge",
+        type=Path,
+        metavar="ORDER",
+        help="learn a challenger until it is over: a JSON file that says which; retrainers start this",
+    )
     given = parser.parse_args(arguments)
     logging.configure("learner")
     keep_freed_memory()
@@ -99,7 +111,8 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
         settings = load(LearnerSettings, given.settings, os.environ)
         logging.configure("learner", settings.log_level, settings.log_format)
         with naming(given.settings):
-            Learner(settings, given.accept_loss, reached).run(stop)
+            order = read_order(given.challenge) if given.challenge else None
+            Learner(settings, given.accept_loss, order, reached).run(stop)
 
     return lifecycle.run(service)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from stream_ml import _native
 from stream_ml.features import CompiledModel, compile_model
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.topics import ensure_topics, find_topics
 from stream_ml.runtime.settings import LearnerSettings

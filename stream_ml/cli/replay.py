@@ -19,7 +19,7 @@ from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.ways_on import naming

@@ -12,8 +12,8 @@ import click
 from services.learner.parts import kafka_log, parties_of
 from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Parties
-from stream_ml.learning.skipping import decide, skips
+from stream_ml.learning import skipping
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.sharing.standing import standing
@@ -49,10 +49,12 @@ def skip(settings: Path, texts: tuple[str, ...], accept_loss: bool) -> None:
         if not accept_loss:
             with JournalReader.open(log, parties.topics.journal.name) as journal:
                 journal.read_to_end()
-                lost = {each.partition: each.lost for each in skips(parties, journal.state, to, stands)}
+                lost = {
+                    each.partition: each.lost for each in skipping.skips(parties, journal.state, to, stands)
+                }
             click.echo(f"offsets that would be lost, by partition: {lost}\n  hint: --accept-loss does it")
             return
-        for decision in decide(parties, to, stands):
+        for decision in skipping.skip(parties, to, stands):
             click.echo(
                 f"{decision.variant} goes on at {decision.next} of partition {decision.partition}: "
                 f"{decision.lost:,} offsets are given up; start its learner (again)"

@@ -10,7 +10,7 @@ import click
 
 from services.learner.parts import kafka_log, parties_of
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.redis_settings import MEMORY

@@ -13,7 +13,7 @@ from rich.table import Table
 from services.learner.parts import kafka_log, parties_of
 from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Parties, where
+from stream_ml.learning.parties import Parties, where
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.sharing.standing import Standing, standing

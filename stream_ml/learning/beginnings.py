@@ -4,62 +4,32 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Mapping
 
 from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.features import CompiledModel
 from stream_ml.learning.evolving import changes_since, told
-from stream_ml.learning.points import Point, Reached
-from stream_ml.learning.topics import Topics, first_offsets, going_on, lost
+from stream_ml.learning.orders import Order
+from stream_ml.learning.parties import Parties, where
+from stream_ml.learning.points import Point
+from stream_ml.learning.restating import first_line, verified
+from stream_ml.learning.topics import first_offsets, going_on, lost
 from stream_ml.learning.ways_on import ACCEPT_LOSS
-from stream_ml.streams.log import Log
-from stream_ml.weights.artefact import CorruptSnapshot, Manifest
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import (
     Announced,
-    Begin,
+    Challenge,
     Decision,
     Layout,
     Seed,
     Variant,
-    VariantInForce,
     journal_and_offset,
-    place_of,
 )
-from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
-from stream_ml.weights.state import VARIANTS_KEPT, JournalState
+from stream_ml.weights.snapshots import SnapshotName
+from stream_ml.weights.state import JournalState, VariantState
 
 log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """
-    What beginning and starting work with.
-
-    Attributes:
-        who: unique to this life of the process.
-        accept_loss: whether to go on from the newest snapshot where replay is impossible. An embedded broker
-            forgets with its process: there it is always so.
-        layout: of the rows in Redis, where a variant is begun; None where this process's memory has them.
-    """
-
-    log: Log
-    store: SnapshotStore
-    topics: Topics
-    model: CompiledModel
-    who: str
-    accept_loss: bool
-    reached: Reached
-    layout: Layout | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self.model.model_file.name
 
 
 class Beginnings:
@@ -72,7 +42,8 @@ class Beginnings:
         """
         Return the variant that this process learns; begins one where there is none.
 
-        It is the one that serves or, if the model file was changed since, one that goes on with its rows.
+        It is the one that serves, or its champion as long as that learns beside it; if the model file was
+        changed since, one that goes on with its rows.
 
         Raises:
             ConfigError: the changed model file cannot go on with these rows.
@@ -84,8 +55,11 @@ class Beginnings:
         if state.serving is None:
             return self._first_variant()
         self._check_layout(state.serving, state.variants[state.serving].layout)
-        if state.variants[state.serving].fingerprint == self._parties.model.fingerprint:
+        ours, known = self._parties.model.fingerprint, state.variants[state.serving]
+        if known.fingerprint == ours:
             return state.serving
+        if known.file == ours:
+            return state.champion_of(state.serving) or state.serving
         return self._of_changed_model(state.serving)
 
     def new_variant(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
@@ -109,8 +83,57 @@ class Beginnings:
             return self._begin_beside(serving)
         return self.new_variant(best, why, made_anew=made_anew)
 
-    def _begin(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
-        events = first_offsets(self._parties.log, self._parties.topics.events)
+    def challenger(self, order: Order) -> str:
+        """
+        Return the variant that *order* has begun, or begin it.
+
+        Raises:
+            ConfigError: nothing serves, or this model file cannot go on with the rows of what does.
+            CannotContinue: what serves learns another topic, or no snapshot of it verifies.
+        """
+        state, ours = self._reader.state, self._parties.model.fingerprint
+        for variant, known in state.variants.items():
+            if known.challenge is not None and known.challenge.job == order.job:
+                assert known.fingerprint == ours, "of one job there is one challenger"
+                return variant
+        if state.serving is None:
+            raise ConfigError(f"no variant of {self._parties.name} serves yet: there is nothing to challenge")
+        champion = state.variants[state.serving]
+        challenge = Challenge(state.serving, champion.file, order.job)
+        seed = self._seed_of_challenger(state.serving, champion, order)
+        variant = self._begin(seed, order.why, challenge=challenge, events=order.events)
+        self._read_back()
+        self._parties.reached(Point.CHALLENGER_BEGUN)
+        return variant
+
+    def _seed_of_challenger(self, serving: str, champion: VariantState, order: Order) -> Announced | None:
+        self._check_layout(serving, champion.layout)
+        topic = self._parties.topics.events
+        if champion.topic_id not in (topic.id, None):
+            raise CannotContinue(f"{topic.name} was made anew since {serving}, which serves, learned from it")
+        if not order.warm:
+            return None
+        named = [each for each in champion.snapshots if each.name == order.base]
+        seed = self._newest_that_loads(named) or self._newest_that_loads(champion.snapshots)
+        if seed is None:
+            raise CannotContinue(f"no snapshot of {serving}, which serves, verifies: no rows to begin with")
+        change = changes_since(self._parties.store, seed.name, self._parties.model)
+        if change.obstacle:
+            raise _cannot_go_on_with(f"{serving}, which serves", change.obstacle)
+        return seed
+
+    def _begin(
+        self,
+        seed: Announced | None,
+        why: str,
+        *,
+        made_anew: bool = False,
+        challenge: Challenge | None = None,
+        events: Mapping[int, int] | None = None,
+    ) -> str:
+        """Begin a variant; one without a seed at *events*, as far as they are still there."""
+        first = first_offsets(self._parties.log, self._parties.topics.events)
+        events = first | {p: max(first.get(p, 0), next) for p, next in (events or {}).items()}
         gone: dict[int, int] = {}
         if seed is not None and made_anew:
             gone = self._learned_after(seed)
@@ -129,6 +152,7 @@ class Beginnings:
             why=why,
             lost=gone or None,
             layout=self._parties.layout,
+            challenge=challenge,
         )
         self._writer.append(line)
         return variant
@@ -253,66 +277,11 @@ class Beginnings:
         return serving
 
     def _begin_journal(self) -> None:
-        stored = self._parties.store.names(self._parties.name)
-        if stored and not self._parties.accept_loss:
-            raise CannotContinue(
-                f"{self._parties.topics.journal.name} is empty, but the store holds snapshots of "
-                f"{self._parties.name} such as {stored[0]}: the journal was lost, or the store is another "
-                f"cluster's. {ACCEPT_LOSS} goes on from the newest as a new variant; or set snapshot_store"
-            )
-        number = 1 + max((journal_and_offset(name.epoch)[0] for name in stored), default=-1)
-        self._writer.append(Begin(journal=number, variants=self._stored_variants(stored, number)))
+        self._writer.append(first_line(self._parties))
         self._read_back()
 
-    def _stored_variants(self, stored: list[SnapshotName], number: int) -> tuple[VariantInForce, ...]:
-        """Return the variants begun last, in their order, each with its newest snapshot that verifies."""
-        by_variant: dict[str, list[SnapshotName]] = {}
-        for name in sorted(stored, key=lambda name: name.epoch, reverse=True):
-            by_variant.setdefault(name.variant, []).append(name)
-        found = filter(None, map(self._newest_that_verifies, by_variant.values()))
-        newest = [self._restated(*each, number) for each in islice(found, VARIANTS_KEPT)]
-        return tuple(reversed(newest))
-
-    def _newest_that_verifies(self, names: list[SnapshotName]) -> tuple[SnapshotName, Manifest] | None:
-        for name in sorted(names, key=lambda name: (name.epoch, name.step), reverse=True):
-            if manifest := self._verified(name):
-                return name, manifest
-        return None
-
     def _newest_that_loads(self, snapshots: list[Announced]) -> Announced | None:
-        return next((each for each in reversed(snapshots) if self._verified(each.name)), None)
-
-    def _verified(self, name: SnapshotName | str) -> Manifest | None:
-        try:
-            return self._parties.store.verify(name)
-        except CorruptSnapshot as error:
-            log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
-            return None
-
-    def _restated(self, name: SnapshotName, manifest: Manifest, number: int) -> VariantInForce:
-        announced = Announced(
-            epoch=name.epoch,
-            step=name.step,
-            name=str(name),
-            checksum=name.checksum,
-            events=manifest.events,
-            # The feed began anew too.
-            feed=dict.fromkeys(range(self._parties.topics.feed.partitions), 0),
-            as_of=place_of(number, 0),
-        )
-        return VariantInForce(
-            variant=name.variant,
-            fingerprint=manifest.fingerprint,
-            seed=manifest.seed,
-            step=name.step,
-            events=manifest.events,
-            claims=(),
-            writer=None,
-            snapshots=(announced,),
-            topic_id=None,
-            # Its rows are a file now; whoever begins with them puts them where it has its own.
-            layout=None,
-        )
+        return next((each for each in reversed(snapshots) if verified(self._parties.store, each.name)), None)
 
     def _learned_after(self, snapshot: Announced) -> dict[int, int]:
         """Return how many offsets its variant has learned since *snapshot*, of each partition with any."""
@@ -341,12 +310,15 @@ def variant_of(state: JournalState, fingerprint: str) -> str | None:
     It is the one that serves, or one begun with its rows; of several the last: those before could not go on.
     """
     serving = state.serving
-    if serving is None or state.variants[serving].fingerprint == fingerprint:
+    if serving is None or fingerprint in (state.variants[serving].fingerprint, state.variants[serving].file):
         return serving
     begun = (
         variant
         for variant, known in reversed(state.variants.items())
-        if known.fingerprint == fingerprint and known.seed is not None and known.seed.variant == serving
+        if known.fingerprint == fingerprint
+        and known.challenge is None
+        and known.seed is not None
+        and known.seed.variant == serving
     )
     return next(begun, None)
 
@@ -357,11 +329,6 @@ def _cannot_go_on_with(rows: str, obstacle: str) -> ConfigError:
         "Undo the change, or give the changed model another name\n"
         "  hint: stream-ml diff SNAPSHOT_STORE MODEL shows what differs"
     )
-
-
-def where(layout: Layout | None) -> str:
-    """Return for people where rows are."""
-    return "in a learner's memory" if layout is None else f"in {layout.shards} shards in Redis"
 
 
 def seed_of(snapshot: Announced) -> Seed:

@@ -15,10 +15,20 @@ from stream_ml.weights.snapshots import SnapshotStore
 _MOST_TOLD = 500
 
 
+def model_of(store: SnapshotStore, name: str) -> CompiledModel:
+    """
+    Return the model file inside of the snapshot *name*.
+
+    Raises:
+        CorruptSnapshot: it does not verify.
+    """
+    with store.open(name) as snapshot:
+        return _model_of(snapshot.parts())
+
+
 def changes_since(store: SnapshotStore, name: str, model: CompiledModel) -> Differences:
     """Return what differs between the model file inside of the snapshot *name* and *model*."""
-    with store.open(name) as snapshot:
-        return differences(_model_of(snapshot.parts()), model)
+    return differences(model_of(store, name), model)
 
 
 def told(found: Differences) -> str:

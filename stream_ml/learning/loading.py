@@ -9,9 +9,9 @@ from functools import partial
 
 from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.evolving import inherit
 from stream_ml.learning.outputs import Source
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.replaying import Replay, ReplayImpossible
 from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.learning.windows import WindowReader

@@ -16,6 +16,7 @@ class Point(Enum):
 
     VARIANT_BEGUN = "the variant and the decision that it serves are in the journal"
     CHANGED_VARIANT_BEGUN = "the variant of a changed model file is in the journal, another one serves"
+    CHALLENGER_BEGUN = "the variant of a challenger is in the journal"
     CLAIM_SENT = "the claim is on its way"
     CLAIMED = "the claim was read back"
     OUTPUTS_SENT_AGAIN = "the outputs since the snapshot were sent again"

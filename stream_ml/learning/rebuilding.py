@@ -9,8 +9,8 @@ from typing import Any
 from stream_ml._native import Learner
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loader
+from stream_ml.learning.parties import Parties
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.artefact import Manifest, Parts
 from stream_ml.weights.journal import Entry, JournalReader, first_after

@@ -1,16 +1,15 @@
-"""Gives events up: a decision in the journal, which the variant's writer takes at its next start."""
+"""Gives events up: decisions in the journal, which the variant's writer takes at its next start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.learning.beginnings import Parties, variant_of
-from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.errors import ConfigError
+from stream_ml.learning.beginnings import variant_of
+from stream_ml.learning.deciding import decide
+from stream_ml.learning.parties import Parties
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
-
-_FLUSH_SECONDS = 30.0
 
 
 def skips(
@@ -54,23 +53,9 @@ def skips(
     return decisions
 
 
-def decide(
-    parties: Parties, to: Mapping[int, int], stands: Mapping[int, int] | None = None
-) -> list[Decision]:
+def skip(parties: Parties, to: Mapping[int, int], stands: Mapping[int, int] | None = None) -> list[Decision]:
     """Append the decisions of `skips` to the journal, and return them once they count; raises as it does."""
-    topic = parties.topics.journal.name
-    with JournalReader.open(parties.log, topic) as journal:
-        journal.read_to_end()
-        decisions = skips(parties, journal.state, to, stands)
-        writer = JournalWriter(parties.log, topic)
-        for decision in decisions:
-            writer.append(decision)
-        writer.flush(_FLUSH_SECONDS)
-        writer.close()
-        for _, line, verdict in journal.read_to_end():
-            if line in decisions and not verdict.valid:
-                raise CannotContinue(f"the skip does not count: {verdict.reason}; look, then decide again")
-    return decisions
+    return decide(parties, lambda state: skips(parties, state, to, stands))
 
 
 def _end(parties: Parties, partition: int) -> int:

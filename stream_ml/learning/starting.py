@@ -6,12 +6,16 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from stream_ml._native import Learner
 from stream_ml.errors import InvalidRecord, RecoverableError
-from stream_ml.learning.beginnings import Beginnings, Parties
+from stream_ml.features import CompiledModel
+from stream_ml.learning.beginnings import Beginnings
 from stream_ml.learning.fetching import added_partitions
 from stream_ml.learning.loading import Loaded, Loader
+from stream_ml.learning.orders import Order
+from stream_ml.learning.parties import Parties, with_model_of
 from stream_ml.learning.points import Point
 from stream_ml.learning.replaying import AnotherTopic, ReplayImpossible
 from stream_ml.learning.topics import lost
@@ -36,30 +40,37 @@ class Superseded(RecoverableError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process that is the variant's writer; its replay is at the last valid step."""
+    """
+    A process that is the variant's writer; its replay is at the last valid step.
+
+    Attributes:
+        parties: with the variant's own model file.
+    """
 
     variant: str
     epoch: int
     loaded: Loaded
+    parties: Parties
 
 
 class Start:
-    """Makes this process the writer of the variant that serves."""
+    """Makes this process the writer of the variant that it is to learn: *order* says it, or what serves."""
 
     def __init__(
         self,
         parties: Parties,
         writer: JournalWriter,
-        new_learner: Callable[[], Learner],
+        new_learner: Callable[[CompiledModel], Learner],
         takeover_after_seconds: float,
         clock: Clock,
+        order: Order | None = None,
     ) -> None:
-        self._parties, self._writer, self._loader = parties, writer, Loader(parties, new_learner)
+        self._parties, self._writer, self._new_learner, self._order = parties, writer, new_learner, order
         self._takeover_after_seconds, self._clock = takeover_after_seconds, clock
 
     def run(self, stop: Stop) -> Started | None:
         """
-        Return once this process is the writer, or None if *stop* was asked for before.
+        Return once this process is the writer; None if before *stop* was asked for, or the variant was over.
 
         Raises:
             ReplayImpossible: what was learned cannot be learned again, and no loss is accepted.
@@ -68,11 +79,13 @@ class Start:
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as reader:
             reader.read_to_end()
             beginnings = Beginnings(self._parties, reader, self._writer)
-            variant = beginnings.variant_to_learn()
+            order = self._order
+            variant = beginnings.variant_to_learn() if order is None else beginnings.challenger(order)
+            self._parties = with_model_of(variant, reader.state, self._parties)
             try:
                 loaded = self._catch_up(reader, variant)
             except ReplayImpossible as error:
-                if not self._parties.accept_loss:
+                if not self._parties.accept_loss or order is not None:
                     raise
                 best = self._loader.best_snapshot(reader.state.variants[variant].snapshots)
                 made_anew = isinstance(error, AnotherTopic)
@@ -80,6 +93,10 @@ class Start:
                 variant = beginnings.after_loss(variant, best, why, made_anew=made_anew)
                 loaded = self._catch_up(reader, variant)
         return self._become_writer(variant, loaded, stop)
+
+    @property
+    def _loader(self) -> Loader:
+        return Loader(self._parties, partial(self._new_learner, self._parties.model))
 
     def _catch_up(self, known: JournalReader, variant: str) -> Loaded:
         loaded = self._loader.newest(known, variant)
@@ -106,11 +123,11 @@ class Start:
 
     def _become_writer(self, variant: str, loaded: Loaded, stop: Stop) -> Started | None:
         self._stand_by(variant, loaded, stop)
-        if stop.requested():
+        if stop.requested() or loaded.journal.state.is_over(variant):
             return None
         epoch = self._claim(variant, loaded)
         loaded.replay.close()
-        return Started(variant, epoch, loaded)
+        return Started(variant, epoch, loaded, self._parties)
 
     def _stand_by(self, variant: str, loaded: Loaded, stop: Stop) -> None:
         """Follow the journal until it names no writer, or the feed was silent for long enough."""
@@ -125,6 +142,8 @@ class Start:
             silent_seconds = 0.0
             while not stop.requested() and state.writer is not None:
                 self._follow(loaded)
+                if loaded.journal.state.is_over(variant):
+                    return
                 polled_at = self._clock.monotonic()
                 if _hears(feed, variant, state.epoch):
                     silent_seconds = 0.0

@@ -23,7 +23,8 @@ class Succession:
         variants = {said.variant: said for said in in_force.variants}
         served = next(decided for decided in in_force.decisions if decided.decision.kind == "serve")
         own, other = variants[self._variant], variants.get(served.decision.variant)
-        if other is own or self._was_overruled(own, served):
+        # Of a challenger the gate decides.
+        if other is own or own.challenge is not None or self._was_overruled(own, served):
             self._over = True
             return None
         if not own.snapshots or (other is not None and not _as_far(own, other)):

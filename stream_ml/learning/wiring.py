@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.fetching import BatchLimits, Fetcher
 from stream_ml.learning.inbox import Inbox
 from stream_ml.learning.keeping import Keeper
 from stream_ml.learning.margins import RetentionMargins
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.publishing import FeedLimits, Publisher, Writership
 from stream_ml.learning.reporting import Report
 from stream_ml.learning.snapshotting import AsOf, Snapshots

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import Batch
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.inbox import Inbox, JournalRead
 from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
 from stream_ml.learning.points import Point
 from stream_ml.learning.reporting import Report
 from stream_ml.learning.snapshotting import AsOf, Position
+from stream_ml.learning.standing import Standing
 from stream_ml.learning.starting import Started, Superseded
 from stream_ml.learning.succeeding import Succession
 from stream_ml.learning.wiring import new_fetcher, new_keeper, new_publisher
@@ -50,7 +50,9 @@ class _HeldStep:
 
 class WriterLoop:
     """
-    Learns as the variant's writer until it is asked to stop, or another process claims.
+    Learns as the variant's writer until it is asked to stop, another process claims, or a decision ends it.
+
+    Where a decision stops its learning, it waits as the writer: nothing is learned, everything else goes on.
 
     Attributes:
         step: last learned. confirmed: last one whose line was read back.
@@ -59,7 +61,6 @@ class WriterLoop:
 
     def __init__(
         self,
-        parties: Parties,
         started: Started,
         journal: JournalWriter,
         writer: Writer,
@@ -72,6 +73,7 @@ class WriterLoop:
         Args:
             writer: for everything but the journal.
         """
+        parties = started.parties
         self._parties, self._started, self._settings, self._clock = parties, started, settings, clock
         self._journal, self._writer, self._reached = journal, writer, parties.reached
         self._learner = started.loaded.replay.learner
@@ -104,10 +106,16 @@ class WriterLoop:
         )
         self._snapshots = self._keeper.snapshots
         self._succession = Succession(started.variant, parties.who)
+        self._standing = Standing(started.variant, self._keeper.as_of.in_force)
+
+    @property
+    def learns(self) -> bool:
+        """Whether no decision stops it."""
+        return self._standing.learns
 
     def run(self, stop: Stop) -> None:
         """
-        Learn until *stop* is asked for; then leave everything behind complete.
+        Learn until *stop* is asked for, or the writer is to end; leave everything behind complete.
 
         Raises:
             Superseded: another process claimed the variant.
@@ -120,8 +128,9 @@ class WriterLoop:
             self._send_again()
             self._succeed()  # where the writer before was killed just then, no line may come to tell
             self._advance_snapshot()  # of an empty table: step 0, before the first event
-            while not stop.requested():
-                self._turn(batch_wanted=len(self._held) < self._settings.held_steps)
+            while not (stop.requested() or self._standing.ends):
+                learns = self.learns and len(self._held) < self._settings.held_steps
+                self._turn(batch_wanted=learns)
             self._end()
         finally:
             self._report.writer(False)
@@ -194,6 +203,7 @@ class WriterLoop:
             if getattr(entry.line, "variant", None) == self._started.variant:
                 self._judge(entry)
         self._keeper.as_of = AsOf(read.place, read.in_force)
+        self._standing.turn(read.in_force, self.events)
         self._succeed()
 
     def _succeed(self) -> None:

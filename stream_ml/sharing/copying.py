@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from stream_ml._native import reserved_rows
 from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.learning.beginnings import Beginnings, Parties, where
+from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.parties import Parties, where
 from stream_ml.sharing import images
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader, JournalWriter

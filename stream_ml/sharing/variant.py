@@ -7,7 +7,8 @@ from typing import Self
 
 from stream_ml._native import PartitionLearner, Plan
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Beginnings, Parties
+from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.parties import Parties
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.chores import Newest, NewestShards

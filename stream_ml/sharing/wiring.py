@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.outputs import Source
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.windows import WindowReader
 from stream_ml.learning.wiring import feed_limits
 from stream_ml.runtime.clock import Clock

@@ -11,6 +11,7 @@ journal is begun anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -104,6 +105,22 @@ class Layout(NamedTuple):
     shards: int
 
 
+class Challenge(NamedTuple):
+    """
+    What a challenger is begun for: to take the place of the variant that serves, if it is better.
+
+    Attributes:
+        champion: the variant that it challenges.
+        file: fingerprint of the model file that the champion's learners are given; that of a challenger that
+            takes the place is another, and they learn it all the same.
+        job: of the retraining that begun it; of one job there is one challenger.
+    """
+
+    champion: str
+    file: str
+    job: str
+
+
 class Claimed(NamedTuple):
     """A claim in force once: its epoch, and the last valid step before it, after which it went on."""
 
@@ -149,6 +166,12 @@ class Decided(NamedTuple):
     decision: Decision
 
 
+def learns(decisions: Iterable[Decided], variant: str) -> bool:
+    """Whether none of *decisions*, which are in force, stops *variant*."""
+    stopped = {each.decision.variant for each in decisions if each.decision.kind == "stop"}
+    return variant not in stopped
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantInForce(_Strict):
     """What holds for one variant; see `VariantState`, of which this is the statement."""
@@ -163,6 +186,7 @@ class VariantInForce(_Strict):
     snapshots: tuple[Announced, ...]
     topic_id: str | None
     layout: Layout | None = None
+    challenge: Challenge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +202,15 @@ class InForce(_Strict):
     variants: tuple[VariantInForce, ...]
     decisions: tuple[Decided, ...]
     last_line: int = 0
+
+    def learns(self, variant: str) -> bool:
+        """Whether no decision stops *variant*."""
+        return learns(self.decisions, variant)
+
+    def is_over(self, variant: str) -> bool:
+        """Whether nobody learns *variant* any more: it was stopped, and another one serves."""
+        serving = {each.decision.variant for each in self.decisions if each.decision.kind == "serve"}
+        return variant not in serving and not self.learns(variant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +276,7 @@ class Variant(_Strict):
         why: for people.
         lost: events given up by beginning here, per partition; None if nothing is.
         layout: of its rows in Redis; None where a learner's memory has them.
+        challenge: what it is begun for; None where it is to serve once it can.
     """
 
     line: Literal["variant"] = "variant"
@@ -254,6 +288,7 @@ class Variant(_Strict):
     why: str
     lost: dict[int, int] | None = None
     layout: Layout | None = None
+    challenge: Challenge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

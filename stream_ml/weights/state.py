@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from stream_ml.weights.lines import (
     Announced,
     Begin,
+    Challenge,
     Chore,
     Claim,
     Claimed,
@@ -30,6 +31,7 @@ from stream_ml.weights.lines import (
     Variant,
     VariantInForce,
     journal_and_offset,
+    learns,
     line_checksum,
     place_of,
 )
@@ -85,6 +87,7 @@ class VariantState:
         snapshots: announced, oldest first; at most the last 16.
         layout: of the rows in Redis; None where a learner's memory has them.
         topic_id: of the topic that `events` are offsets of; None where only a snapshot tells of the variant.
+        challenge: what it was begun for; None where it was to serve once it could.
         recent: the last valid lines by step, to know a repeat by.
     """
 
@@ -97,6 +100,7 @@ class VariantState:
     snapshots: list[Announced] = field(default_factory=list)
     topic_id: str | None = None
     layout: Layout | None = None
+    challenge: Challenge | None = None
     line: Variant | None = None
     recent: dict[int, Step] = field(default_factory=dict)
 
@@ -104,6 +108,11 @@ class VariantState:
     def epoch(self) -> int:
         """Of the newest claim; -1 before the first."""
         return self.claims[-1].epoch if self.claims else -1
+
+    @property
+    def file(self) -> str:
+        """Fingerprint of the model file that its learners are given: its own, or its first champion's."""
+        return self.fingerprint if self.challenge is None else self.challenge.file
 
     def last_step_of(self, epoch: int) -> int | None:
         """Return the last step up to which deltas of *epoch* are valid; None: no later claim bounds them."""
@@ -122,6 +131,7 @@ class VariantState:
             snapshots=list(said.snapshots),
             topic_id=said.topic_id,
             layout=said.layout,
+            challenge=said.challenge,
         )
 
     def statement(self, variant: str) -> VariantInForce:
@@ -137,6 +147,7 @@ class VariantState:
             snapshots=tuple(self.snapshots),
             topic_id=self.topic_id,
             layout=self.layout,
+            challenge=self.challenge,
         )
 
 
@@ -182,8 +193,17 @@ class JournalState:
 
     def learns(self, variant: str) -> bool:
         """Whether no decision stops *variant*."""
-        decided = self.decisions.get(f"learn {variant}")
-        return decided is None or decided.decision.kind == "resume"
+        return learns(self.decisions.values(), variant)
+
+    def champion_of(self, variant: str | None) -> str | None:
+        """Return the variant that *variant* challenged, if that one learns on; None otherwise."""
+        known = self.variants.get(variant or "")
+        champion = known.challenge.champion if known is not None and known.challenge is not None else None
+        return champion if champion in self.variants and self.learns(champion) else None
+
+    def is_over(self, variant: str) -> bool:
+        """Whether nobody learns *variant* any more: it was stopped, and another one serves."""
+        return variant != self.serving and not self.learns(variant)
 
     def skips(self, variant: str) -> dict[int, Decided]:
         """Return the skips of *variant* that no step has taken yet, by partition."""
@@ -259,14 +279,16 @@ class JournalState:
             dict(line.events),
             topic_id=line.topic_id,
             layout=line.layout,
+            challenge=line.challenge,
             line=line,
         )
         self._forget_variants()
         return VALID
 
     def _forget_variants(self) -> None:
-        """Forget the oldest variants that do not serve; from now on their lines are void."""
-        idle = [variant for variant in self.variants if variant != self.serving]
+        """Forget the oldest variants that neither serve nor just did; from now on their lines are void."""
+        needed = {self.serving, self.champion_of(self.serving)}
+        idle = [variant for variant in self.variants if variant not in needed]
         for variant in idle[: max(0, len(self.variants) - VARIANTS_KEPT)]:
             del self.variants[variant]
         self.decisions = {

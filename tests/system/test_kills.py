@@ -20,7 +20,12 @@ ONCE = {
     Point.OUTPUTS_SENT_AGAIN,
 }
 # Reached only where a variant begins; those of a changed model file are in test_evolution.
-BEGINNINGS = {Point.VARIANT_BEGUN, Point.CHANGED_VARIANT_BEGUN, Point.SERVING_DECIDED}
+BEGINNINGS = {
+    Point.VARIANT_BEGUN,
+    Point.CHANGED_VARIANT_BEGUN,
+    Point.CHALLENGER_BEGUN,
+    Point.SERVING_DECIDED,
+}
 
 
 @pytest.fixture(params=[1, 4], ids=["one partition", "four partitions"])

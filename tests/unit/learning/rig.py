@@ -11,7 +11,8 @@ from typing import Any
 
 from stream_ml import _native
 from stream_ml.features import CompiledModel, compile_model
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.orders import Order
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Point, Reached, go_on
 from stream_ml.learning.starting import Start, Started
 from stream_ml.learning.topics import ensure_topics
@@ -54,6 +55,7 @@ class Rig:
     partitions: int = 1
     model_text: str = MODEL
     accept_loss: bool = False
+    order: Order | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,14 +174,15 @@ class Life:
             reached=self._reached,
         )
         journal = JournalWriter(self.log, "clicks.journal")
-        start = Start(
-            parties, journal, lambda: new_learner(rig.model), settings.takeover_after_seconds, clock
-        )
-        self.started = start.run(stop)
-        if self.started is None:
-            return
-        self.loop = WriterLoop(parties, self.started, journal, self.log.writer(), settings, clock)
-        self.loop.run(stop)
+        takeover_after = settings.takeover_after_seconds
+        while not stop.requested():
+            started = Start(parties, journal, new_learner, takeover_after, clock, rig.order).run(stop)
+            if started is not None:
+                self.started = started
+                self.loop = WriterLoop(started, journal, self.log.writer(), settings, clock)
+                self.loop.run(stop)
+            elif rig.order is not None:
+                return
 
     @property
     def digest(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import compile_model
 from stream_ml.learning.evolving import inherit
 from stream_ml.learning.points import Point
-from stream_ml.learning.skipping import decide
+from stream_ml.learning.skipping import skip
 from stream_ml.weights.inspection import Weights, weights_of
 from stream_ml.weights.journal import JournalWriter
 from stream_ml.weights.lines import Begin, Decision, Snapshot, Variant
@@ -282,7 +282,7 @@ def test_a_skip_is_of_the_variant_that_this_model_file_learns(rig: Rig) -> None:
     named = r"v2 never learned are gone.*`stream-ml skip SETTINGS --to 0:450 "
     with pytest.raises(CannotContinue, match=named):
         rig.run_to_the_end()
-    assert [decided.variant for decided in decide(parties(rig), {0: 450})] == ["v2"]
+    assert [decided.variant for decided in skip(parties(rig), {0: 450})] == ["v2"]
     assert rig.run_to_the_end().counts["records"] == 50
 
 

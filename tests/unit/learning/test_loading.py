@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml.learning.beginnings import Parties
 from stream_ml.learning.loading import Loaded, Loader
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import go_on
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.weights.artefact import HEAD_BYTES

@@ -8,7 +8,7 @@ import pytest
 
 from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Point, go_on
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible

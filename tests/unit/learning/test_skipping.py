@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from stream_ml.errors import ConfigError
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Point, go_on
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.learning.replaying import ReplayImpossible
-from stream_ml.learning.skipping import decide
+from stream_ml.learning.skipping import skip
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.weights.lines import Decision, Step
 from tests.clicks import events
@@ -36,19 +36,19 @@ def test_behind_events_that_are_gone_the_same_variant_goes_on_and_the_loss_is_co
     rig.log.delete_records("events", 1, 150)
     with pytest.raises(ReplayImpossible, match=r"stream-ml skip SETTINGS --to 1:150 --accept-loss"):
         rig.run_to_the_end()
-    decide(parties(rig), {1: 150})
+    skip(parties(rig), {1: 150})
     life = rig.run_to_the_end()
     assert life.started is not None
     assert (life.started.variant, life.counts["records"]) == ("v1", 350)
-    (skip,) = [e.line for e in rig.journal() if isinstance(e.line, Decision) and e.line.kind == "skip"]
-    assert (skip.partition, skip.next, skip.lost) == (1, 150, 50)
+    (skipped,) = [e.line for e in rig.journal() if isinstance(e.line, Decision) and e.line.kind == "skip"]
+    assert (skipped.partition, skipped.next, skipped.lost) == (1, 150, 50)
 
 
 @pytest.mark.parametrize("point", [Point.CLAIMED, Point.STEP_LINE_SENT, Point.SNAPSHOT_READ_BACK])
 def test_killed_on_the_way_it_skips_once_and_a_replay_has_the_same_bits(rig: Rig, point: Point) -> None:
     rig.send(events(100, first=100), partition=0)
     rig.send(events(100, first=100), partition=1)
-    decide(parties(rig), {0: 160, 1: 130})
+    skip(parties(rig), {0: 160, 1: 130})
     assert rig.run_to_the_end(EndAt(point)).killed
     rig.send(events(50, first=200), partition=0)
     life = rig.run_to_the_end()
@@ -61,4 +61,4 @@ def test_killed_on_the_way_it_skips_once_and_a_replay_has_the_same_bits(rig: Rig
 @pytest.mark.parametrize("goal", [100, 50, 101])
 def test_only_what_is_there_and_not_learned_can_be_given_up(rig: Rig, goal: int) -> None:
     with pytest.raises(ConfigError, match=r"events\[0\] goes on at 100 and ends at 100"):
-        decide(parties(rig), {0: goal})
+        skip(parties(rig), {0: goal})

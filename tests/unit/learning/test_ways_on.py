@@ -8,7 +8,7 @@ import pytest
 
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.points import Point
-from stream_ml.learning.skipping import decide
+from stream_ml.learning.skipping import skip
 from stream_ml.learning.ways_on import ACCEPT_LOSS, naming, skip_to
 from stream_ml.weights.lines import Snapshot, Step, Variant
 from tests.clicks import MODEL, events
@@ -181,7 +181,7 @@ def test_the_skip_that_a_stop_names_goes_on_with_the_same_variant(rig: Rig) -> N
         rig.run_to_the_end()
     assert skip_to({0: 250}) in str(stopped.value)
     places = re.findall(r"--to (\d+):(\d+)", str(stopped.value))
-    decide(parties(rig), {int(partition): int(offset) for partition, offset in places})
+    skip(parties(rig), {int(partition): int(offset) for partition, offset in places})
     life = rig.run_to_the_end()
     assert life.started is not None
     assert life.started.variant == "v1"

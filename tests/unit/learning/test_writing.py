@@ -21,8 +21,8 @@ def test_everything_produced_is_learned_repeated_or_a_dead_letter(rig: Rig) -> N
     assert len(set(rig.keys("clicks.evaluations"))) == counts["learned"] // 50
 
 
-# Of a changed model file: see test_evolving.
-CHANGED = {Point.CHANGED_VARIANT_BEGUN, Point.SERVING_DECIDED}
+# Of a changed model file or of a challenger: see test_evolving, test_challenging.
+CHANGED = {Point.CHANGED_VARIANT_BEGUN, Point.CHALLENGER_BEGUN, Point.SERVING_DECIDED}
 
 
 @pytest.mark.parametrize("point", [point for point in Point if point not in CHANGED])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_ml.features import CompiledModel, compile_model
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import go_on
 from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime.clock import SystemClock

@@ -10,7 +10,7 @@ import pytest
 
 from stream_ml._native import PartitionLearner, Plan
 from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.learning.beginnings import Parties
+from stream_ml.learning.parties import Parties
 from stream_ml.learning.windows import WindowReader
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.sharing import blob

@@ -6,7 +6,7 @@ import pytest
 
 from stream_ml._native import Plan
 from stream_ml.errors import CannotContinue
-from stream_ml.learning.skipping import decide
+from stream_ml.learning.skipping import skip
 from stream_ml.learning.ways_on import skip_to
 from stream_ml.sharing.standing import standing
 from tests.clicks import event
@@ -25,7 +25,7 @@ def test_events_that_retention_took_are_skipped_as_the_stop_says(rig: Rig) -> No
         life.wait_until(rig.all_pushed)
     assert skip_to({0: 150}) in str(stopped.value)
     stands = standing(rig.shards, Plan(rig.model.plan_bytes))
-    (decision,) = decide(rig.parties(rig.layout), {0: 150}, {0: stands.next(0)})
+    (decision,) = skip(rig.parties(rig.layout), {0: 150}, {0: stands.next(0)})
     assert (decision.next, decision.lost) == (150, 50)
     life = rig.life()
     life.wait_until(rig.all_pushed)
