@@ -32,7 +32,7 @@ from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import Entry, JournalWriter
 from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, place_of
-from stream_ml.weights.state import Validity, Verdict
+from stream_ml.weights.verdicts import Validity, Verdict
 
 log = logging.getLogger(__name__)
 

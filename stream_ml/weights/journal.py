@@ -8,16 +8,10 @@ from typing import NamedTuple, Self
 
 from stream_ml.errors import CannotContinue, InvalidRecord, RecoverableError
 from stream_ml.streams.log import Fetch, Log
-from stream_ml.weights.lines import (
-    Announced,
-    Line,
-    Snapshot,
-    decode_line,
-    encode_line,
-    journal_and_offset,
-    line_checksum,
-)
-from stream_ml.weights.state import JournalState, Validity, Verdict
+from stream_ml.weights.line_bytes import decode_line, encode_line, line_checksum
+from stream_ml.weights.lines import Announced, Line, Snapshot, journal_and_offset
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.verdicts import Validity, Verdict
 
 _POLL_RECORDS = 5000
 _FIRST_WINDOW = 2000

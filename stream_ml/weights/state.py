@@ -8,9 +8,9 @@ other.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple, Self
+from typing import Self
 
+from stream_ml.weights.line_bytes import line_checksum
 from stream_ml.weights.lines import (
     Announced,
     Begin,
@@ -32,9 +32,9 @@ from stream_ml.weights.lines import (
     VariantInForce,
     journal_and_offset,
     learns,
-    line_checksum,
     place_of,
 )
+from stream_ml.weights.verdicts import REPEAT, VALID, Verdict, void
 
 # A producer may repeat what it had in flight, which is at most five requests.
 _REPEATS_KNOWN = 16
@@ -43,35 +43,6 @@ _CLAIMS_KEPT = 64
 SNAPSHOTS_KEPT = 16
 # The one that serves and those begun last; a statement of the journal, and a start from it, grow with each.
 VARIANTS_KEPT = 4
-
-
-class Validity(Enum):
-    """What a line counts for."""
-
-    VALID = "valid"
-    REPEAT = "repeat"
-    VOID = "void"
-
-
-class Verdict(NamedTuple):
-    """Validity of one line; *reason* is for people and empty if it is valid."""
-
-    validity: Validity
-    reason: str = ""
-
-    @property
-    def valid(self) -> bool:
-        """Whether the line counts, for the first time."""
-        return self.validity is Validity.VALID
-
-
-VALID = Verdict(Validity.VALID)
-REPEAT = Verdict(Validity.REPEAT, "an identical repeat")
-
-
-def void(reason: str) -> Verdict:
-    """Return the verdict on a line that counts for nothing."""
-    return Verdict(Validity.VOID, reason)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from stream_ml.learning.outputs import Source, StepOutputs
 from stream_ml.streams.dead_letters import read_dead_letter
 from stream_ml.streams.log import Fetch
 from stream_ml.weights.feed import Chunk, Interval, decode_chunk, encode_chunk
-from stream_ml.weights.lines import Line, Step, Variant, decode_line, encode_line
+from stream_ml.weights.line_bytes import decode_line, encode_line
+from stream_ml.weights.lines import Line, Step, Variant
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "schemas" / "topics.md").read_text()

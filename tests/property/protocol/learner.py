@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream_ml.weights.feed import Chunk, Interval
-from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, line_checksum
-from stream_ml.weights.state import REPEAT, JournalState, Validity, Verdict
+from stream_ml.weights.line_bytes import line_checksum
+from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.verdicts import REPEAT, Validity, Verdict
 from tests.property.protocol.batches import KEYS, PARTITIONS, Batches, Image, Output
 from tests.property.protocol.broken import journal_state
 from tests.property.protocol.world import (

@@ -12,7 +12,7 @@ from stream_ml.streams.memory import MemoryLog
 from stream_ml.streams.scan_cache import ScanCache
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.lines import Range, Step
-from stream_ml.weights.state import VALID, void
+from stream_ml.weights.verdicts import VALID, void
 from tests.clicks import MODEL, events, is_broken
 from tests.unit.learning.rig import new_learner
 

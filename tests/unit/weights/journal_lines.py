@@ -14,7 +14,8 @@ from stream_ml.weights.lines import (
     Variant,
     journal_and_offset,
 )
-from stream_ml.weights.state import JournalState, Verdict
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.verdicts import Verdict
 
 FINGERPRINT = "f" * 32
 

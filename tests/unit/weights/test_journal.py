@@ -6,7 +6,8 @@ from stream_ml.errors import CannotContinue
 from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.journal import Entry, JournalReader, JournalWriter, journal_topic
 from stream_ml.weights.lines import Announced, Begin, Step, place_of
-from stream_ml.weights.state import JournalState, Validity
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.verdicts import Validity
 from tests.unit.weights.journal_lines import claim, serve, snapshot, step, variant
 
 TOPIC = journal_topic("m")

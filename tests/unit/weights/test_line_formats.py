@@ -11,8 +11,10 @@ import pytest
 import xxhash
 
 from stream_ml.errors import InvalidRecord
+from stream_ml.weights.line_bytes import decode_line, encode_line, line_checksum
 from stream_ml.weights.lines import (
     Begin,
+    Challenge,
     Chore,
     Claim,
     Decision,
@@ -25,9 +27,6 @@ from stream_ml.weights.lines import (
     Snapshot,
     Step,
     Variant,
-    decode_line,
-    encode_line,
-    line_checksum,
 )
 from stream_ml.weights.state import JournalState
 from tests.unit.weights.journal_lines import fold
@@ -46,10 +45,11 @@ GOLDEN: list[tuple[Line, bytes]] = [
             why="é",
             lost={10: 2},
             layout=Layout(0, 4),
+            challenge=Challenge("v1", "cd", "j"),
         ),
         b'"line":"variant","variant":"v2","fingerprint":"ab","seed":{"variant":"v0","epoch":3,"step":7,'
         b'"name":"m/v0/3-7-ab.safetensors","checksum":"ab"},"topic_id":"x","events":{"0":3,"10":4},"why":"\xc3\xa9",'
-        b'"lost":{"10":2},"layout":[0,4]}',
+        b'"lost":{"10":2},"layout":[0,4],"challenge":["v1","cd","j"]}',
     ),
     (
         Chore(variant="v", layout=7, shard=3, chore="restore", who="host/1/2"),
@@ -134,7 +134,7 @@ def test_a_key_that_is_missing_more_or_of_another_type_voids_a_line(line: Line) 
 def damaged_bodies(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield *body* with each thing wrong that one key can have wrong."""
     optional = {"variants", "decisions", "lost", "replaces", "partition", "next"}
-    optional |= {"layout"} if body["line"] == "variant" else set()
+    optional |= {"layout", "challenge"} if body["line"] == "variant" else set()
     # Every line says its kind; what a class gives a default may be left out by an older release.
     for key in body:
         if key not in optional:

@@ -5,6 +5,7 @@ import pytest
 import xxhash
 
 from stream_ml.errors import InvalidRecord
+from stream_ml.weights.line_bytes import decode_line, encode_line
 from stream_ml.weights.lines import (
     Announced,
     Begin,
@@ -25,8 +26,6 @@ from stream_ml.weights.lines import (
     Step,
     Variant,
     VariantInForce,
-    decode_line,
-    encode_line,
     journal_and_offset,
     place_of,
 )

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from stream_ml.weights.lines import Begin, Claimed, Decision, Line, decode_line, encode_line, place_of
-from stream_ml.weights.state import VARIANTS_KEPT, JournalState, Validity
+from stream_ml.weights.line_bytes import decode_line, encode_line
+from stream_ml.weights.lines import Begin, Claimed, Decision, Line, place_of
+from stream_ml.weights.state import VARIANTS_KEPT, JournalState
+from stream_ml.weights.verdicts import Validity
 from tests.unit.weights.journal_lines import claim, fold, release, serve, snapshot, step, variant
 
 # In `fold` the begin is line 0: the variant is 1, the first claim 2.
