@@ -99,7 +99,7 @@ class Beginnings:
         if state.serving is None:
             raise ConfigError(f"no variant of {self._parties.name} serves yet: there is nothing to challenge")
         champion = state.variants[state.serving]
-        challenge = Challenge(state.serving, champion.file, order.job)
+        challenge = Challenge(state.serving, champion.file, order.job, order.proof)
         seed = self._seed_of_challenger(state.serving, champion, order)
         variant = self._begin(seed, order.why, challenge=challenge, events=order.events)
         self._read_back()

@@ -18,6 +18,7 @@ class Order(BaseModel):
         warm: whether it begins with rows; else with an empty table, and learns from *events* on.
         base: the snapshot of the champion whose rows it begins with, or its newest where that is gone.
         events: by partition.
+        proof: what the gate said of it; "" where nobody asked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +28,7 @@ class Order(BaseModel):
     warm: bool
     base: str | None = None
     events: dict[NonNegativeInt, NonNegativeInt] | None = None
+    proof: str = ""
 
 
 def read_order(path: Path) -> Order:

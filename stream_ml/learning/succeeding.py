@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from stream_ml.weights.lines import Decided, Decision, InForce, VariantInForce
+from stream_ml.weights.state import VariantState
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Succession:
         if other is own or own.challenge is not None or self._was_overruled(own, served):
             self._over = True
             return None
-        if not own.snapshots or (other is not None and not _as_far(own, other)):
+        if not own.snapshots or (other is not None and not as_far(own, other)):
             return None
         self._over = True
         why = f"caught up with {served.decision.variant}"
@@ -43,7 +44,8 @@ class Succession:
         return overruled
 
 
-def _as_far(own: VariantInForce, other: VariantInForce) -> bool:
+def as_far(own: VariantState | VariantInForce, other: VariantState | VariantInForce) -> bool:
+    """Whether *own* has learned as much as *other*."""
     if other.topic_id not in (own.topic_id, None):
         return True  # the topic was made anew: the other one cannot learn it, its offsets say nothing of it
     return all(own.events.get(partition, 0) >= next for partition, next in other.events.items())

@@ -180,6 +180,14 @@ def first_after(log: Log, topic: str, unix_seconds: float) -> int:
     return bounds.next
 
 
+def dated(log: Log, topic: str) -> Iterator[tuple[float, int, Line | None]]:
+    """Yield every line that there still is: unix seconds when it came, its offset, what it says."""
+    bounds = log.bounds(topic, 0)
+    for fetch in _fetches(log, topic, bounds.first, bounds.next):
+        for stamp, offset, value in zip(fetch.timestamps_ms, fetch.offsets, fetch.values, strict=True):
+            yield stamp / 1e3, offset, _decoded(value)
+
+
 def _decoded(value: bytes | None) -> Line | None:
     try:
         return decode_line(value)

@@ -104,12 +104,14 @@ class Challenge(NamedTuple):
         champion: the variant that it challenges.
         file: fingerprint of the model file that the champion's learners are given; that of a challenger that
             takes the place is another, and they learn it all the same.
-        job: of the retraining that begun it; of one job there is one challenger.
+        job: of the retraining that began it; of one job there is one challenger.
+        proof: what the gate said when it was compared offline; "" where nobody proved it to be better.
     """
 
     champion: str
     file: str
     job: str
+    proof: str = ""
 
 
 class Claimed(NamedTuple):

@@ -45,11 +45,11 @@ GOLDEN: list[tuple[Line, bytes]] = [
             why="é",
             lost={10: 2},
             layout=Layout(0, 4),
-            challenge=Challenge("v1", "cd", "j"),
+            challenge=Challenge("v1", "cd", "j", "p"),
         ),
         b'"line":"variant","variant":"v2","fingerprint":"ab","seed":{"variant":"v0","epoch":3,"step":7,'
         b'"name":"m/v0/3-7-ab.safetensors","checksum":"ab"},"topic_id":"x","events":{"0":3,"10":4},"why":"\xc3\xa9",'
-        b'"lost":{"10":2},"layout":[0,4],"challenge":["v1","cd","j"]}',
+        b'"lost":{"10":2},"layout":[0,4],"challenge":["v1","cd","j","p"]}',
     ),
     (
         Chore(variant="v", layout=7, shard=3, chore="restore", who="host/1/2"),
