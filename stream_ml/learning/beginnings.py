@@ -179,7 +179,14 @@ class Beginnings:
                 "learner's memory goes on with them\n  hint: undo the change; `stream-ml snapshot copy` to "
                 "memory, start a learner with the changed file, stop it, copy back"
             )
-        known = variant_of(self._reader.state, self._parties.model.fingerprint)
+        state = self._reader.state
+        known = variant_of(state, self._parties.model.fingerprint)
+        if known is not None and state.is_over(known):
+            given_up = state.decisions[f"learn {known}"].decision
+            raise ConfigError(
+                f"{known}, which this model file began, was given up by {given_up.who}: {given_up.why}\n"
+                f"  hint: put the model file of {serving} back, which serves, or change this one"
+            )
         return known or self._begin_beside(serving)
 
     def _begin_beside(self, serving: str) -> str:

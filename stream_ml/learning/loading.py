@@ -94,7 +94,7 @@ class Loader:
         if line is None:
             raise self._unreachable(variant)  # the journal's begin told of it
         try:
-            learner = self._new_learner() if line.seed is None else self._begun_with(line.seed)
+            learner = self._new_learner() if line.seed is None else self.begun_with(line.seed.name)
         except CorruptSnapshot as error:
             raise ReplayImpossible(
                 f"{variant} begins with a snapshot that does not verify: {error}; restore it, or begin a new "
@@ -127,9 +127,15 @@ class Loader:
             f"verifies; restore one, or begin a new variant with {ACCEPT_LOSS}"
         )
 
-    def _begun_with(self, seed: Seed) -> Learner:
+    def begun_with(self, name: str) -> Learner:
+        """
+        Return a learner that begins with the rows of the snapshot *name*: its counters are at zero.
+
+        Raises:
+            CorruptSnapshot: it does not verify.
+        """
         learner = self._new_learner()
-        with self._parties.store.open(seed.name) as snapshot:
+        with self._parties.store.open(name) as snapshot:
             parts = load(snapshot, learner)
         if snapshot.manifest.streams is not None:
             # It was read from Redis; its state is that of shards.

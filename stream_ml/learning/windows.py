@@ -1,11 +1,12 @@
-"""A duplicate window, rebuilt by reading back the events before an offset."""
+"""Events between two offsets, read again; and of them a duplicate window."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from stream_ml.streams.log import Log, LogTruncated
+from stream_ml.streams.log import Fetch, Log, LogTruncated
 
 log = logging.getLogger(__name__)
 
@@ -52,18 +53,44 @@ class WindowReader:
 
     def _read(self, remember: Remember, partition: int, start: int, end: int) -> int:
         """Return how many events had an id."""
-        reader = self._log.reader(self._topic, {partition: start})
-        known = silent = 0
-        try:
-            while start < end and silent < _SILENT_POLLS:
-                fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
-                if not fetches:
-                    self._log.bounds(self._topic, partition)
-                silent = 0 if fetches else silent + 1
-                for fetch in fetches:
-                    count = sum(offset < end for offset in fetch.offsets)
-                    known += remember(fetch.values[:count], fetch.timestamps_ms[:count])
-                    start = fetch.next
-        finally:
-            reader.close()
+        known = 0
+
+        def take(fetches: list[Fetch]) -> None:
+            nonlocal known
+            known += sum(remember(fetch.values, fetch.timestamps_ms) for fetch in fetches)
+
+        read_between(self._log, self._topic, partition, start, end, take)
         return known
+
+
+def read_between(
+    log: Log, topic: str, partition: int, start: int, end: int, take: Callable[[list[Fetch]], object]
+) -> None:
+    """
+    Hand the records ``[start, end)`` of *partition*, as far as there are any, to *take*.
+
+    Raises:
+        LogTruncated: some of them are gone.
+    """
+    reader, silent = log.reader(topic, {partition: start}), 0
+    try:
+        while start < end and silent < _SILENT_POLLS:
+            fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
+            if not fetches:
+                log.bounds(topic, partition)
+            silent = 0 if fetches else silent + 1
+            take([_before(fetch, end) for fetch in fetches])
+            start = max([start, *(fetch.next for fetch in fetches)])
+    finally:
+        reader.close()
+
+
+def _before(fetch: Fetch, end: int) -> Fetch:
+    count = sum(offset < end for offset in fetch.offsets)
+    return replace(
+        fetch,
+        next=min(fetch.next, end),
+        offsets=fetch.offsets[:count],
+        values=fetch.values[:count],
+        timestamps_ms=fetch.timestamps_ms[:count],
+    )
