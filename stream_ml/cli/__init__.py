@@ -29,6 +29,11 @@ COMMANDS = {
     "diff": "compare two model files, or snapshots, slot by slot",
     "skip": "give up events that cannot be learned",
     "status": "show variants, and who learns which partition, how far",
+    "history": "show who decided what about a model, when and why",
+    "promote": "let a challenger serve",
+    "rollback": "let the variant serve again that did before",
+    "stop": "stop learning; scores go on",
+    "resume": "learn again after a stop, in one of three ways",
     "snapshot": "move a model's rows between memory and Redis, or to other shards",
     "replay": "rebuild the weights from journal and events",
 }

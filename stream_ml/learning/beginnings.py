@@ -140,7 +140,7 @@ class Beginnings:
         elif seed is not None and not self._begun_anew(seed):
             gone = lost(self._parties.log, self._parties.topics.events, seed.events)
             events = going_on(self._parties.log, self._parties.topics.events, seed.events)
-        variant = self._next_id()
+        variant = next_id(self._parties, self._reader.state)
         level = logging.INFO if seed is None else logging.WARNING
         log.log(level, "a new variant begins", extra={"variant": variant, "why": why, "lost": gone})
         line = Variant(
@@ -300,14 +300,16 @@ class Beginnings:
         """Whether *snapshot* is of an earlier journal, so that its offsets are of other topics."""
         return journal_and_offset(snapshot.epoch)[0] != self._reader.state.journal
 
-    def _next_id(self) -> str:
-        stored = {name.variant for name in self._parties.store.names(self._parties.name)}
-        numbers = (re.fullmatch(r"v(\d+)", known) for known in stored | set(self._reader.state.variants))
-        return f"v{1 + max((int(number[1]) for number in numbers if number), default=0)}"
-
     def _read_back(self) -> None:
         self._writer.flush(_FLUSH_SECONDS)
         self._reader.read_to_end()
+
+
+def next_id(parties: Parties, state: JournalState) -> str:
+    """Return a variant's id that neither journal nor snapshot store knows."""
+    stored = {name.variant for name in parties.store.names(parties.name)}
+    numbers = (re.fullmatch(r"v(\d+)", known) for known in stored | set(state.variants))
+    return f"v{1 + max((int(number[1]) for number in numbers if number), default=0)}"
 
 
 def variant_of(state: JournalState, fingerprint: str) -> str | None:

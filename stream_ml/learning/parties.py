@@ -48,7 +48,7 @@ class Parties:
 
 def with_model_of(variant: str, state: JournalState, parties: Parties) -> Parties:
     """
-    Return *parties* with the model file of *variant*: theirs, or the one inside of its snapshots.
+    Return *parties* with the model file of *variant*: theirs, or the one inside of its snapshots or its seed.
 
     Raises:
         CannotContinue: none of them verifies.
@@ -56,9 +56,12 @@ def with_model_of(variant: str, state: JournalState, parties: Parties) -> Partie
     known = state.variants[variant]
     if known.fingerprint == parties.model.fingerprint:
         return parties
-    for snapshot in reversed(known.snapshots):
+    names = [snapshot.name for snapshot in reversed(known.snapshots)]
+    for name in names + ([known.seed.name] if known.seed is not None else []):
         try:
-            return replace(parties, model=model_of(parties.store, snapshot.name))
+            model = model_of(parties.store, name)
+            if model.fingerprint == known.fingerprint:
+                return replace(parties, model=model)
         except CorruptSnapshot as error:
             log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
     raise CannotContinue(

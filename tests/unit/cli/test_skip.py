@@ -42,7 +42,7 @@ def test_what_is_no_place_is_refused(settings: Path, place: str) -> None:
 
 @pytest.mark.parametrize("again", ["0:6", "0:5", "00:7"])
 def test_two_places_of_one_partition_are_refused(settings: Path, again: str) -> None:
-    assert "--to names partition 0 twice: 5 and" in refused(settings, "0:5", "1:4", again)
+    assert "partition 0 is named twice: 5 and" in refused(settings, "0:5", "1:4", again)
 
 
 def test_the_largest_place_is_read(settings: Path) -> None:

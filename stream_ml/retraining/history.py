@@ -1,0 +1,58 @@
+"""What was decided, when, by whom and why: the journal, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stream_ml.streams.log import Log
+from stream_ml.weights.journal import dated
+from stream_ml.weights.lines import Decision, Variant, place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """
+    One line that changed what serves or learns.
+
+    Attributes:
+        at: unix seconds when it came to the journal.
+        what: "begins", or a decision's kind.
+    """
+
+    at: float
+    variant: str
+    what: str
+    who: str
+    why: str
+
+    def described(self) -> dict[str, Any]:
+        """Return what scripts read."""
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        return {"at": at, "variant": self.variant, "what": self.what, "who": self.who, "why": self.why}
+
+
+def history(log: Log, topic: str, journal: int) -> list[Happening]:
+    """
+    Return what the journal *topic* still tells, oldest first; decisions that do not count are left out.
+
+    Args:
+        journal: its number.
+    """
+    found: list[Happening] = []
+    newest: dict[str, int] = {}
+    for at, offset, line in dated(log, topic):
+        match line:
+            case Variant():
+                found.append(Happening(at, line.variant, "begins", "", line.why))
+            case Decision() if line.thing not in newest or newest[line.thing] == line.replaces:
+                newest[line.thing] = place_of(journal, offset)
+                found.append(Happening(at, line.variant, _what(line), line.who, line.why))
+    return found
+
+
+def _what(line: Decision) -> str:
+    if line.kind == "skip":
+        return f"skips to {line.next} of partition {line.partition}, {line.lost} lost"
+    return {"serve": "serves", "stop": "stops learning", "resume": "learns again"}[line.kind]
