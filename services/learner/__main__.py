@@ -111,7 +111,10 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
         settings = load(LearnerSettings, given.settings, os.environ)
         logging.configure("learner", settings.log_level, settings.log_format)
         with naming(given.settings):
-            order = read_order(given.challenge) if given.challenge else None
+            order = None
+            if given.challenge:
+                order = read_order(given.challenge)
+                lifecycle.stop_with_parent(stop)
             Learner(settings, given.accept_loss, order, reached).run(stop)
 
     return lifecycle.run(service)

@@ -42,8 +42,8 @@ def resume(
     if learn_backlog + bool(skip_to) + (restore_step is not None) != 1:
         raise ConfigError(
             "one of --learn-backlog, --skip-to and --restore-step is wanted\n"
-            "  hint: --learn-backlog if the events are good, --skip-to if they are bad, --restore-step if bad "
-            "ones were learned already"
+            "  hint: --learn-backlog if the events are good, --skip-to if they are bad, "
+            "--restore-step if bad ones were learned already"
         )
     with deciding(settings) as (parties, given):
         if learn_backlog:

@@ -95,7 +95,8 @@ class Beginnings:
         for variant, known in state.variants.items():
             if known.challenge is not None and known.challenge.job == order.job:
                 assert known.fingerprint == ours, "of one job there is one challenger"
-                return variant
+                if self._can_begin(known):
+                    return variant
         if state.serving is None:
             raise ConfigError(f"no variant of {self._parties.name} serves yet: there is nothing to challenge")
         champion = state.variants[state.serving]
@@ -105,6 +106,12 @@ class Beginnings:
         self._read_back()
         self._parties.reached(Point.CHALLENGER_BEGUN)
         return variant
+
+    def _can_begin(self, known: VariantState) -> bool:
+        """Whether what a variant begins with is there: it may have gone while its line was on its way."""
+        if known.snapshots or known.seed is None:
+            return True
+        return verified(self._parties.store, known.seed.name) is not None
 
     def _seed_of_challenger(self, serving: str, champion: VariantState, order: Order) -> Announced | None:
         self._check_layout(serving, champion.layout)

@@ -76,6 +76,7 @@ class Keeper:
             [*(each.name for each in self._announced()), line.name],
             self._settings.snapshots_kept,
             self._settings.snapshots_kept_seconds,
+            self.as_of.in_force.seeds,
             self._variants_in_force(),
         ):
             self._margins.end_snapshot()

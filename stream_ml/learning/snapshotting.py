@@ -168,20 +168,23 @@ class Snapshots:
         announced: list[str],
         keep: int,
         keep_seconds: float,
+        pinned: Collection[str] = (),
         variants: Collection[str] | None = None,
     ) -> bool:
         """
         Take notice of the line of a snapshot; return whether it was ours.
 
-        Then what is older than the newest *keep* of *announced*, and than *keep_seconds*, is removed; and, by
-        the writer of the variant that serves, everything of variants that are none of *variants* any more.
+        Then what is older than the newest *keep* of *announced* and than *keep_seconds*, and not *pinned*, is
+        removed; and, by the writer of the variant that serves, everything of variants that are none of
+        *variants* any more.
         """
         if self._phase is not _Phase.ANNOUNCED or name != self._name:
             return False
         self._phase = _Phase.IDLE
         self.step, self.ended_at = self._sealed.step, self._clock.monotonic()
         self._reached(Point.SNAPSHOT_READ_BACK)
-        self._threads.submit(self._retain, announced, keep, self._clock.now() - keep_seconds)
+        since = self._clock.now() - keep_seconds
+        self._threads.submit(self._retain, announced, keep, since, pinned)
         if variants is not None:
             self._threads.submit(self._forget, variants)
         return True
@@ -272,9 +275,9 @@ class Snapshots:
         self.store_fails = True
         self.ended_at = self._clock.monotonic()
 
-    def _retain(self, announced: list[str], keep: int, created_since: float) -> None:
+    def _retain(self, announced: list[str], keep: int, created_since: float, pinned: Collection[str]) -> None:
         try:
-            retained = self._store.retain(announced, keep, created_since)
+            retained = self._store.retain(announced, keep, created_since, pinned)
         except StoreUnavailable as error:
             log.error("old snapshots could not be removed", extra={"reason": str(error)})
             self.store_fails = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -49,6 +50,17 @@ def stop_on_signals(stop: Stop) -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+
+
+def stop_with_parent(stop: Stop) -> None:
+    """Let the end of standard input, which the parent process holds, ask *stop*: it may be killed."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        stop.request()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def exit_code(error: StreamMlError) -> int:

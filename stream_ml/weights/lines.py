@@ -196,6 +196,11 @@ class InForce(_Strict):
     decisions: tuple[Decided, ...]
     last_line: int = 0
 
+    @property
+    def seeds(self) -> frozenset[str]:
+        """Names of the snapshots that variants began with: they may still load them, a replay does."""
+        return frozenset(said.seed.name for said in self.variants if said.seed is not None)
+
     def learns(self, variant: str) -> bool:
         """Whether no decision stops *variant*."""
         return learns(self.decisions, variant)

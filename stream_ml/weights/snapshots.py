@@ -202,7 +202,11 @@ class SnapshotStore:
             return snapshot.manifest
 
     def retain(
-        self, announced: Sequence[SnapshotName | str], keep: int = KEEP, created_since: float = inf
+        self,
+        announced: Sequence[SnapshotName | str],
+        keep: int = KEEP,
+        created_since: float = inf,
+        pinned: Collection[str] = (),
     ) -> Retained:
         """
         Keep the newest *keep* that verify, of one variant's *announced* ones; remove all older files.
@@ -212,6 +216,7 @@ class SnapshotStore:
 
         Args:
             created_since: unix seconds; what says of itself that it was created then or later stays too.
+            pinned: names that stay however old: variants began with them.
         """
         kept: list[SnapshotName] = []
         bad: list[CorruptSnapshot] = []
@@ -227,7 +232,7 @@ class SnapshotStore:
             return Retained(kept, bad, [])
         oldest = kept[-1]
         older = [name for name in self.names(oldest.model, oldest.variant) if name.step < oldest.step]
-        old = [name for name in older if self._created_at(name) < created_since]
+        old = [name for name in older if str(name) not in pinned and self._created_at(name) < created_since]
         self.remove(old)
         return Retained(kept, bad, old)
 

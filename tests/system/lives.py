@@ -93,7 +93,8 @@ class Lives:
         life.wait_until(self._all_learned, 60)
         assert life.terminate() == 0, life.tail()
         lines = [json.loads(line) for line in life.output().splitlines() if line.startswith("{")]
-        return next(line for line in lines if line["message"] == "released")
+        # A learner may have gone over from one variant to another.
+        return next(line for line in reversed(lines) if line["message"] == "released")
 
     def flush(self) -> None:
         """Wait until the broker has everything produced."""
