@@ -25,6 +25,7 @@ class Point(Enum):
     LEARNED = "its rows are updated"
     LINE_READ_BACK = "its line was read back with no higher claim before it"
     OUTPUTS_SENT = "its dead letters and evaluations are on their way"
+    BREAKER_OPENED = "the decision that learning stops, because labels broke, is on its way"
     DELTA_CUT = "the rows of a delta were collected"
     DELTA_HALF_SENT = "the first chunk of a delta is on its way, the others are not"
     DELTA_SENT = "all chunks of a delta are on their way"

@@ -24,8 +24,8 @@ class Standing:
         self._variant = variant
         self.learns, self.ends = in_force.learns(variant), in_force.is_over(variant)
 
-    def turn(self, in_force: InForce, events: Mapping[int, int]) -> None:
-        """Take notice of what is in force now; *events* is where each partition goes on."""
+    def turn(self, in_force: InForce, events: Mapping[int, int]) -> bool:
+        """Take notice of what is in force now, *events* being learned next; return whether it was resumed."""
         learned, self.learns = self.learns, in_force.learns(self._variant)
         self.ends = self.ends or in_force.is_over(self._variant)
         if learned != self.learns:
@@ -33,6 +33,7 @@ class Standing:
                 "learning goes on" if self.learns else "learning is stopped", extra={"variant": self._variant}
             )
             self.ends = self.ends or (self.learns and self._skips(in_force, events))
+        return self.learns and not learned
 
     def _skips(self, in_force: InForce, events: Mapping[int, int]) -> bool:
         decisions = (each.decision for each in in_force.decisions if each.decision.variant == self._variant)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import Batch
+from stream_ml.learning.breaking import Breaker
 from stream_ml.learning.inbox import Inbox, JournalRead
 from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
@@ -31,7 +32,7 @@ from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.log import Writer
 from stream_ml.weights.journal import Entry, JournalWriter
-from stream_ml.weights.lines import Claim, Line, Release, Snapshot, Step, place_of
+from stream_ml.weights.lines import Claim, Decision, Line, Release, Snapshot, Step, place_of
 from stream_ml.weights.verdicts import Validity, Verdict
 
 log = logging.getLogger(__name__)
@@ -106,12 +107,14 @@ class WriterLoop:
         )
         self._snapshots = self._keeper.snapshots
         self._succession = Succession(started.variant, parties.who)
-        self._standing = Standing(started.variant, self._keeper.as_of.in_force)
+        in_force = self._keeper.as_of.in_force
+        self._standing = Standing(started.variant, in_force)
+        self._breaker = Breaker(parties.name, started.variant, parties.who, self._learner, in_force)
 
     @property
     def learns(self) -> bool:
-        """Whether no decision stops it."""
-        return self._standing.learns
+        """Whether no decision stops it, nor one that is on its way."""
+        return self._standing.learns and not self._breaker.tripped
 
     def run(self, stop: Stop) -> None:
         """
@@ -194,8 +197,15 @@ class WriterLoop:
         self._held.append(_HeldStep(StepOutputs.of(self._source, step, batch, learned), ends, sent_at))
         self._reached(Point.LEARNED)
         self._report.learned(learned)
+        if self._settings.label_breaker:
+            self._look_at_labels()
         for part in batch.ranges:
             self._margins.use("events", part.partition, part.size, part.first_at)
+
+    def _look_at_labels(self) -> None:
+        if decision := self._breaker.turn(self._learner, self._keeper.as_of.in_force):
+            self._append(decision)
+            self._reached(Point.BREAKER_OPENED)
 
     def _take_notice(self, read: JournalRead) -> None:
         """Look for what the lines read mean to the writer."""
@@ -203,7 +213,8 @@ class WriterLoop:
             if getattr(entry.line, "variant", None) == self._started.variant:
                 self._judge(entry)
         self._keeper.as_of = AsOf(read.place, read.in_force)
-        self._standing.turn(read.in_force, self.events)
+        if self._standing.turn(read.in_force, self.events):
+            self._breaker.reset()
         self._succeed()
 
     def _succeed(self) -> None:
@@ -221,6 +232,8 @@ class WriterLoop:
                 self._own_line(entry.line, entry.verdict)
             case Snapshot() if entry.verdict.valid:
                 self._keeper.read_back(entry.line)
+            case Decision() if entry.line.who == self._parties.who and not entry.verdict.valid:
+                self._breaker.reset()  # somebody else decided at the same moment: that counts
 
     def _own_line(self, line: Step, verdict: Verdict) -> None:
         if verdict.valid:
@@ -272,6 +285,7 @@ class WriterLoop:
             {
                 metrics.LEARNER_STEP: self.step,
                 metrics.LEARNER_HELD_STEPS: len(self._held),
+                metrics.LEARNER_STOPPED: not self.learns,
                 metrics.LEARNER_FETCH_QUEUE: self._inbox.batches,
                 metrics.LEARNER_SNAPSHOTS_BAD: self._snapshots.bad,
                 metrics.LEARNER_STORE_FAILS: self._snapshots.store_fails,

@@ -147,6 +147,12 @@ LEARNER_STAGE_SECONDS = _histogram(
 LEARNER_AUC = _gauge("stream_ml_learner_auc_ratio", "Progressive AUC since the variant began.")
 LEARNER_STEP = _gauge("stream_ml_learner_step", "Number of the last batch learned.")
 LEARNER_WRITER = _gauge("stream_ml_learner_writer", "1 while this process is the variant's writer.")
+LEARNER_BREAKER_OPEN = _gauge(
+    "stream_ml_learner_breaker_open", "1 while learning is stopped because labels broke; scores go on."
+)
+LEARNER_STOPPED = _gauge(
+    "stream_ml_learner_stopped", "1 while a decision stops learning, the breaker's or a person's."
+)
 LEARNER_WATERMARK = _gauge(
     "stream_ml_learner_watermark_timestamp_seconds",
     "Latest event time learned, seconds since 1970; absent while no event said when it was.",

@@ -191,6 +191,9 @@ class LearnerSettings(ServiceSettings, RedisSettings):
     consumer_group: str = Field(
         default="", description="Group the advice is committed to; empty: <model>.learner."
     )
+    label_breaker: bool = Field(
+        default=True, description="Whether learning stops by itself where the label rate breaks abruptly."
+    )
     takeover_after_seconds: float = number(
         3.0,
         (TICK, HOUR),

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "stream_ml.learning": STORES,
     "stream_ml.sharing": STORES | {"stream_ml.learning"},
     "stream_ml.serving": STORES,
-    "stream_ml.retraining": STORES,
+    "stream_ml.retraining": STORES | {"stream_ml.learning", "stream_ml.sharing"},
     "services": WORKERS,
     "stream_ml.local": WORKERS,
     "stream_ml.demo": WORKERS | {"stream_ml.local"},

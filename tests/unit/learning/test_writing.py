@@ -22,7 +22,12 @@ def test_everything_produced_is_learned_repeated_or_a_dead_letter(rig: Rig) -> N
 
 
 # Of a changed model file or of a challenger: see test_evolving, test_challenging.
-CHANGED = {Point.CHANGED_VARIANT_BEGUN, Point.CHALLENGER_BEGUN, Point.SERVING_DECIDED}
+CHANGED = {
+    Point.CHANGED_VARIANT_BEGUN,
+    Point.CHALLENGER_BEGUN,
+    Point.SERVING_DECIDED,
+    Point.BREAKER_OPENED,
+}
 
 
 @pytest.mark.parametrize("point", [point for point in Point if point not in CHANGED])

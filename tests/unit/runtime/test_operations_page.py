@@ -16,12 +16,16 @@ from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, Servi
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
 
+def toml_of(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
+
+
 def rows_of(kind: type[BaseModel], *known: type[BaseModel]) -> list[str]:
     names = kind.model_fields.keys() - {name for each in known for name in each.model_fields}
     rows = []
     for name, field in kind.model_fields.items():
         if name in names:
-            default = "wanted" if field.is_required() else f"`{field.default!r}`".replace("'", '"')
+            default = "wanted" if field.is_required() else f"`{toml_of(field.default)}`"
             cells = (f"`{name}`", default, field.description, bounds(field))
             rows.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
     return rows

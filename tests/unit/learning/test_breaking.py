@@ -1,0 +1,141 @@
+"""Where labels break, learning stops within the stated number of events, and nothing is learned after."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stream_ml.drift.breaker import events_to_trip
+from stream_ml.learning.points import Point
+from stream_ml.learning.resuming import learn_backlog, restore_step, skip_to
+from stream_ml.weights.lines import Decision
+from tests.servers.processes import wait_until
+from tests.unit.learning.rig import BackgroundLife, EndAt, Rig, new_learner
+from tests.unit.learning.test_challenging import learns, state
+from tests.unit.learning.test_resuming import rebuilt
+from tests.unit.learning.test_skipping import parties
+
+MODEL = """
+name = "clicks"
+event_id = "id"
+label = "label"
+
+[features]
+user = "user"
+
+[learner]
+evaluate_every = 50
+"""
+RATE = 0.2
+BATCH = 20
+
+
+def stream(count: int, first: int, rate: float) -> list[bytes]:
+    chance = random.Random(first)
+    return [
+        orjson.dumps({"id": f"e{n}", "user": f"u{n % 7}", "label": int(chance.random() < rate)})
+        for n in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    rig = Rig(tmp_path, model_text=MODEL, overrides={"batch_max_records": BATCH})
+    rig.send(stream(4_000, 0, RATE))
+    return rig
+
+
+def stopped(rig: Rig) -> list[Decision]:
+    return [e.line for e in rig.journal() if isinstance(e.line, Decision) and e.line.kind == "stop"]
+
+
+def flooded(rig: Rig) -> BackgroundLife:
+    """A life that has learned 4,000 events, then met 2,000 positives, and stopped."""
+    background = rig.in_background()
+    background.wait_until_learned()
+    rig.send(stream(2_000, 4_000, 1.0))
+    wait_until(lambda: not state(rig).learns("v1"))
+    return background
+
+
+def test_a_flood_of_positives_stops_learning_within_the_stated_events(rig: Rig) -> None:
+    background = flooded(rig)
+    loop = background.loop
+    assert loop is not None
+    most = events_to_trip(RATE, 1.0, dispersion=3.0) + BATCH
+    assert 4_000 < loop.events[0] <= 4_000 + most
+    at_stop = background.digest
+    feed = rig.log.bounds("clicks.weights", 0).next
+    wait_until(lambda: rig.log.bounds("clicks.weights", 0).next > feed + 3)  # heartbeats go on
+    assert background.digest == at_stop, "nothing is learned after"
+    (decision,) = stopped(rig)
+    assert "labels broke" in decision.why
+    assert "--learn-backlog" in decision.why
+    background.end()
+    again = rig.in_background()
+    wait_until(lambda: learns(again, "v1"))
+    again.end()
+    assert again.digest == at_stop, "nor after a restart"
+
+
+def test_killed_as_it_opens_it_opens_again(rig: Rig) -> None:
+    rig.run_to_the_end()
+    rig.send(stream(2_000, 4_000, 1.0))
+    assert rig.run_to_the_end(EndAt(Point.BREAKER_OPENED)).killed
+    background = rig.in_background()
+    wait_until(lambda: not state(rig).learns("v1"))
+    background.end()
+    assert len(stopped(rig)) == 1
+
+
+def test_resumed_with_the_backlog_the_new_rate_is_accepted(rig: Rig) -> None:
+    background = flooded(rig)
+    learn_backlog(parties(rig), "a campaign")
+    background.wait_until_learned()
+    background.end()
+    rig.send(stream(1_000, 6_000, 1.0))
+    rig.run_to_the_end()
+    assert len(stopped(rig)) == 1
+    assert state(rig).variants["v1"].events == {0: 7_000}
+
+
+def test_resumed_behind_the_flood_the_rows_are_those_of_the_stop(rig: Rig) -> None:
+    background = flooded(rig)
+    step = state(rig).variants["v1"].step
+    before = rebuilt(rig, "v1", step)
+    skip_to(parties(rig), {0: 6_000}, "a bug")
+    rig.send(stream(100, 6_000, RATE))
+    background.wait_until_learned()
+    background.end()
+    assert rebuilt(rig, "v1", step) == before
+    assert state(rig).variants["v1"].events == {0: 6_100}
+    assert len(stopped(rig)) == 1
+
+
+def test_resumed_with_an_earlier_step_the_rows_are_those_of_that_step(rig: Rig) -> None:
+    background = flooded(rig)
+    step = 4_000 // BATCH - 3
+    before = rebuilt(rig, "v1", step)
+    restore_step(parties(rig), step, "a bug", new_learner, created_at=1.0)
+    wait_until(lambda: learns(background, "v2"))
+    wait_until(lambda: bool(rig.store.names("clicks", "v2")))
+    background.end()
+    assert rebuilt(rig, "v2", 0)["rows_hash"] == before["rows_hash"]
+
+
+def test_switched_off_it_learns_whatever_comes(rig: Rig) -> None:
+    rig.overrides["label_breaker"] = False
+    rig.run_to_the_end()
+    rig.send(stream(2_000, 4_000, 1.0))
+    rig.run_to_the_end()
+    assert stopped(rig) == []
+
+
+def test_a_rate_that_wanders_does_not_trip_it(rig: Rig) -> None:
+    for number in range(10):
+        rig.send(stream(500, 4_000 + 500 * number, RATE * (1 + 0.03 * number)))
+    rig.run_to_the_end()
+    assert stopped(rig) == []
