@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,12 @@ class Report:
         """Return the page; the same report always gives the same text."""
         return "\n".join([*self._head(), *self._table(), *self._slice_table(), *self._tail()])
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, plots_written: Callable[[], None] = lambda: None) -> None:
         """
         Write page, data and plots into *folder*, which is made; the page comes last.
+
+        Args:
+            plots_written: called once the plots are there.
 
         Raises:
             ConfigError: there is nothing installed that plots.
@@ -103,6 +106,7 @@ class Report:
         pictures = plots.draw(self.blocks, self.champion, self._shown(), self.histograms, miss)
         for name, picture in pictures.items():
             (folder / name).write_bytes(picture)
+        plots_written()
         data = orjson.dumps(self.described(), option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
         (folder / _DATA).write_bytes(data + b"\n")
         (folder / _TEXT).write_text(self.markdown())

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from stream_ml.errors import CannotContinue, RecoverableError
+from stream_ml.retraining.jobs import Job
+from stream_ml.retraining.queue import LeaseLost, Queue
+from stream_ml.retraining.queue_lines import End, JobState
+from stream_ml.retraining.report import Report
+from stream_ml.retraining.working import Kept, Moment, Reached, Retrainer, Stopping, Tell, Work
+from stream_ml.runtime.clock import ManualClock, SystemClock
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.streams.log import Undeliverable
+from stream_ml.streams.memory import MemoryLog
+from tests.unit.retraining.queues import LEASE_SECONDS, ask, job
+from tests.unit.retraining.test_report import report
+
+
+class Rig:
+    """One retrainer over a log in memory, whose work and effect are functions of the test."""
+
+    def __init__(self, folder: Path, log: MemoryLog, who: str = "a") -> None:
+        self.log, self.folder, self.clock, self.stop = log, folder, ManualClock(), Stop()
+        self.queue = Queue(log, who, self.clock, lease_seconds=LEASE_SECONDS)
+        self.effects: list[str] = []
+        self.ends: list[tuple[str, str]] = []
+        self.moments: list[Moment] = []
+        self.reached: Reached = self.moments.append
+
+    def run(self, work: Work | None = None, jobs: int = 1, *, max_failures: int = 3) -> None:
+        """Run until as many jobs were ended, released or lost."""
+
+        def ended(job: Job, how: str) -> None:
+            self.ends.append((job.job, how))
+            if len(self.ends) >= jobs:
+                self.stop.request()
+
+        Retrainer(
+            self.queue,
+            work or self.work,
+            lambda job, report: self.effects.append(job.job),
+            self.folder / "reports",
+            self.folder / "scratch",
+            LEASE_SECONDS,
+            retry_seconds=0.01,
+            max_failures=max_failures,
+            reached=lambda moment: self.reached(moment),
+            ended=ended,
+        ).run(self.stop)
+
+    def work(self, job: Job, folder: Path, tell: Tell) -> Report:
+        tell(0.3, "replays")
+        tell(0.7, "trains")
+        tell(0.9, "compares")
+        return report(warm=0.02)
+
+    def state(self, name: str = "x") -> JobState:
+        self.queue.read()
+        return self.queue.state(name)
+
+    def end(self, name: str = "x") -> End:
+        end = self.state(name).end
+        assert end is not None
+        return end
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    log = MemoryLog()
+    ask(log, job("x"))
+    return log
+
+
+@pytest.fixture
+def rig(tmp_path: Path, log: MemoryLog) -> Rig:
+    return Rig(tmp_path, log)
+
+
+def failing(error: Exception) -> Work:
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        raise error
+
+    return work
+
+
+def test_a_job_gets_its_report_its_effect_and_its_end_in_this_order(rig: Rig) -> None:
+    rig.run()
+    assert rig.moments == list(Moment)
+    assert (rig.ends, rig.effects) == ([("x", "done")], ["x"])
+    assert {path.name for path in (rig.folder / "reports" / "x").iterdir()} >= {"report.md", "report.json"}
+    outcome = rig.end().outcome
+    assert outcome is not None
+    assert (outcome["winner"], outcome["promoted"], outcome["events"]) == ("warm", True, 100_000)
+    assert outcome["report"] == str(rig.folder / "reports" / "x")
+
+
+def test_what_a_job_kept_to_go_on_from_goes_with_its_end(rig: Rig) -> None:
+    seen = []
+
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        seen.append(sorted(path.name for path in folder.iterdir()))
+        (folder / "half").write_bytes(b"rows")
+        if len(seen) == 1:
+            raise RecoverableError("the store is away")
+        return report(warm=0.02)
+
+    rig.run(work, jobs=2)
+    assert seen == [[], ["half"]]
+    assert rig.ends == [("x", "released"), ("x", "done")]
+    assert not (rig.folder / "scratch" / "x").exists()
+
+
+def test_what_may_pass_is_tried_again_and_given_up_after_some_times(rig: Rig) -> None:
+    rig.run(failing(RecoverableError("the store is away")), jobs=4, max_failures=3)
+    assert rig.ends == [("x", "released")] * 3 + [("x", "failed")]
+    assert rig.end().why == "it was tried 3 times, and went wrong each time"
+    assert rig.effects == []
+
+
+def test_what_cannot_pass_ends_the_job_with_its_reason_and_the_next_one_is_taken(rig: Rig) -> None:
+    ask(rig.log, job("y"))
+
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        if job.job == "x":
+            raise CannotContinue("events of the window are gone")
+        return report(warm=0.02)
+
+    rig.run(work, jobs=2)
+    assert rig.ends == [("x", "failed"), ("y", "done")]
+    assert (rig.end().ended, rig.end().why) == ("failed", "events of the window are gone")
+
+
+def test_where_nothing_can_be_written_the_process_ends_and_the_job_does_not(rig: Rig) -> None:
+    with pytest.raises(Undeliverable):
+        rig.run(failing(Undeliverable("refused for good")))
+    assert rig.state().end is None
+
+
+def test_asked_to_stop_it_lets_go_of_its_job_at_once(rig: Rig) -> None:
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        rig.stop.request()
+        tell(0.1, "replays")
+        raise AssertionError("told to stop")
+
+    rig.run(work)
+    assert rig.ends == [("x", "stopped")]
+    state = rig.state()
+    assert (state.free, state.failures) == (True, 0)
+
+
+def test_one_that_slept_through_its_lease_makes_no_effect(rig: Rig, tmp_path: Path, log: MemoryLog) -> None:
+    """It wakes with its report written; meanwhile another has done the job."""
+    other = Rig(tmp_path, log, "b")
+
+    def sleep(moment: Moment) -> None:
+        if moment is Moment.REPORT_WRITTEN:
+            assert other.queue.take() is None
+            other.clock.advance(LEASE_SECONDS + 1)
+            other.run()
+
+    rig.reached = sleep
+    rig.run()
+    assert (rig.ends, rig.effects) == ([("x", "lost")], [])
+    assert (other.ends, other.effects) == ([("x", "done")], ["x"])
+    assert rig.end().who == "b"
+
+
+def test_one_that_slept_before_its_end_does_not_end_the_job_again(
+    rig: Rig, tmp_path: Path, log: MemoryLog
+) -> None:
+    other = Rig(tmp_path, log, "b")
+
+    def sleep(moment: Moment) -> None:
+        if moment is Moment.EFFECT_MADE:
+            assert other.queue.take() is None
+            other.clock.advance(LEASE_SECONDS + 1)
+            other.run()
+
+    rig.reached = sleep
+    rig.run()
+    assert rig.ends == [("x", "lost")]
+    assert (rig.end().who, rig.state().failures) == ("b", 1)
+
+
+def test_a_cancelled_job_ends_the_work(rig: Rig, log: MemoryLog) -> None:
+    operator = Queue(log, "operator", rig.clock)
+    operator.read()
+    rig.reached = lambda moment: (
+        operator.cancel("x", "too dear") and None if moment is Moment.WORK_DONE else None
+    )
+    rig.run()
+    assert (rig.ends, rig.effects) == ([("x", "lost")], [])
+    assert rig.end().ended == "cancelled"
+
+
+def kept(log: MemoryLog, stop: Stop) -> tuple[Kept, Queue]:
+    queue = Queue(log, "a", SystemClock(), lease_seconds=LEASE_SECONDS)
+    lease = queue.take()
+    assert lease is not None
+    return Kept(lease, 0.005, stop), queue
+
+
+def until(said: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if said():
+            return
+        Event().wait(0.005)
+    raise AssertionError("not so after 10 s")
+
+
+def test_signs_of_life_come_while_the_work_says_nothing(log: MemoryLog) -> None:
+    keeping, queue = kept(log, Stop())
+    watcher = Queue(log, "watcher", SystemClock())
+
+    def progress() -> float | None:
+        watcher.read()
+        alive = watcher.state("x").alive
+        return alive.progress if alive else None
+
+    with keeping:
+        keeping.tell(0.25, "trains")
+        until(lambda: progress() == 0.25)
+        assert queue.state("x").alive is not None
+
+
+def test_a_lost_lease_ends_the_work_the_next_time_it_says_something(log: MemoryLog) -> None:
+    keeping, _ = kept(log, Stop())
+    operator = Queue(log, "operator", SystemClock())
+
+    def told() -> bool:
+        try:
+            keeping.tell(0.5, "trains")
+        except LeaseLost as error:
+            return "cancelled by operator" in str(error)
+        return False
+
+    with keeping:
+        assert not told()
+        operator.cancel("x", "too dear")
+        until(told)
+
+
+def test_a_stop_ends_the_work_the_next_time_it_says_something(log: MemoryLog) -> None:
+    stop = Stop()
+    keeping, _ = kept(log, stop)
+    with keeping:
+        keeping.tell(0.5, "trains")
+        stop.request()
+        with pytest.raises(Stopping):
+            keeping.tell(0.6, "trains")
