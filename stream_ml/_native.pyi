@@ -50,8 +50,9 @@ class Plan:
         """The bytes the plan was made of."""
     def explain(self, event: bytes) -> dict[str, Any]:
         """
-        Scan one event; return label, importance, timestamp_us, event_id (hash), served, and features.
+        Scan one event; return its roles and features.
 
+        Roles are label, importance, timestamp_us, event_id (hash), served, label_time_us, segment.
         What the event does not bring is None (importance: 1.0); nothing need be there. One event alone.
         ``features`` is a list of (slot, value text, id, x). Raises ValueError with the reason code as
         first argument and the detail as second if the event is refused.
@@ -70,6 +71,7 @@ class Scan:
     importance: bytes  # float32 (events,)
     served: bytes  # float32 (events,), NaN where absent
     timestamp_us: bytes  # int64 (events,), minimum where absent
+    label_time_us: bytes  # int64 (events,), minimum where absent
     event_id: bytes  # uint64 (events,), hash; 0 where absent
     offsets: bytes  # uint32 (events + 1,): features of event i are [offsets[i], offsets[i+1])
     ids: bytes  # uint64 (features,)
@@ -101,7 +103,8 @@ class Learned:
     refused: list[Refusal]
     # Closed in this call, JSON objects: index, learned_from, learned_to, watermark_us, the figures and sums
     # that Learner.metrics names, positives and negatives (importance by log-odds, 512 bins of 1/16 from -16),
-    # and served: the same for the probabilities that were served, or null.
+    # served (the same for the probabilities that were served, or null), features, unseen, missing, segments:
+    # schemas/topics.md says it all.
     evaluations: list[bytes]
     scans: list[bytes]  # one a range, where learn was asked to keep them: opaque, checksummed
     seconds: float  # spent working

@@ -86,6 +86,8 @@ class ModelFile:
     timestamp: Expression | None
     importance: Expression | None
     served: Expression | None
+    label_time: Expression | None
+    segment: Expression | None
     unlabelled: str
     features: Mapping[str, Expression]
     learner: Learner
@@ -159,6 +161,8 @@ class _Reader:
             timestamp=expressions.get("timestamp"),
             importance=expressions.get("importance"),
             served=expressions.get("served"),
+            label_time=expressions.get("label_time"),
+            segment=expressions.get("segment"),
             unlabelled=unlabelled,
             features=features,
             learner=Learner(**learner),

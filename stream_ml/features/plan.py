@@ -102,7 +102,7 @@ def _plan(model_file: ModelFile, slots: tuple[Slot, ...], numbers: Mapping[Field
         "math": MATH,
         "name": model_file.name,
         "fields": [list(field.path) for field in numbers],
-        **{key.name: _optional(getattr(model_file, key.name), numbers) for key in EXPRESSION_KEYS},
+        **_roles(model_file, numbers),
         "label": _numbered(_label(model_file.label), numbers),
         "unlabelled": model_file.unlabelled,
         **{name: learner.pop(name) for name in PLAN_SETTINGS},
@@ -112,6 +112,15 @@ def _plan(model_file: ModelFile, slots: tuple[Slot, ...], numbers: Mapping[Field
             for slot, e in features
         ],
         **({} if table == _UNSET_TABLE else {"table": table}),
+    }
+
+
+def _roles(model_file: ModelFile, numbers: Mapping[Field, int]) -> dict[str, Any]:
+    given = {key: getattr(model_file, key.name) for key in EXPRESSION_KEYS}
+    return {
+        key.name: _optional(expression, numbers)
+        for key, expression in given.items()
+        if key.planned or expression is not None
     }
 
 

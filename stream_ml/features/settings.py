@@ -15,12 +15,14 @@ class ExpressionKey:
 
     Attributes:
         asked: what it must yield.
+        planned: a plan has it even where the file does not; one without keeps the fingerprint from before it.
     """
 
     name: str
     asked: Asked
     meaning: str
     required: bool = False
+    planned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,12 @@ EXPRESSION_KEYS = (
     ExpressionKey("timestamp", Asked.TIME, "when the event happened"),
     ExpressionKey("importance", Asked.NUMBER, "how many times an event counts, above 0 and at most 1,000"),
     ExpressionKey("served", Asked.NUMBER, "the probability that was served when the event was decided"),
+    ExpressionKey(
+        "label_time", Asked.TIME, "when the label became known: a replay learns the event then", planned=False
+    ),
+    ExpressionKey(
+        "segment", Asked.CATEGORY, "evaluations say their figures by its values too", planned=False
+    ),
 )
 
 UNLABELLED = Setting(

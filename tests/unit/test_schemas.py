@@ -12,6 +12,7 @@ import pytest
 from stream_ml._native import Learner, Plan
 from stream_ml.features import compile_model
 from stream_ml.features.plan import TABLE_SETTINGS
+from stream_ml.features.settings import EXPRESSION_KEYS
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import Source, StepOutputs
 from stream_ml.streams.dead_letters import read_dead_letter
@@ -65,9 +66,22 @@ def test_the_other_two_events_are_the_evaluation_of_the_page(outputs: StepOutput
     (evaluation,) = outputs.evaluations
     made = orjson.loads(evaluation)
     for tally in (made, made["served"]):
-        bins: dict[str, list[float]] = {name: tally.pop(name) for name in ("positives", "negatives")}
-        assert {name: len(counts) for name, counts in bins.items()} == {"positives": 512, "negatives": 512}
+        assert bins_taken_out(tally) == {512}
     assert made == orjson.loads(EXAMPLES["evaluation"])
+
+
+def test_a_segment_makes_of_them_the_segments_of_the_page(batch: Batch) -> None:
+    segmented = compile_model(EXAMPLES["model"].replace("[features]", 'segment = "hotel"\n[features]'))
+    (evaluation,) = Learner(Plan(segmented.plan_bytes)).learn(batch.as_native()).evaluations
+    made = orjson.loads(evaluation)["segments"]
+    tallies = [*made, *(segment["served"] for segment in made if segment["served"])]
+    assert [bins_taken_out(tally) for tally in tallies] == [{64}] * len(tallies)
+    assert made == orjson.loads(EXAMPLES["segments"])
+
+
+def bins_taken_out(tally: dict[str, Any]) -> set[int]:
+    """Return how many there are."""
+    return {len(tally.pop(name)) for name in ("positives", "negatives")}
 
 
 def test_every_kind_of_journal_line_is_on_the_page_to_the_byte() -> None:
@@ -96,7 +110,8 @@ def test_the_page_of_the_plan_names_every_key_of_one() -> None:
     object_of_the_page = PLAN_PAGE.split("```")[1]
     named = set(re.findall(r'"(\w+)":', object_of_the_page))
     plan = orjson.loads(MODEL.plan_bytes)
-    assert named == {*plan, *plan["learner"], *plan["slots"][0], "table", *TABLE_SETTINGS}
+    left_out = {"table", *TABLE_SETTINGS, *(key.name for key in EXPRESSION_KEYS if not key.planned)}
+    assert named == {*plan, *plan["learner"], *plan["slots"][0], *left_out}
 
 
 def test_the_page_of_the_plan_names_every_operation_that_the_core_compiles() -> None:

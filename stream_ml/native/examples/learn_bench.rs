@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use _native::block::{Block, Example};
+use _native::evaluation::Judging;
 use _native::options::{LearnerOptions, Loss, OptimizerKind, TableOptions};
 use _native::trainer::{Course, Trainer};
 
@@ -80,7 +81,7 @@ fn course() -> Course {
         table: TableOptions::default(),
         record_wise: false,
         duplicate_window: 0,
-        evaluate_every: 10_000,
+        judging: Judging::every(10_000),
     }
 }
 
@@ -108,6 +109,7 @@ fn blocks(events: usize) -> Vec<Block> {
                     served: f32::NAN,
                     event_id: 0,
                     timestamp_us: i64::MIN,
+                    label_time_us: i64::MIN,
                 });
             }
             block

@@ -1,5 +1,7 @@
 //! What the scan hands to learning and scoring: many examples in flat columns, no object per event.
 
+use crate::texts::Texts;
+
 /// Bound of a number slot's value.
 pub const MAX_VALUE: f64 = 1e6;
 
@@ -19,6 +21,25 @@ pub struct Example {
     pub event_id: u64,
     /// Microseconds since 1970; `i64::MIN` where the event has none.
     pub timestamp_us: i64,
+    /// When the label became known; the same.
+    pub label_time_us: i64,
+}
+
+/// One that says nothing.
+impl Default for Example {
+    fn default() -> Example {
+        Example {
+            end: 0,
+            record: 0,
+            index: 0,
+            label: f32::NAN,
+            importance: 1.0,
+            served: f32::NAN,
+            event_id: 0,
+            timestamp_us: i64::MIN,
+            label_time_us: i64::MIN,
+        }
+    }
 }
 
 /// An event that was refused: which bytes of which record, and why.
@@ -91,6 +112,10 @@ pub struct Block {
     pub values: Vec<f32>,
     /// Slot of each feature; filled only when the scanner is asked to (contributions, explain, challengers).
     pub slots: Vec<u16>,
+    /// For learning. Of each example as many words: a bit for each of the plan's first slots that has no feature.
+    pub absent: Vec<u64>,
+    /// For learning. The segment of each example, where the model names one.
+    pub segments: Texts,
     pub refusals: Vec<Refusal>,
     /// Tombstones and blank records.
     pub empty: u64,
@@ -104,6 +129,8 @@ impl Block {
         self.ids.clear();
         self.values.clear();
         self.slots.clear();
+        self.absent.clear();
+        self.segments.clear();
         self.refusals.clear();
         self.empty = 0;
         self.skipped = 0;
@@ -117,5 +144,10 @@ impl Block {
             self.examples[at - 1].end as usize
         };
         start..self.examples[at].end as usize
+    }
+
+    /// Words of `absent` that each example has.
+    pub fn absent_words(&self) -> usize {
+        self.absent.len() / self.examples.len().max(1)
     }
 }

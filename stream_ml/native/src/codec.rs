@@ -1,5 +1,6 @@
 //! Versioned, checksummed bytes: `magic u32 · version u32 · body · xxh3-64 of all before`, little-endian.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -204,6 +205,16 @@ impl<'a> Reader<'a> {
         magic: u32,
         version: u32,
     ) -> Result<Reader<'a>, Damaged> {
+        Reader::of_versions(bytes, what, magic, version..=version).map(|(reader, _)| reader)
+    }
+
+    /// The same where several versions are read; says which it is.
+    pub fn of_versions(
+        bytes: &'a [u8],
+        what: &str,
+        magic: u32,
+        versions: RangeInclusive<u32>,
+    ) -> Result<(Reader<'a>, u32), Damaged> {
         let damaged = |why: &str| Damaged(format!("{what}: {why} ({} bytes)", bytes.len()));
         let (body, checksum) = bytes
             .split_last_chunk::<8>()
@@ -216,9 +227,10 @@ impl<'a> Reader<'a> {
             return Err(damaged("the checksum differs"));
         }
         match reader.u32()? {
-            found if found == version => Ok(reader),
+            found if versions.contains(&found) => Ok((reader, found)),
             found => Err(damaged(&format!(
-                "format {found}, this release reads {version}"
+                "format {found}, this release reads {}",
+                versions.end()
             ))),
         }
     }

@@ -1,43 +1,45 @@
-//! Progressive validation: sums over examples that were scored before they were learned.
+//! Progressive validation: evaluations of examples that were scored before they were learned.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::absent::{TOGETHER, Together};
+use crate::block::Block;
 use crate::codec::{Damaged, Reader, Writer};
-use crate::math;
 use crate::options::Loss;
+use crate::tally::{Said, Tally};
+use details::Details;
 
-/// Log-odds are counted in this many bins of 1/16 each; what lies beyond ±16 belongs to the outer ones.
-pub const BINS: usize = 512;
-const BINS_PER_LOG_ODDS: f32 = 16.0;
+mod details;
+mod segments;
+
 /// Of an evaluation's JSON.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The same without details: of one that was open when an older release's learner stopped.
+const FORMAT_WITHOUT_DETAILS: u32 = 1;
 /// Examples whose costs are computed together.
 const COSTS: usize = 64;
+const _: () = assert!(COSTS <= TOGETHER);
 
-/// Sums from which every figure follows; two tallies add up to that of all their examples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tally {
-    pub examples: u64,
-    pub importance_sum: f64,
-    pub label_sum: f64,
-    pub prediction_sum: f64,
-    pub loss_sum: f64,
-    /// Importance of positives and negatives by log-odds; a label between counts on both sides.
-    positives: Box<[f64; BINS]>,
-    negatives: Box<[f64; BINS]>,
+/// What of a plan concerns evaluations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judging {
+    /// Examples of one evaluation.
+    pub every: u64,
+    /// Names of the slots whose absence is noted.
+    pub slots: Vec<String>,
+    /// Whether examples have segments.
+    pub segments: bool,
 }
 
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally {
-            examples: 0,
-            importance_sum: 0.0,
-            label_sum: 0.0,
-            prediction_sum: 0.0,
-            loss_sum: 0.0,
-            positives: Box::new([0.0; BINS]),
-            negatives: Box::new([0.0; BINS]),
-        }
+impl Judging {
+    /// Evaluations of so many examples, without slots and segments.
+    pub fn every(every: u64) -> Arc<Judging> {
+        Arc::new(Judging {
+            every,
+            ..Judging::default()
+        })
     }
 }
 
@@ -50,158 +52,41 @@ pub struct Judged {
     pub importance: f32,
     /// What was served at decision time; NaN if the event did not say.
     pub served: f32,
+    /// Which example of the block it is.
+    pub at: u32,
+    /// Features of it that had no row.
+    pub unseen: u32,
     /// The latest event time up to this one.
     pub watermark_us: i64,
 }
 
-impl Tally {
-    /// Count one example, which cost `cost`.
-    #[inline]
-    pub fn add(&mut self, loss: Loss, judged: Judged, cost: f64) {
-        let Judged {
-            score,
-            prediction,
-            label,
-            importance,
-            ..
-        } = judged;
-        let weight = f64::from(importance);
-        self.examples += 1;
-        self.importance_sum += weight;
-        self.label_sum += weight * f64::from(label);
-        self.prediction_sum += weight * f64::from(prediction);
-        self.loss_sum += weight * cost;
-        if loss == Loss::Logistic {
-            let bin = bin_of(score);
-            self.positives[bin] += weight * f64::from(label);
-            self.negatives[bin] += weight * (1.0 - f64::from(label));
+impl Judged {
+    fn said(&self, cost: f64) -> Said {
+        Said {
+            score: self.score,
+            prediction: self.prediction,
+            label: self.label,
+            importance: self.importance,
+            cost,
         }
     }
 
-    pub fn merge(&mut self, other: &Tally) {
-        self.examples += other.examples;
-        for (sum, other) in self.sums_mut().into_iter().zip(other.sums()) {
-            *sum += other;
-        }
-        for (bin, other) in self.positives.iter_mut().zip(other.positives.iter()) {
-            *bin += other;
-        }
-        for (bin, other) in self.negatives.iter_mut().zip(other.negatives.iter()) {
-            *bin += other;
-        }
-    }
-
-    fn sums(&self) -> [f64; 4] {
-        [
-            self.importance_sum,
-            self.label_sum,
-            self.prediction_sum,
-            self.loss_sum,
-        ]
-    }
-
-    fn sums_mut(&mut self) -> [&mut f64; 4] {
-        [
-            &mut self.importance_sum,
-            &mut self.label_sum,
-            &mut self.prediction_sum,
-            &mut self.loss_sum,
-        ]
-    }
-
-    /// Mean loss.
-    pub fn log_loss(&self) -> Option<f64> {
-        ratio(self.loss_sum, self.importance_sum)
-    }
-
-    /// Mean prediction / mean label.
-    pub fn calibration(&self) -> Option<f64> {
-        ratio(self.prediction_sum, self.label_sum)
-    }
-
-    /// Log loss / that of always saying the mean label (He et al. 2014).
-    pub fn normalized_entropy(&self) -> Option<f64> {
-        let mean = ratio(self.label_sum, self.importance_sum)?;
-        ratio(
-            self.log_loss()?,
-            -(mean * math::ln(mean) + (1.0 - mean) * math::ln(1.0 - mean)),
-        )
-    }
-
-    /// Area under the ROC curve: the chance that a positive scores above a negative; a tie within a bin counts half.
-    pub fn auc(&self) -> Option<f64> {
-        let (mut below, mut area, mut positive) = (0.0, 0.0, 0.0);
-        for (p, n) in self.positives.iter().zip(self.negatives.iter()) {
-            area += p * (below + n / 2.0);
-            below += n;
-            positive += p;
-        }
-        ratio(area, positive * below)
-    }
-
-    /// Every figure by name, and the sums they follow from; NaN where it does not exist yet.
-    pub fn figures(&self) -> [(&'static str, f64); 9] {
-        [
-            ("examples", self.examples as f64),
-            ("log_loss", self.log_loss().unwrap_or(f64::NAN)),
-            ("auc", self.auc().unwrap_or(f64::NAN)),
-            ("calibration", self.calibration().unwrap_or(f64::NAN)),
-            (
-                "normalized_entropy",
-                self.normalized_entropy().unwrap_or(f64::NAN),
-            ),
-            ("importance_sum", self.importance_sum),
-            ("label_sum", self.label_sum),
-            ("prediction_sum", self.prediction_sum),
-            ("loss_sum", self.loss_sum),
-        ]
-    }
-
-    /// The same, with null for NaN, and the histograms.
-    fn to_json(&self) -> Value {
-        let figures = self
-            .figures()
-            .into_iter()
-            .map(|(name, figure)| (name.to_string(), json!(figure)));
-        let mut value = Value::Object(figures.collect());
-        value["examples"] = json!(self.examples);
-        value["positives"] = json!(self.positives[..]);
-        value["negatives"] = json!(self.negatives[..]);
-        value
-    }
-
-    pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.u64(self.examples);
-        self.sums()
-            .iter()
-            .chain(&self.positives[..])
-            .chain(&self.negatives[..])
-            .for_each(|&sum| writer.f64(sum));
-    }
-
-    pub(crate) fn read(reader: &mut Reader) -> Result<Tally, Damaged> {
-        let mut tally = Tally {
-            examples: reader.u64()?,
-            ..Tally::default()
+    /// The same of what was served, if anything was.
+    fn said_by_served(&self, loss: Loss) -> Option<Said> {
+        let prediction = Some(f64::from(self.served)).filter(|served| !served.is_nan())?;
+        // A probability of exactly 0 or 1 would cost infinitely much.
+        let bounded = if loss == Loss::Logistic {
+            prediction.clamp(1e-7, 1.0 - 1e-7)
+        } else {
+            prediction
         };
-        for sum in tally.sums_mut() {
-            *sum = reader.f64()?;
-        }
-        for bin in tally.positives.iter_mut().chain(tally.negatives.iter_mut()) {
-            *bin = reader.f64()?;
-        }
-        Ok(tally)
+        let score = loss.score(bounded) as f32;
+        Some(Said {
+            score,
+            prediction: self.served,
+            ..self.said(loss.cost(score, self.label))
+        })
     }
-}
-
-fn ratio(above: f64, below: f64) -> Option<f64> {
-    Some(above / below).filter(|ratio| ratio.is_finite())
-}
-
-#[inline]
-fn bin_of(score: f32) -> usize {
-    // A float that does not fit becomes the nearest integer that does.
-    ((score * BINS_PER_LOG_ODDS + (BINS / 2) as f32) as usize).min(BINS - 1)
 }
 
 /// The figures of what the learner said, and of what was served at decision time where events bring it back.
@@ -216,63 +101,75 @@ impl Evaluation {
         self.progressive.merge(&other.progressive);
         self.served.merge(&other.served);
     }
+
+    fn write(&self, writer: &mut Writer) {
+        self.progressive.write(writer);
+        self.served.write(writer);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Evaluation, Damaged> {
+        Ok(Evaluation {
+            progressive: Tally::read(reader)?,
+            served: Tally::read(reader)?,
+        })
+    }
 }
 
 /// The open evaluation, and the sum of the closed ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluations {
-    /// Examples of one evaluation.
-    every: u64,
+    judging: Arc<Judging>,
     /// Number of the open one.
     pub index: u64,
     open: Evaluation,
     closed: Evaluation,
+    /// Of the open one; none are known if it was begun by an older release.
+    details: Option<Details>,
 }
 
 impl Evaluations {
-    pub fn new(every: u64) -> Evaluations {
+    pub fn new(judging: &Arc<Judging>) -> Evaluations {
         Evaluations {
-            every: every.max(1),
             index: 0,
             open: Evaluation::default(),
             closed: Evaluation::default(),
+            details: Some(Details::new(judging)),
+            judging: Arc::clone(judging),
         }
     }
 
-    /// Count examples in order; the JSON of each evaluation that closes is appended to `closed`.
+    /// Count examples of a block in order; the JSON of each evaluation that closes is appended to `closed`.
     #[inline(always)]
-    pub fn add(&mut self, loss: Loss, judged: &[Judged], closed: &mut Vec<Vec<u8>>) {
+    pub fn add(&mut self, loss: Loss, block: &Block, judged: &[Judged], closed: &mut Vec<Vec<u8>>) {
         let mut costs = [0.0; COSTS];
+        let mut absent = Together::default();
+        let words = block.absent_words();
         for judged in judged.chunks(COSTS) {
             loss.costs(judged.iter().map(|one| (one.score, one.label)), &mut costs);
-            for (&one, &cost) in judged.iter().zip(&costs) {
-                self.open.progressive.add(loss, one, cost);
-                if !one.served.is_nan() {
-                    self.add_served(loss, one);
+            for (one, &cost) in judged.iter().zip(&costs) {
+                let (said, served) = (one.said(cost), one.said_by_served(loss));
+                self.open.progressive.add(loss, said);
+                if let Some(served) = served {
+                    self.open.served.add(loss, served);
                 }
-                if self.open.progressive.examples >= self.every {
+                absent.add(&block.absent[one.at as usize * words..][..words]);
+                if let Some(details) = &mut self.details {
+                    details.add(loss, block, one, (said, served));
+                }
+                if self.open.progressive.examples >= self.judging.every {
+                    self.count_absent(&mut absent);
                     closed.push(self.close(one.watermark_us));
                 }
             }
+            self.count_absent(&mut absent);
         }
     }
 
-    fn add_served(&mut self, loss: Loss, judged: Judged) {
-        let Judged { served, label, .. } = judged;
-        let prediction = f64::from(served);
-        // A probability of exactly 0 or 1 would cost infinitely much.
-        let bounded = if loss == Loss::Logistic {
-            prediction.clamp(1e-7, 1.0 - 1e-7)
-        } else {
-            prediction
-        };
-        let score = loss.score(bounded) as f32;
-        let judged = Judged {
-            score,
-            prediction: served,
-            ..judged
-        };
-        self.open.served.add(loss, judged, loss.cost(score, label));
+    #[inline(always)]
+    fn count_absent(&mut self, absent: &mut Together) {
+        if let Some(details) = &mut self.details {
+            absent.count_into(&mut details.missing);
+        }
     }
 
     #[cold]
@@ -280,7 +177,7 @@ impl Evaluations {
         let Tally { examples, .. } = self.open.progressive;
         let from = self.closed.progressive.examples;
         let mut value = self.open.progressive.to_json();
-        value["format"] = json!(FORMAT);
+        value["format"] = json!(FORMAT_WITHOUT_DETAILS);
         value["index"] = json!(self.index);
         value["learned_from"] = json!(from);
         value["learned_to"] = json!(from + examples);
@@ -290,6 +187,13 @@ impl Evaluations {
         } else {
             Value::Null
         };
+        match &mut self.details {
+            Some(details) => {
+                value["format"] = json!(FORMAT);
+                details.close(&self.judging, &mut value);
+            }
+            none => *none = Some(Details::new(&self.judging)),
+        }
         self.closed.merge(&self.open);
         self.open = Evaluation::default();
         self.index += 1;
@@ -304,32 +208,39 @@ impl Evaluations {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.u64(self.every);
+        writer.u64(self.judging.every);
         writer.u64(self.index);
-        for tally in [
-            &self.open.progressive,
-            &self.open.served,
-            &self.closed.progressive,
-            &self.closed.served,
-        ] {
-            tally.write(writer);
+        self.open.write(writer);
+        self.closed.write(writer);
+        writer.u32(u32::from(self.details.is_some()));
+        if let Some(details) = &self.details {
+            details.write(writer);
         }
     }
 
-    pub(crate) fn read(reader: &mut Reader) -> Result<Evaluations, Damaged> {
-        let (every, index) = (reader.u64()?, reader.u64()?);
-        let mut evaluation = || {
-            let (progressive, served) = (Tally::read(reader)?, Tally::read(reader)?);
-            Ok(Evaluation {
-                progressive,
-                served,
-            })
-        };
+    /// `detailed`: whether the release that wrote it knew of details.
+    pub(crate) fn read(
+        reader: &mut Reader,
+        judging: &Arc<Judging>,
+        detailed: bool,
+    ) -> Result<Evaluations, Damaged> {
+        let every = reader.u64()?;
+        if every != judging.every {
+            return Err(Damaged(format!(
+                "learner state: evaluations of {every} examples, of this plan they have {}",
+                judging.every
+            )));
+        }
         Ok(Evaluations {
-            every,
-            index,
-            open: evaluation()?,
-            closed: evaluation()?,
+            judging: Arc::clone(judging),
+            index: reader.u64()?,
+            open: Evaluation::read(reader)?,
+            closed: Evaluation::read(reader)?,
+            details: if detailed && reader.u32()? != 0 {
+                Some(Details::read(reader, judging)?)
+            } else {
+                None
+            },
         })
     }
 }

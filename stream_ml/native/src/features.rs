@@ -1,5 +1,6 @@
 //! The second pass over an event: slots in their order, each to its features in the block.
 
+use crate::absent::AbsentSlots;
 use crate::block::{Block, MAX_VALUE, Reason};
 use crate::expr::Scratch;
 use crate::fields::{Fields, Found, Refused};
@@ -23,6 +24,8 @@ pub struct Output<'a> {
     slots: bool,
     /// Values as people read them, where asked for.
     texts: Option<&'a mut Vec<String>>,
+    /// Slots without a feature.
+    pub absent: AbsentSlots,
 }
 
 impl<'a> Output<'a> {
@@ -36,6 +39,7 @@ impl<'a> Output<'a> {
             block,
             slots,
             texts,
+            absent: AbsentSlots::default(),
         }
     }
 
@@ -52,7 +56,9 @@ impl<'a> Output<'a> {
             match kind {
                 RuleKind::Bare(run) if self.texts.is_some() => {
                     for (slot, bare) in (*slot..).zip(run) {
+                        let before = self.block.ids.len();
                         self.named_bare(bare, slot, fields, scratch)?;
+                        self.note_absent(slot, before);
                     }
                 }
                 RuleKind::Bare(run) => {
@@ -62,10 +68,22 @@ impl<'a> Output<'a> {
                     }
                     bare_slots += run.len();
                 }
-                other => self.evaluated(other, *slot, fields, scratch)?,
+                other => {
+                    let before = self.block.ids.len();
+                    self.evaluated(other, *slot, fields, scratch)?;
+                    self.note_absent(*slot, before);
+                }
             }
         }
         Ok(())
+    }
+
+    /// `before`: how many features there were before those of the slot.
+    #[inline(always)]
+    fn note_absent(&mut self, slot: u16, before: usize) {
+        if self.block.ids.len() == before {
+            self.absent.note(usize::from(slot));
+        }
     }
 
     /// Slots whose expression is a field alone: at most one feature each.
@@ -90,7 +108,7 @@ impl<'a> Output<'a> {
         )?;
         self.name(slot, first);
         if absent != 0 {
-            self.compact(first);
+            self.compact(first, slot);
         }
         Ok(())
     }
@@ -104,7 +122,7 @@ impl<'a> Output<'a> {
         values.extend_from_slice(&quick.values[first..first + count]);
         self.name(slot, before);
         if quick.gaps {
-            self.compact(before);
+            self.compact(before, slot);
         }
     }
 
@@ -119,9 +137,10 @@ impl<'a> Output<'a> {
     }
 
     #[inline(always)]
-    fn compact(&mut self, first: usize) {
+    fn compact(&mut self, first: usize, slot: u16) {
         let Block { ids, values, .. } = &mut *self.block;
-        let present = compact(&mut ids[first..], &mut values[first..]);
+        let (new, x) = (&mut ids[first..], &mut values[first..]);
+        let present = compact(new, x, slot, &mut self.absent);
         ids.truncate(first + present);
         values.truncate(first + present);
     }
@@ -266,13 +285,16 @@ fn fill(
     Ok(absent)
 }
 
-/// Move the features with x ≠ 0 to the front; return how many there are.
-fn compact(ids: &mut [u64], values: &mut [f32]) -> usize {
+/// Move the features with x ≠ 0 to the front and note which of the slots from `slot` on have none; return how many there
+/// are.
+fn compact(ids: &mut [u64], values: &mut [f32], slot: u16, absent: &mut AbsentSlots) -> usize {
     let mut present = 0;
     for at in 0..ids.len() {
         if values[at] != 0.0 {
             (ids[present], values[present]) = (ids[at], values[at]);
             present += 1;
+        } else {
+            absent.note(usize::from(slot) + at);
         }
     }
     present

@@ -2,6 +2,7 @@
 //!
 //! Knows no Kafka, no Redis, no environment. `python.rs` and its folder alone name PyO3.
 
+mod absent;
 mod ahead;
 pub mod block;
 mod bucket;
@@ -55,7 +56,9 @@ mod set;
 mod slices;
 mod step;
 pub mod table;
+mod tally;
 mod text;
+mod texts;
 mod time;
 pub mod trainer;
 #[cfg(target_arch = "x86_64")]

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::absent::{NOTED_SLOTS, words_of};
+use crate::evaluation::Judging;
 use crate::hash::fingerprint;
 use crate::keys::Keys;
 use crate::options::{LearnerOptions, TableOptions};
@@ -161,6 +163,21 @@ impl Plan {
 
     pub fn events(&self) -> &EventOptions {
         &self.events
+    }
+
+    /// Words of `Block::absent` an example.
+    pub fn absent_words(&self) -> usize {
+        words_of(self.slots.len())
+    }
+
+    /// What evaluations are made by.
+    pub fn judging(&self) -> Judging {
+        let slots = self.slots.iter().take(NOTED_SLOTS);
+        Judging {
+            every: self.events.evaluate_every,
+            slots: slots.map(|slot| slot.name.clone()).collect(),
+            segments: self.roles.segment.is_some(),
+        }
     }
 
     /// In the order of the model file, which is the order of features in a block.

@@ -6,10 +6,14 @@ use crate::fields::{Fields, Refused};
 use crate::hash::event_id;
 use crate::options::Loss;
 use crate::plan::{Plan, Unlabelled};
+use crate::text::{Text, as_str};
+use crate::texts::{Texts, beginning};
 
 /// Bounds that, with those of features, keep every gradient finite.
 pub const MAX_LABEL: f64 = 1e6;
 pub const MAX_IMPORTANCE: f64 = 1e3;
+/// Evaluations name segments.
+pub const MAX_SEGMENT_BYTES: usize = 64;
 
 /// Why an event gives no example.
 pub enum Stop {
@@ -76,6 +80,25 @@ pub fn read(
         };
         example.served = in_range(fits, value, "a prediction that the model can have served")?;
     }
+    if let Some(label_time) = &plan.roles.label_time
+        && let Some(time) = label_time.evaluate(fields, scratch)?
+    {
+        example.label_time_us = time;
+    }
+    Ok(())
+}
+
+/// Append the example's segment: its beginning, if it is long.
+pub fn read_segment(
+    segment: &Text,
+    fields: Fields,
+    scratch: &mut Scratch,
+    segments: &mut Texts,
+) -> Result<(), Box<Refused>> {
+    let there = segment.append(fields, scratch)?;
+    let text = beginning(as_str(&scratch.bytes), MAX_SEGMENT_BYTES);
+    segments.push(there.then_some(text));
+    scratch.bytes.clear();
     Ok(())
 }
 

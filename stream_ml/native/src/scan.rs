@@ -177,14 +177,9 @@ impl Scanner {
         } = self;
         let fields = finder.fields(window.held());
         let mut example = Example {
-            end: 0,
             record: place.record,
             index: place.index,
-            label: f32::NAN,
-            importance: 1.0,
-            served: f32::NAN,
-            event_id: 0,
-            timestamp_us: i64::MIN,
+            ..Example::default()
         };
         if *mode != Mode::Score {
             roles::read(
@@ -197,12 +192,16 @@ impl Scanner {
             )?;
         }
         let texts = (*mode == Mode::Explain).then_some(texts);
-        Output::new(block, *name_slots, texts).event(
-            plan,
-            finder.quick_features(),
-            fields,
-            scratch,
-        )?;
+        let mut output = Output::new(block, *name_slots, texts);
+        output.event(plan, finder.quick_features(), fields, scratch)?;
+        let absent = output.absent;
+        if *mode != Mode::Score {
+            if let Some(segment) = &plan.roles.segment {
+                roles::read_segment(segment, fields, scratch, &mut block.segments)?;
+            }
+            let words = absent.words(plan.absent_words());
+            block.absent.extend_from_slice(words);
+        }
         example.end = block.ids.len() as u32;
         block.examples.push(example);
         Ok(())

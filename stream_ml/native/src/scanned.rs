@@ -2,16 +2,19 @@
 //!
 //! The bytes of a range: its records, then its blocks. A block: its counts, then its columns, one example after the other.
 
+use crate::absent::words_of;
 use crate::block::{Block, Example, Reason, Refusal};
 use crate::codec::{self, Damaged, Reader};
+use crate::texts::Texts;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"scan");
 /// Of the bytes, and of what a scan gives: counted up when the same record gives another example than before.
-pub const SCAN_VERSION: u32 = 2;
-const EXAMPLE_BYTES: usize = 40;
+pub const SCAN_VERSION: u32 = 3;
+const EXAMPLE_BYTES: usize = 48;
 const ID_BYTES: usize = 8;
 const VALUE_BYTES: usize = 4;
 const SLOT_BYTES: usize = 2;
+const WORD_BYTES: usize = 8;
 
 /// Takes the blocks of a range, in their order.
 pub struct Writer(codec::Writer);
@@ -44,6 +47,13 @@ impl Writer {
         for slot in &block.slots {
             writer.bytes(&slot.to_le_bytes());
         }
+        writer.u32(block.absent_words() as u32);
+        block.absent.iter().for_each(|word| writer.u64(*word));
+        writer.u32(block.segments.len() as u32);
+        block.segments.iter().for_each(|segment| {
+            writer.u32(u32::from(segment.is_some()));
+            writer.text(segment.unwrap_or_default());
+        });
         for refusal in &block.refusals {
             for number in [refusal.record, refusal.index, refusal.start, refusal.end] {
                 writer.u32(number);
@@ -74,6 +84,8 @@ pub struct ScannedBlock<'a> {
     values: &'a [[u8; VALUE_BYTES]],
     /// Of each feature, or none.
     slots: &'a [[u8; SLOT_BYTES]],
+    absent: &'a [[u8; WORD_BYTES]],
+    segments: Texts,
     refusals: Vec<Refusal>,
 }
 
@@ -105,6 +117,8 @@ impl<'a> ScannedBlock<'a> {
             ids: column(reader, features)?,
             values: column(reader, features)?,
             slots: column(reader, slots)?,
+            absent: read_absent(reader, examples)?,
+            segments: read_segments(reader, examples)?,
             refusals: (0..refusals)
                 .map(|_| read_refusal(reader))
                 .collect::<Result<_, _>>()?,
@@ -139,6 +153,9 @@ impl<'a> ScannedBlock<'a> {
         block.values.extend(values);
         let slots = self.slots.iter().map(|bytes| u16::from_le_bytes(*bytes));
         block.slots.extend(slots);
+        let words = self.absent.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        block.absent.extend(words);
+        block.segments.clone_from(&self.segments);
         block.refusals.extend_from_slice(&self.refusals);
     }
 }
@@ -148,6 +165,36 @@ fn column<'a, const N: usize>(
     count: u32,
 ) -> Result<&'a [[u8; N]], Damaged> {
     Ok(reader.bytes(count as usize * N)?.as_chunks().0)
+}
+
+fn read_absent<'a>(
+    reader: &mut Reader<'a>,
+    examples: u32,
+) -> Result<&'a [[u8; WORD_BYTES]], Damaged> {
+    let words = reader.u32()?;
+    if words > words_of(usize::MAX) as u32 {
+        return Err(Damaged(format!(
+            "a kept scan: {words} words of absent slots an example"
+        )));
+    }
+    // So many examples of so few words are fewer than their bytes.
+    column(reader, examples.saturating_mul(words))
+}
+
+/// Of all examples or of none.
+fn read_segments(reader: &mut Reader, examples: u32) -> Result<Texts, Damaged> {
+    let count = reader.u32()?;
+    if count != 0 && count != examples {
+        return Err(Damaged(format!(
+            "a kept scan: {count} segments of {examples} examples"
+        )));
+    }
+    let mut segments = Texts::default();
+    for _ in 0..count {
+        let there = reader.u32()? != 0;
+        segments.push(Some(reader.text()?).filter(|_| there));
+    }
+    Ok(segments)
 }
 
 fn read_refusal(reader: &mut Reader) -> Result<Refusal, Damaged> {
@@ -176,7 +223,8 @@ fn example_bytes(example: &Example) -> [u8; EXAMPLE_BYTES] {
         bytes[4 * at..][..4].copy_from_slice(&half.to_le_bytes());
     }
     bytes[24..32].copy_from_slice(&example.event_id.to_le_bytes());
-    bytes[32..].copy_from_slice(&example.timestamp_us.to_le_bytes());
+    bytes[32..40].copy_from_slice(&example.timestamp_us.to_le_bytes());
+    bytes[40..].copy_from_slice(&example.label_time_us.to_le_bytes());
     bytes
 }
 
@@ -190,6 +238,7 @@ fn example_of(bytes: &[u8; EXAMPLE_BYTES]) -> Example {
         served: f32::from_bits(u32_at(bytes, 20)),
         event_id: u64_at(bytes, 24),
         timestamp_us: u64_at(bytes, 32) as i64,
+        label_time_us: u64_at(bytes, 40) as i64,
     }
 }
 

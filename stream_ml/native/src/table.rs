@@ -116,11 +116,21 @@ impl Table {
     }
 
     /// Like `read`, but an unseen id gets a row, if it may, and `write` can follow. No row moves in between.
-    /// `sighting`: of the ids, a number of its own for each example.
+    /// `sighting`: of the ids, a number of its own for each example. Returns how many ids had no row.
     #[inline(always)]
-    pub fn take(&mut self, ids: &[u64], homes: &[u32], sighting: u64, columns: &mut Columns) {
+    pub fn take(
+        &mut self,
+        ids: &[u64],
+        homes: &[u32],
+        sighting: u64,
+        columns: &mut Columns,
+    ) -> u32 {
         self.reserve(ids.len());
         let count = self.look(ids, homes, columns);
+        if count == 0 {
+            return 0;
+        }
+        let seen = self.turned_away_or_in();
         for at in 0..count {
             let index = columns.elsewhere[at] as usize;
             let position = self.enter(ids[index], sighting);
@@ -128,6 +138,13 @@ impl Table {
             let value = position.map_or(0, |position| self.map.value(position));
             columns.put(index, value);
         }
+        (self.turned_away_or_in() - seen) as u32
+    }
+
+    /// Grows with each id that is entered and had no row.
+    #[inline(always)]
+    fn turned_away_or_in(&self) -> u64 {
+        self.map.len() as u64 + self.refused + self.not_admitted
     }
 
     #[inline(always)]

@@ -1,10 +1,11 @@
 //! The one ordered thread: duplicates, score, judge, learn. Everything that learning depends on is here.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::block::{Block, Example};
 use crate::codec::{Damaged, Reader};
-use crate::evaluation::{Evaluation, Evaluations, Judged};
+use crate::evaluation::{Evaluation, Evaluations, Judged, Judging};
 use crate::expiry::Expiry;
 use crate::options::{LearnerOptions, TableOptions};
 use crate::score_state::{Score, ScoreState, Scorer};
@@ -30,7 +31,7 @@ pub struct Course {
     /// All events of a record are scored before any of them is learned.
     pub record_wise: bool,
     pub duplicate_window: usize,
-    pub evaluate_every: u64,
+    pub judging: Arc<Judging>,
 }
 
 /// Totals since the variant began.
@@ -70,7 +71,7 @@ impl Trainer {
             scorer: Scorer::new(&course.options),
             state: ScoreState::new(&course.options),
             windows: Windows::new(course.duplicate_window),
-            evaluations: Evaluations::new(course.evaluate_every),
+            evaluations: Evaluations::new(&course.judging),
             expiry: Expiry::new(&course.table),
             counters: Counters::default(),
             said: Vec::new(),
@@ -109,7 +110,7 @@ impl Trainer {
     /// A variant that begins with this state: what was learned stays, what was counted and judged starts at zero.
     pub fn begin_variant(&mut self) {
         self.counters = Counters::default();
-        self.evaluations = Evaluations::new(self.course.evaluate_every);
+        self.evaluations = Evaluations::new(&self.course.judging);
         if let Some(expiry) = &mut self.expiry {
             expiry.dropped = 0;
         }
@@ -229,7 +230,7 @@ impl Trainer {
             }
         }
         self.evaluations
-            .add(self.course.options.loss, &self.judged, closed);
+            .add(self.course.options.loss, block, &self.judged, closed);
         self.judged.clear();
     }
 
@@ -321,7 +322,7 @@ impl Trainer {
         self.scorer.columns.start(values);
         let sighting = self.counters.learned;
         let (homes, columns) = (&self.homes[features], &mut self.scorer.columns);
-        self.table.take(ids, homes, sighting, columns);
+        let unseen = self.table.take(ids, homes, sighting, columns);
         let score = self.scorer.finish(&self.state);
         if said.is_none() {
             // Here, where the processor would otherwise wait for the score's last bits.
@@ -341,6 +342,8 @@ impl Trainer {
             label,
             importance,
             served,
+            at: at as u32,
+            unseen,
             watermark_us,
         });
 

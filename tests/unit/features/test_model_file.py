@@ -22,6 +22,7 @@ def test_what_the_file_does_not_say_is_the_default() -> None:
     model = parse_model_file(MINIMAL)
     assert model.text == MINIMAL
     assert (model.event_id, model.timestamp, model.importance, model.served) == (None, None, None, None)
+    assert (model.label_time, model.segment) == (None, None)
     assert model.unlabelled == "refuse"
     learner = model.learner
     assert (learner.loss, learner.optimizer, learner.learn_after) == ("logistic", "ftrl", "event")
@@ -43,6 +44,8 @@ def test_what_the_file_says_is_read() -> None:
         label = "redeemed == 'yes'"
         importance = "1 / rate"
         served = "decision.probability"
+        label_time = "paid_at"
+        segment = "bucket(rate, 10)"
         unlabelled = "skip"
         features.a = "a"
         features.'b.c-d' = "b > 1"
@@ -68,6 +71,8 @@ def test_what_the_file_says_is_read() -> None:
         "at",
         "1 / rate",
         "decision.probability",
+        "paid_at",
+        "bucket(rate, 10)",
         "a",
         "b > 1",
     ]

@@ -70,6 +70,8 @@ pub struct Roles {
     pub timestamp: Option<Time>,
     pub importance: Option<Number>,
     pub served: Option<Number>,
+    pub label_time: Option<Time>,
+    pub segment: Option<Text>,
 }
 
 impl RuleKind {
@@ -153,25 +155,33 @@ pub(super) fn compile_roles(source: &Source) -> Result<Roles, String> {
             other.type_name()
         )),
     };
-    let time = |expr: &Value| match compile(expr, fields)
-        .map_err(|error| format!("timestamp: {error}"))?
+    let time = |role: &str, expr: &Value| match compile(expr, fields)
+        .map_err(|error| format!("{role}: {error}"))?
     {
         Expression::Time(time) => Ok(time),
         other => Err(format!(
-            "timestamp: a {} where a time is asked",
+            "{role}: a {} where a time is asked",
             other.type_name()
         )),
     };
-    let category = |expr: &Value| {
-        let expression = compile(expr, fields).map_err(|error| format!("event_id: {error}"))?;
+    let category = |role: &str, expr: &Value| {
+        let expression = compile(expr, fields).map_err(|error| format!("{role}: {error}"))?;
         expression
             .into_category()
-            .map_err(|other| format!("event_id: a {} where a text is asked", other.type_name()))
+            .map_err(|other| format!("{role}: a {} where a text is asked", other.type_name()))
     };
     Ok(Roles {
         label: number("label", &source.label)?,
-        event_id: source.event_id.as_ref().map(category).transpose()?,
-        timestamp: source.timestamp.as_ref().map(time).transpose()?,
+        event_id: source
+            .event_id
+            .as_ref()
+            .map(|expr| category("event_id", expr))
+            .transpose()?,
+        timestamp: source
+            .timestamp
+            .as_ref()
+            .map(|expr| time("timestamp", expr))
+            .transpose()?,
         importance: source
             .importance
             .as_ref()
@@ -181,6 +191,16 @@ pub(super) fn compile_roles(source: &Source) -> Result<Roles, String> {
             .served
             .as_ref()
             .map(|expr| number("served", expr))
+            .transpose()?,
+        label_time: source
+            .label_time
+            .as_ref()
+            .map(|expr| time("label_time", expr))
+            .transpose()?,
+        segment: source
+            .segment
+            .as_ref()
+            .map(|expr| category("segment", expr))
             .transpose()?,
     })
 }
@@ -193,6 +213,8 @@ pub(super) fn read_fields(source: &Source, rules: &[Rule]) -> Vec<bool> {
         &source.timestamp,
         &source.importance,
         &source.served,
+        &source.label_time,
+        &source.segment,
     ];
     roles
         .into_iter()

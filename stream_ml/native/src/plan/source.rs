@@ -29,6 +29,11 @@ pub(super) struct Source {
     pub(super) label: Value,
     pub(super) importance: Option<Value>,
     pub(super) served: Option<Value>,
+    /// Left out where the model names none, as is the next.
+    #[serde(default)]
+    pub(super) label_time: Option<Value>,
+    #[serde(default)]
+    pub(super) segment: Option<Value>,
     pub(super) learn_after: LearnAfter,
     pub(super) unlabelled: Unlabelled,
     pub(super) max_skew_seconds: f64,

@@ -80,7 +80,7 @@ pub(super) fn course_of(plan: &crate::plan::Plan) -> Course {
         table: *plan.table(),
         record_wise: plan.events().learn_after == LearnAfter::Record,
         duplicate_window: plan.events().duplicate_window as usize,
-        evaluate_every: plan.events().evaluate_every,
+        judging: Arc::new(plan.judging()),
     }
 }
 

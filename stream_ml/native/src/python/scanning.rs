@@ -136,6 +136,11 @@ fn explanation<'py>(
         "served",
         (!example.served.is_nan()).then_some(example.served),
     )?;
+    explained.set_item(
+        "label_time_us",
+        (example.label_time_us != i64::MIN).then_some(example.label_time_us),
+    )?;
+    explained.set_item("segment", block.segments.get(0))?;
     explained.set_item("features", features)?;
     Ok(explained)
 }
@@ -191,6 +196,11 @@ impl Scan {
     #[getter]
     fn timestamp_us<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         self.column(py, |example| example.timestamp_us)
+    }
+
+    #[getter]
+    fn label_time_us<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        self.column(py, |example| example.label_time_us)
     }
 
     #[getter]

@@ -1,5 +1,6 @@
 use crate::block::Block;
 use crate::block::Example;
+use crate::evaluation::Judging;
 use crate::options::LearnerOptions;
 use crate::options::{Loss, OptimizerKind, TableOptions};
 use crate::partition::*;
@@ -26,6 +27,7 @@ impl Scan for Bytes {
             served: f32::NAN,
             event_id: 0,
             timestamp_us: timestamp_ms * 1_000,
+            label_time_us: i64::MIN,
         });
     }
 }
@@ -50,7 +52,7 @@ fn trainer(options: LearnerOptions, table: TableOptions) -> Trainer {
         table,
         record_wise: false,
         duplicate_window: 0,
-        evaluate_every: 100,
+        judging: Judging::every(100),
     };
     Trainer::new(course, 0).unwrap()
 }
@@ -174,7 +176,7 @@ fn models_that_drop_or_limit_rows_say_why_they_cannot_share_them() {
             table,
             record_wise: false,
             duplicate_window: 0,
-            evaluate_every: 1,
+            judging: Judging::every(1),
         };
         course.can_share_rows().err().unwrap_or_default()
     };

@@ -71,6 +71,7 @@ fn named_slots_have_the_same_features_as_the_others() {
             .name_slots()
             .scan_record(record.as_bytes(), 0, 0, &mut named);
         assert_eq!((&plain.ids, &plain.values), (&named.ids, &named.values));
+        assert_eq!(plain.absent, named.absent, "{record}");
         assert_eq!(named.slots.len(), named.ids.len());
         assert!(named.slots.is_sorted(), "{record}");
         assert!(plain.slots.is_empty());
@@ -99,6 +100,7 @@ fn a_second_event_of_the_same_shape_has_the_features_that_it_has_alone() {
         let features = together.features(at);
         assert_eq!(together.ids[features.clone()], alone.ids, "{record}");
         assert_eq!(together.values[features], alone.values, "{record}");
+        assert_eq!([together.absent[at]], *alone.absent, "{record}");
     }
 }
 
@@ -189,4 +191,33 @@ fn slots_in_the_quick_way_are_those_of_the_way_that_names_them() {
     let (ids, of_each) = slots(quick);
     assert_eq!(ids.len(), of_each.len());
     assert_eq!((ids, of_each), slots(explained));
+}
+
+#[test]
+fn slots_without_a_feature_are_noted_for_learning() {
+    for (record, absent) in [
+        (r#"{"y":1,"a":"x","b":2,"c":"z","d":3}"#, 0),
+        (r#"{"y":1,"b":2,"d":3}"#, 0b1101),
+        (r#"{"y":1,"a":"x"}"#, 0b11_1110),
+        (r#"{"y":1,"a":"x","c":"z","b":0}"#, 0b11_0010),
+    ] {
+        // The first two take the general way, the others the quick one.
+        let records = [record; 4].join("\n");
+        let block = scan(&mixed(), Mode::Learn, records.as_bytes());
+        assert_eq!(block.absent, [absent; 4], "{record}");
+        assert_eq!(block.absent_words(), 1);
+        let scored = scan(&mixed(), Mode::Score, record.as_bytes());
+        assert!(scored.absent.is_empty());
+    }
+}
+
+#[test]
+fn of_many_slots_the_first_are_noted() {
+    let slots: Vec<Json> = (0..300)
+        .map(|at| json!([format!("s{at}"), "category", ["text", at % 2 + 1]]))
+        .collect();
+    let plan = plan(json!([["y"], ["a"], ["b"]]), slots.into(), json!({}));
+    let block = scan(&plan, Mode::Learn, br#"{"y":1,"a":"x"}"#);
+    assert_eq!(block.absent, [0xaaaa_aaaa_aaaa_aaaa; 4]);
+    assert_eq!(plan.judging().slots.len(), 256);
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::block::Example;
+use crate::evaluation::Judging;
 use crate::options::{LearnerOptions, Loss, OptimizerKind, TableOptions};
 use crate::trainer::Course;
 
@@ -20,6 +21,7 @@ impl Scan for FirstByte {
             served: f32::NAN,
             event_id: 0,
             timestamp_us: timestamp_ms * 1_000,
+            label_time_us: i64::MIN,
         });
     }
 }
@@ -42,7 +44,7 @@ fn learner(threads: usize) -> Learner<FirstByte, Vec<u8>> {
         table: TableOptions::default(),
         record_wise: false,
         duplicate_window: 0,
-        evaluate_every: 7,
+        judging: Judging::every(7),
     };
     let trainer = Trainer::new(course, 0).unwrap();
     Learner::new(trainer, FirstByte, (0..threads).map(|_| FirstByte)).unwrap()

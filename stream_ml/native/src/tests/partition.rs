@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::block::Example;
+use crate::evaluation::Judging;
 use crate::learner::Learner;
 use crate::options::{Loss, OptimizerKind, TableOptions};
 use crate::seeded::Random;
@@ -27,6 +28,7 @@ impl Scan for Bytes {
             served: f32::NAN,
             event_id: 1 + u64::from(record[0]),
             timestamp_us: timestamp_ms * 1_000,
+            label_time_us: i64::MIN,
         });
     }
 }
@@ -52,7 +54,7 @@ fn learner(
         table: TableOptions::default(),
         record_wise: false,
         duplicate_window,
-        evaluate_every: 7,
+        judging: Judging::every(7),
     };
     let trainer = Trainer::new(course, 0).unwrap();
     Learner::new(trainer, Bytes, (0..threads).map(|_| Bytes)).unwrap()

@@ -52,6 +52,14 @@ fn a_plan_knows_what_its_json_says() {
         ("s", SlotKind::Category, 0xff)
     );
     assert_eq!(plan.field_names, ["y", "a", "b", "o.c"]);
+    let judging = Judging {
+        every: 20,
+        slots: vec!["s".into()],
+        segments: false,
+    };
+    assert_eq!(plan.judging(), judging);
+    let by_segment = parse(json!({"segment": ["text", 1]})).unwrap();
+    assert!(by_segment.judging().segments);
 }
 
 #[test]
@@ -279,6 +287,7 @@ fn a_label_may_be_a_bool() {
     let plan = parse(json!({"label": ["bool", 0]})).unwrap();
     assert!(matches!(plan.roles.label, Number::OfBool(_)));
     assert!(plan.roles.event_id.is_none() && plan.roles.served.is_none());
+    assert!(plan.roles.label_time.is_none() && plan.roles.segment.is_none());
 }
 
 #[test]
@@ -307,6 +316,8 @@ fn plans_that_differ_in_learning_alone_share_their_scans() {
         json!({"label": ["number", 1]}),
         json!({"importance": ["number", 1]}),
         json!({"served": ["number", 1]}),
+        json!({"label_time": ["time", 1]}),
+        json!({"segment": ["text", 1]}),
         json!({"unlabelled": "skip"}),
         json!({"max_skew_seconds": 2.5}),
         json!({"slots": []}),

@@ -316,3 +316,66 @@ fn every_reason_has_a_code_of_its_own() {
             .all(|code| code.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()))
     );
 }
+
+/// With a label time and a segment over the fields t and s.
+fn late(segment: Json) -> Arc<Plan> {
+    let roles = json!({"label_time": ["time", 1], "segment": segment});
+    plan(json!([["y"], ["t"], ["s"]]), json!([]), roles)
+}
+
+#[test]
+fn a_label_may_have_a_time_of_its_own() {
+    let time_of = |record: &str| {
+        let block = scan(&late(json!(["text", 2])), Mode::Learn, record.as_bytes());
+        block.examples[0].label_time_us
+    };
+    assert_eq!(time_of(r#"{"y":1,"t":"1970-01-02"}"#), 86_400_000_000);
+    assert_eq!(time_of(r#"{"y":1,"t":2.5}"#), 2_500_000);
+    assert_eq!(time_of(r#"{"y":1,"t":null}"#), i64::MIN);
+    let detail = refusal(&late(json!(["text", 2])), r#"{"y":1,"t":"soon"}"#, 0);
+    assert!(detail.contains("soon"), "{detail}");
+}
+
+#[test]
+fn segments_are_read_for_learning_and_long_ones_are_cut() {
+    let records = [
+        r#"{"y":1,"s":"one"}"#.to_string(),
+        r#"{"y":1}"#.into(),
+        r#"{"y":1,"s":[]}"#.into(),
+        r#"{"y":1,"s":""}"#.into(),
+        r#"{"s":"refused"}"#.into(),
+        format!(r#"{{"y":1,"s":"{}"}}"#, "é".repeat(40)),
+        format!(r#"{{"y":1,"s":"a{}"}}"#, "é".repeat(40)),
+        r#"{"y":1,"s":2.0}"#.into(),
+    ];
+    let (plan, records) = (late(json!(["text", 2])), records.join("\n"));
+    let block = scan(&plan, Mode::Learn, records.as_bytes());
+    assert_eq!(reasons(&block), [Reason::WrongType, Reason::NoLabel]);
+    let (even, odd) = ("é".repeat(32), format!("a{}", "é".repeat(31)));
+    let expected = [
+        Some("one"),
+        None,
+        Some(""),
+        Some(&even),
+        Some(&odd),
+        Some("2"),
+    ];
+    assert!(block.segments.iter().eq(expected), "{:?}", block.segments);
+    let scored = scan(&plan, Mode::Score, br#"{"s":"one"}"#);
+    assert_eq!((scored.examples.len(), scored.segments.len()), (1, 0));
+}
+
+#[test]
+fn a_segment_may_be_any_category() {
+    let segment = |expression: Json, record: &str| {
+        let block = scan(&late(expression), Mode::Learn, record.as_bytes());
+        block.segments.get(0).map(str::to_string)
+    };
+    let weekday = json!(["weekday", ["time", 1], 0]);
+    assert_eq!(segment(weekday, r#"{"y":0,"t":0}"#).unwrap(), "3");
+    let large = json!([">", ["number", 2], ["const", 5]]);
+    assert_eq!(segment(large, r#"{"y":0,"s":6}"#).unwrap(), "true");
+    let texts = json!(["concat", ["text", 2], ["const", "!"]]);
+    assert_eq!(segment(texts.clone(), r#"{"y":0,"s":"a"}"#).unwrap(), "a!");
+    assert_eq!(segment(texts, r#"{"y":0}"#), None);
+}

@@ -20,7 +20,12 @@ fn block(examples: &[usize]) -> Block {
             served: -1.5,
             event_id: u64::MAX - 7,
             timestamp_us: i64::MIN + 1,
+            label_time_us: i64::MAX - 5,
         });
+    }
+    block.absent = (0..2 * examples.len() as u64).map(|word| !word).collect();
+    for text in [Some("é"), None, Some("")].iter().take(examples.len()) {
+        block.segments.push(*text);
     }
     block.refusals.push(Refusal {
         record: 9,
@@ -81,12 +86,23 @@ fn columns_that_do_not_fit_are_refused() {
     let stray = Some("a kept scan: features without an example".to_string());
     assert_eq!(refused(|block| block.examples[0].end = 4), stray);
     assert_eq!(refused(|block| block.examples[1].end = 2), stray);
-    assert_eq!(refused(|block| block.examples.clear()), stray);
+    let no_examples = |block: &mut Block| {
+        block.examples.clear();
+        block.absent.clear();
+        block.segments.clear();
+    };
+    assert_eq!(refused(no_examples), stray);
     let empty = Some("a kept scan: a feature with id 0".to_string());
     assert_eq!(refused(|block| block.ids[2] = 0), empty);
     assert!(refused(|block| block.values.truncate(1)).is_some());
     let some = Some("a kept scan: slots of some features only".to_string());
     assert_eq!(refused(|block| block.slots.push(1)), some);
+    let words = Some("a kept scan: 5 words of absent slots an example".to_string());
+    assert_eq!(refused(|block| block.absent = vec![0; 10]), words);
+    let segments = Some("a kept scan: 3 segments of 2 examples".to_string());
+    assert_eq!(refused(|block| block.segments.push(None)), segments);
+    assert_eq!(refused(|block| block.absent.clear()), None);
+    assert_eq!(refused(|block| block.segments.clear()), None);
 }
 
 #[test]

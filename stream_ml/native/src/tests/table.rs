@@ -32,7 +32,9 @@ impl Both {
             self.columns.start(&vec![1.0; ids.len()]);
             let mut homes = vec![0; ids.len()];
             self.table.aim(&ids, &mut homes);
-            self.table.take(&ids, &homes, 0, &mut self.columns);
+            let unseen = self.table.take(&ids, &homes, 0, &mut self.columns);
+            let new = ids.iter().filter(|&id| !self.model.contains_key(id));
+            assert_eq!(unseen as usize, new.count());
             for (at, &id) in ids.iter().enumerate() {
                 let before = Row {
                     z: self.columns.z[at],
@@ -231,7 +233,8 @@ fn a_full_table_leaves_new_features_out_and_counts_them() {
         columns.start(&[1.0, 1.0]);
         let mut homes = [0; 2];
         table.aim(&[id, 1], &mut homes);
-        table.take(&[id, 1], &homes, 0, &mut columns);
+        let unseen = table.take(&[id, 1], &homes, 0, &mut columns);
+        assert_eq!(unseen, 1, "also of one that found no room");
         columns.z[..2].fill(id as f32);
         table.write(&[id, 1], &mut columns);
     }

@@ -19,7 +19,7 @@ fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
         table: TableOptions::default(),
         record_wise,
         duplicate_window: 3,
-        evaluate_every: 4,
+        judging: Judging::every(4),
     };
     Trainer::new(course, 0).unwrap()
 }
@@ -40,6 +40,7 @@ fn block(examples: &[(u32, u64, f32)]) -> Block {
             served: f32::NAN,
             event_id,
             timestamp_us: i64::from(end) * 1_000_000,
+            label_time_us: i64::MIN,
         });
     }
     block
@@ -206,6 +207,7 @@ fn learned(trainer: &mut Trainer, ids: std::ops::Range<u64>) {
             served: f32::NAN,
             event_id: id,
             timestamp_us: id as i64,
+            label_time_us: i64::MIN,
         });
     }
     trainer.learn(0, &block, &mut Vec::new()).unwrap();

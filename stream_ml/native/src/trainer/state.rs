@@ -11,7 +11,8 @@ use crate::windows::Windows;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"SMls");
 const PARTITION_MAGIC: u32 = u32::from_le_bytes(*b"SMps");
-const VERSION: u32 = 1;
+/// Since 2 with the details of the open evaluation.
+const VERSION: u32 = 2;
 
 impl Trainer {
     /// Everything that learning depends on and that is not a row.
@@ -61,12 +62,12 @@ impl Trainer {
 
     /// Go on from it; nothing changes if it is refused.
     pub fn load_partition_state(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
-        let mut reader = partition_reader(bytes)?;
+        let (mut reader, version) = partition_reader(bytes)?;
         check_fingerprint(reader.text()?, &self.course)?;
         let watermark_us = reader.i64()?;
         let (counters, evaluations) = (
             Counters::read(&mut reader)?,
-            Evaluations::read(&mut reader)?,
+            Evaluations::read(&mut reader, &self.course.judging, version > 1)?,
         );
         reader.finish()?;
         self.state.watermark_us = watermark_us;
@@ -133,13 +134,13 @@ impl Trainer {
 
 /// The watermark in what `Trainer::partition_state` wrote, microseconds.
 pub fn partition_watermark(bytes: &[u8]) -> Result<i64, Damaged> {
-    let mut reader = partition_reader(bytes)?;
+    let (mut reader, _) = partition_reader(bytes)?;
     reader.text()?;
     reader.i64()
 }
 
-fn partition_reader(bytes: &[u8]) -> Result<Reader<'_>, Damaged> {
-    Reader::new(bytes, "a partition's state", PARTITION_MAGIC, VERSION)
+fn partition_reader(bytes: &[u8]) -> Result<(Reader<'_>, u32), Damaged> {
+    Reader::of_versions(bytes, "a partition's state", PARTITION_MAGIC, 1..=VERSION)
 }
 
 fn check_fingerprint(found: &str, course: &Course) -> Result<(), Damaged> {
@@ -164,12 +165,13 @@ struct State {
 impl State {
     /// Read the state of a learner of `course` into windows of `window` events.
     fn read(bytes: &[u8], course: &Course, window: usize) -> Result<State, Damaged> {
-        let mut reader = Reader::new(bytes, "learner state", MAGIC, VERSION)?;
+        let (mut reader, version) =
+            Reader::of_versions(bytes, "learner state", MAGIC, 1..=VERSION)?;
         check_fingerprint(reader.text()?, course)?;
         let state = State {
             score: ScoreState::read(&mut reader)?,
             counters: Counters::read(&mut reader)?,
-            evaluations: Evaluations::read(&mut reader)?,
+            evaluations: Evaluations::read(&mut reader, &course.judging, version > 1)?,
             windows: Windows::read(&mut reader, course.duplicate_window, window)?,
             expiry: Expiry::new(&course.table)
                 .map(|expiry| expiry.read(&mut reader))

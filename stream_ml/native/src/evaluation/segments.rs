@@ -1,0 +1,113 @@
+//! The figures of an evaluation by segment: the first ones that were learned have a name, the rest are taken together.
+
+use serde_json::{Value, json};
+
+use crate::codec::{Damaged, Reader, Writer};
+use crate::options::Loss;
+use crate::tally::{Said, Tally};
+
+/// Segments of a variant that have a name.
+pub const NAMED: usize = 32;
+/// Bins of 1/2 log-odds.
+const BINS: usize = 64;
+
+/// What was said of a segment's examples, and what was served where events bring that back.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Segment {
+    said: Tally<BINS>,
+    served: Tally<BINS>,
+}
+
+/// The segments of the open evaluation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Segments {
+    /// In the order in which they were first learned, since the variant began.
+    names: Vec<String>,
+    /// By name; one more is of the examples of other segments and of none. Only as many as are needed.
+    open: Vec<Option<Segment>>,
+}
+
+impl Segments {
+    pub fn add(&mut self, loss: Loss, name: Option<&str>, said: Said, served: Option<Said>) {
+        let at = name.map_or(NAMED, |name| self.place_of(name));
+        if self.open.len() <= at {
+            self.open.resize(at + 1, None);
+        }
+        let segment = self.open[at].get_or_insert_default();
+        segment.said.add(loss, said);
+        if let Some(served) = served {
+            segment.served.add(loss, served);
+        }
+    }
+
+    fn place_of(&mut self, name: &str) -> usize {
+        let known = self.names.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            if self.names.len() < NAMED {
+                self.names.push(name.into());
+                self.names.len() - 1
+            } else {
+                NAMED
+            }
+        })
+    }
+
+    /// The segments that had examples; all begin again.
+    pub fn close(&mut self) -> Value {
+        let open = std::mem::take(&mut self.open);
+        let named = open.iter().enumerate();
+        let said = named.filter_map(|(at, segment)| {
+            let Segment { said, served } = segment.as_ref()?;
+            let mut value = said.sums_to_json();
+            value["segment"] = json!(self.names.get(at).filter(|_| at < NAMED));
+            value["served"] = if served.examples > 0 {
+                served.sums_to_json()
+            } else {
+                Value::Null
+            };
+            Some(value)
+        });
+        Value::Array(said.collect())
+    }
+
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u32(self.names.len() as u32);
+        self.names.iter().for_each(|name| writer.text(name));
+        writer.u32(self.open.len() as u32);
+        for segment in &self.open {
+            writer.u32(u32::from(segment.is_some()));
+            if let Some(Segment { said, served }) = segment {
+                said.write(writer);
+                served.write(writer);
+            }
+        }
+    }
+
+    pub fn read(reader: &mut Reader) -> Result<Segments, Damaged> {
+        let names = reader.u32()?;
+        let names = (0..names).map(|_| Ok(reader.text()?.to_string()));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let open = reader.u32()? as usize;
+        if names.len() > NAMED || open > NAMED + 1 {
+            return Err(Damaged(format!(
+                "learner state: {} segments, {open} with figures",
+                names.len()
+            )));
+        }
+        let open = (0..open).map(|_| read_segment(reader));
+        Ok(Segments {
+            open: open.collect::<Result<_, _>>()?,
+            names,
+        })
+    }
+}
+
+fn read_segment(reader: &mut Reader) -> Result<Option<Segment>, Damaged> {
+    if reader.u32()? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Segment {
+        said: Tally::read(reader)?,
+        served: Tally::read(reader)?,
+    }))
+}
