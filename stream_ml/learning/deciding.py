@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from stream_ml.errors import CannotContinue
+from stream_ml.errors import RecoverableError
 from stream_ml.learning.parties import Parties
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Decision
@@ -14,12 +14,16 @@ from stream_ml.weights.state import JournalState
 _FLUSH_SECONDS = 30.0
 
 
+class Overruled(RecoverableError):
+    """Another decision about the same thing came between: look, then decide again."""
+
+
 def decide(parties: Parties, decisions_of: Callable[[JournalState], list[Decision]]) -> list[Decision]:
     """
     Append the decisions that *decisions_of* takes by what the journal says, and return them once they count.
 
     Raises:
-        CannotContinue: another decision came between.
+        Overruled: another decision came between.
     """
     topic = parties.topics.journal.name
     with JournalReader.open(parties.log, topic) as journal:
@@ -33,7 +37,7 @@ def decide(parties: Parties, decisions_of: Callable[[JournalState], list[Decisio
         for _, line, verdict in journal.read_to_end():
             if line in decisions and not verdict.valid:
                 what = f"{line.kind} {line.variant}" if isinstance(line, Decision) else ""
-                raise CannotContinue(f"{what} does not count: {verdict.reason}; look, then decide again")
+                raise Overruled(f"{what} does not count: {verdict.reason}; look, then decide again")
     return decisions
 
 

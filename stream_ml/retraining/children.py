@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.orders import Order
 from stream_ml.learning.parties import Parties, with_model_of
 from stream_ml.runtime import lifecycle
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 60.0
 # A learner that ended by itself is started again after this, and twice as long with every further time.
 _AGAIN_SECONDS, _MOST_SECONDS = 1.0, 60.0
-_ENDED = {lifecycle.CONFIG: ConfigError, lifecycle.CANNOT_CONTINUE: CannotContinue}
+_NEVER_AGAIN = (lifecycle.CONFIG, lifecycle.CANNOT_CONTINUE)
 
 
 class Children:
@@ -30,6 +29,9 @@ class Children:
 
     What a child needs lies in a folder by the name of its job, and in journal and snapshots besides: so any
     retrainer can go on with what another has begun.
+
+    Attributes:
+        failed: by job, why its child ended where starting it again mends nothing.
     """
 
     def __init__(self, parties: Parties, settings: Path, folder: Path, clock: Clock) -> None:
@@ -41,27 +43,22 @@ class Children:
             folder: for what is told to the children.
         """
         self._parties, self._settings, self._folder, self._clock = parties, settings, folder, clock
+        self.failed: dict[str, str] = {}
         self._ordered: set[str] = set()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._ends: dict[str, int] = {}
         self._again_at: dict[str, float] = {}
 
     def order(self, order: Order, model_text: str) -> None:
-        """Have the challenger of *order*, with its own model file, begun; repeats do nothing."""
+        """Have the challenger of *order*, with its own model file, begun at the next turn; thread-safe."""
         folder = self._folder / order.job
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.toml").write_text(model_text)
         (folder / "order.json").write_text(order.model_dump_json())
         self._ordered.add(order.job)
-        self._keep(order.job)
 
     def turn(self, state: JournalState) -> None:
-        """
-        Start who should learn and does not, stop who should not.
-
-        Raises:
-            ConfigError, CannotContinue: a child ended with it, and starting it again mends nothing.
-        """
+        """Start who should learn and does not, stop who should not."""
         wanted = {
             known.challenge.job: variant
             for variant, known in state.variants.items()
@@ -100,7 +97,7 @@ class Children:
             return
         if process is not None:
             self._ended(job, process)
-        if self._clock.monotonic() >= self._again_at.get(job, 0.0):
+        if job not in self.failed and self._clock.monotonic() >= self._again_at.get(job, 0.0):
             self._start(job)
 
     def _ended(self, job: str, process: subprocess.Popen[bytes]) -> None:
@@ -108,11 +105,9 @@ class Children:
         _let_go(process)
         code = process.returncode
         log.warning("the learner of a challenger ended", extra={"job": job, "exit_code": code})
-        if (error := _ENDED.get(code)) is not None:
-            raise error(
-                f"the learner of the challenger of job {job} ended with code {code}, see its log "
-                f"{self._folder / job / 'learner.log'}"
-            )
+        if code in _NEVER_AGAIN:
+            self.failed[job] = f"its learner ended with code {code}: {self._folder / job / 'learner.log'}"
+            return
         ends = self._ends[job] = self._ends.get(job, 0) + 1
         self._again_at[job] = self._clock.monotonic() + min(_AGAIN_SECONDS * 2**ends, _MOST_SECONDS)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_ml._native import Learner
+from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.features import CompiledModel
 from stream_ml.learning.parties import Parties
 from stream_ml.retraining import gate
@@ -59,8 +60,15 @@ class Watch:
         Compare what has come, and decide if it is time; return the outcome of a watch that just ended.
 
         Raises:
-            RecoverableError, CannotContinue: as `Comparing` does; the next turn begins the comparison anew.
+            RecoverableError: it cannot be compared now; the next turn begins the comparison anew.
         """
+        try:
+            return self._turn(state)
+        except CannotContinue as error:
+            self.close()
+            raise RecoverableError(f"{error}; the comparison begins anew") from error
+
+    def _turn(self, state: JournalState) -> Outcome | None:
         decided = state.decisions.get("serve")
         champion = state.champion_of(state.serving)
         if decided is None or champion is None:

@@ -85,6 +85,16 @@ def _histogram(name: str, documentation: str, buckets: tuple[float, ...], *label
 # 1-2-5 from a tenth of a millisecond to ten seconds.
 LATENCY_BUCKETS_SECONDS = (*(m * 10.0**e for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
+# -- retrainer -------------------------------------------------------------------------------------------
+
+RETRAINER_PROMOTIONS = _counter("stream_ml_retrainer_promotions_total", "Challengers that were let serve.")
+RETRAINER_ROLLBACKS = _counter(
+    "stream_ml_retrainer_rollbacks_total", "Promotions that the watch took back: the champion was better."
+)
+RETRAINER_WATCHED_EVENTS = _gauge(
+    "stream_ml_retrainer_watched_events", "Events compared since the promotion that is being watched; else 0."
+)
+
 # -- learner ---------------------------------------------------------------------------------------------
 
 LEARNER_LEARNED = _total("stream_ml_learner_learned_total", "Events learned since the variant began.")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.errors import ConfigError
 from stream_ml.learning import deciding
+from stream_ml.learning.deciding import Overruled
 from stream_ml.retraining.promoting import caught_up, end_watch, give_up, promote, rollback
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
@@ -136,5 +137,5 @@ def test_of_two_who_decide_at_once_one_is_told_so(rig: Rig, monkeypatch: pytest.
         return decided
 
     monkeypatch.setattr("stream_ml.retraining.promoting.decision", meanwhile)
-    with pytest.raises(CannotContinue, match="serve v2 does not count"):
+    with pytest.raises(Overruled, match="serve v2 does not count"):
         promote(parties(rig), "v2", "", force=True)
