@@ -24,9 +24,11 @@ from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.interpreter import suit_batches
 from stream_ml.runtime.settings import LearnerSettings, load, log_effective
+from stream_ml.sharing.starting import SharedStart
 from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.sharing.wiring import Sharing
 from stream_ml.weights.journal import JournalWriter
+from stream_ml.weights.redis.shards import RedisShards
 
 
 @dataclass
@@ -80,11 +82,15 @@ class Learner:
 
     def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be one of several learners, with the rows in Redis."""
-        variant = SharedVariant.begun(parties, journal)
-        shards = redis_shards(variant, parties.name, self.settings.weights, self.settings)
+        settings, clock = self.settings, SystemClock()
+
+        def shards_of(variant: SharedVariant) -> RedisShards:
+            return redis_shards(variant, parties.name, settings.weights, settings)
+
+        variant, shards = SharedStart(parties, journal, shards_of, clock).run()
         self.not_ready = None
         with parties.log.writer() as writer:
-            Sharing(parties, variant, shards, journal, writer, self.settings, SystemClock()).run(stop)
+            Sharing(parties, variant, shards, journal, writer, settings, clock).run(stop)
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

@@ -62,14 +62,22 @@ class Beginnings:
             return state.champion_of(state.serving) or state.serving
         return self._of_changed_model(state.serving)
 
-    def new_variant(self, seed: Announced | None, why: str, *, made_anew: bool = False) -> str:
+    def new_variant(
+        self,
+        seed: Announced | None,
+        why: str,
+        *,
+        made_anew: bool = False,
+        apart: Mapping[int, int] | None = None,
+    ) -> str:
         """
         Begin a variant with the rows of *seed* that learns on from there, its loss counted; it serves.
 
         Args:
             made_anew: the events are another topic's than those of *seed*: all of them are to be learned.
+            apart: offsets of the other topic, by partition, that not all shards of *seed* have.
         """
-        return self._let_serve(self._begin(seed, why, made_anew=made_anew), why)
+        return self._let_serve(self._begin(seed, why, made_anew=made_anew, apart=apart), why)
 
     def after_loss(self, variant: str, best: Announced | None, why: str, *, made_anew: bool) -> str:
         """
@@ -121,7 +129,7 @@ class Beginnings:
         if not order.warm:
             return None
         named = [each for each in champion.snapshots if each.name == order.base]
-        seed = self._newest_that_loads(named) or self._newest_that_loads(champion.snapshots)
+        seed = self.newest_that_loads(named) or self.newest_that_loads(champion.snapshots)
         if seed is None:
             raise CannotContinue(f"no snapshot of {serving}, which serves, verifies: no rows to begin with")
         change = changes_since(self._parties.store, seed.name, self._parties.model)
@@ -137,16 +145,19 @@ class Beginnings:
         made_anew: bool = False,
         challenge: Challenge | None = None,
         events: Mapping[int, int] | None = None,
+        apart: Mapping[int, int] | None = None,
     ) -> str:
         """Begin a variant; one without a seed at *events*, as far as they are still there."""
         first = first_offsets(self._parties.log, self._parties.topics.events)
         events = first | {p: max(first.get(p, 0), next) for p, next in (events or {}).items()}
         gone: dict[int, int] = {}
         if seed is not None and made_anew:
-            gone = self._learned_after(seed)
+            gone = self._learned_after(seed) | dict(apart or {})
         elif seed is not None and not self._begun_anew(seed):
             gone = lost(self._parties.log, self._parties.topics.events, seed.events)
-            events = going_on(self._parties.log, self._parties.topics.events, seed.events)
+            events = going_on(
+                self._parties.log, self._parties.topics.events, seed.events, learned=self._topic_of(seed)
+            )
         variant = next_id(self._parties, self._reader.state)
         level = logging.INFO if seed is None else logging.WARNING
         log.log(level, "a new variant begins", extra={"variant": variant, "why": why, "lost": gone})
@@ -199,7 +210,7 @@ class Beginnings:
     def _begin_beside(self, serving: str) -> str:
         """Begin a variant of the changed model file with the rows of *serving*, which serves on."""
         state = self._reader.state
-        seed = self._newest_that_loads(state.variants[serving].snapshots)
+        seed = self.newest_that_loads(state.variants[serving].snapshots)
         if seed is None:
             raise CannotContinue(
                 f"the model file was changed, but no snapshot of {serving}, which serves, verifies: there "
@@ -294,7 +305,8 @@ class Beginnings:
         self._writer.append(first_line(self._parties))
         self._read_back()
 
-    def _newest_that_loads(self, snapshots: list[Announced]) -> Announced | None:
+    def newest_that_loads(self, snapshots: list[Announced]) -> Announced | None:
+        """Return the last of *snapshots* that verifies."""
         return next((each for each in reversed(snapshots) if verified(self._parties.store, each.name)), None)
 
     def _learned_after(self, snapshot: Announced) -> dict[int, int]:
@@ -302,6 +314,10 @@ class Beginnings:
         known = self._reader.state.variants[SnapshotName.parse(snapshot.name).variant]
         since = {p: end - snapshot.events.get(p, 0) for p, end in known.events.items()}
         return {partition: count for partition, count in since.items() if count > 0}
+
+    def _topic_of(self, snapshot: Announced) -> str | None:
+        known = self._reader.state.variants.get(SnapshotName.parse(snapshot.name).variant)
+        return None if known is None else known.topic_id
 
     def _begun_anew(self, snapshot: Announced) -> bool:
         """Whether *snapshot* is of an earlier journal, so that its offsets are of other topics."""

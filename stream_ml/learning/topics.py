@@ -89,12 +89,22 @@ def first_offsets(log: Log, topic: Topic) -> dict[int, int]:
     return {partition: log.bounds(topic.name, partition).first for partition in range(topic.partitions)}
 
 
-def going_on(log: Log, topic: Topic, wanted: Mapping[int, int]) -> dict[int, int]:
-    """Return where each partition goes on: where *wanted*, or where it begins if that place is not in it."""
+def going_on(
+    log: Log, topic: Topic, wanted: Mapping[int, int], *, learned: str | None = None
+) -> dict[int, int]:
+    """
+    Return where each partition goes on: where *wanted*, or where it begins if that place is not in it.
+
+    Args:
+        learned: id of the topic that *wanted* is of; None where nobody knows.
+    """
     places = {}
     for partition in range(topic.partitions):
         bounds, place = log.bounds(topic.name, partition), wanted.get(partition, 0)
-        # A place beyond the end is one of a topic that was deleted and made anew.
+        if place > bounds.next and topic.id and learned == topic.id:
+            # The same topic, whose end was lost: all that it has was learned.
+            place = bounds.next
+        # A place beyond the end is else one of a topic that was deleted and made anew.
         places[partition] = place if bounds.first <= place <= bounds.next else bounds.first
     return places
 

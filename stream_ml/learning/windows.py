@@ -35,6 +35,9 @@ class WindowReader:
 
         Args:
             began: nothing before it is in the window.
+
+        Raises:
+            LogTruncated: it is not retention that took them; the partition ends before *end*, say.
         """
         back = self._window
         while self._window:
@@ -47,6 +50,8 @@ class WindowReader:
                     return
                 back *= 2
             except LogTruncated as error:
+                if self._log.bounds(self._topic, partition).first <= first:
+                    raise
                 # Retention goes on meanwhile; what it took nobody can know any more.
                 log.info("events of a duplicate window are gone", extra={"reason": str(error)})
             forget()

@@ -11,6 +11,7 @@ from stream_ml.learning.starting import Superseded
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
+from stream_ml.sharing.events import SharedEvents
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.restoring import Source, StoredShards
 from stream_ml.sharing.snapshotting import SharedSnapshots
@@ -119,6 +120,7 @@ class Chores:
         publisher: SharedPublisher,
         snapshots: SharedSnapshots,
         newest: Newest,
+        events: SharedEvents,
         snapshot_seconds: float,
         retain: Callable[[list[Announced]], None],
         clock: Clock,
@@ -132,7 +134,8 @@ class Chores:
             retain: removes what is older than the snapshots that are kept.
         """
         self._model, self._shards, self._partitions, self._owned = model, shards, partitions, owned
-        self._publisher, self._snapshots, self._newest = publisher, snapshots, newest
+        self._publisher, self._snapshots = publisher, snapshots
+        self._newest, self._events = newest, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
         self._known: tuple[Stream, ...] | None = None
         self._taken_at = self._look_at = clock.monotonic()
@@ -144,6 +147,7 @@ class Chores:
 
         Raises:
             Superseded: another variant serves; this process is to start again.
+            EventsGone: the topic of the events was made anew.
         """
         with ThreadPoolExecutor(1, "snapshot") as thread:
             while not stop.requested():
@@ -161,6 +165,7 @@ class Chores:
         if self._clock.monotonic() >= self._look_at:
             self._look_at = self._clock.monotonic() + _LOOK_SECONDS
             self._newest.check_serving()
+            self._events.check_topic()
         if self._taking is not None and self._taking.done():
             taking, self._taking = self._taking, None
             self._known = taking.result()

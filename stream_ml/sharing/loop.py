@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.learning.starting import Superseded
-from stream_ml.learning.ways_on import skip_to
+from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
@@ -221,6 +221,8 @@ class SharingLoop:
         try:
             return reader.poll(self._limits.batch_records, self._limits.poll_seconds)
         except LogTruncated as error:
+            if error.why or error.wanted > error.next:
+                raise CannotContinue(f"{error}; {ACCEPT_LOSS} goes on with what there is") from error
             raise CannotContinue(
                 f"{error}: records were dropped before they were learned; "
                 f"{skip_to({error.partition: error.first})} goes on behind them, their number is kept"

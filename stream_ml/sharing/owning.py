@@ -196,13 +196,15 @@ def take(
     remember: Callable[[PartitionLearner, int], None],
     outputs: Outputs,
     skip: Callable[[int], int] = lambda _: 0,
+    check: Callable[[int, Sequence[int]], None] = lambda _, __: None,
 ) -> OwnedPartition:
     """
     Become the owner of *partition* on all shards.
 
     Args:
-        skip: says where a decision lets a partition go on; 0 where none does.
         remember: rebuilds a learner's duplicate window from the events before an offset.
+        skip: says where a decision lets a partition go on; 0 where none does.
+        check: raises where the partition's events cannot be those that its fences, which it is told, are of.
 
     Raises:
         OwnershipEnded: another took it at the same time.
@@ -217,6 +219,7 @@ def take(
             raise OwnershipEnded(partition, shard, answer)
     # A partition that was added to the topic had no fence before it was taken: it begins at its beginning.
     fences = [answer.fences[partition].next for answer in answers]
+    check(partition, fences)
     learner = new_learner()
     pending: tuple[bytes, ...] = ()
     if known := answers[partition % shards.count].blobs.get(partition):

@@ -12,6 +12,7 @@ from stream_ml.learning.parties import Parties
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.chores import Newest, NewestShards
+from stream_ml.sharing.events import SharedEvents
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.places import JournalPlaces
 from stream_ml.sharing.restoring import Beginning, Restorer
@@ -32,19 +33,21 @@ class SharedVariant:
         number: of the journal.
         line: that began the variant; None where only a statement of the journal tells of it: then there are
             snapshots.
+        topic_id: of the events that it learns; None where nothing tells it any more.
     """
 
     name: str
     number: int
     layout: Layout
     line: Variant | None
+    topic_id: str | None
 
     @classmethod
     def of(cls, name: str, state: JournalState) -> Self:
         """Return the variant *name* as the journal has it."""
         known = state.variants[name]
         assert known.layout is not None, "its rows are shared"
-        return cls(name, state.journal, known.layout, known.line)
+        return cls(name, state.journal, known.layout, known.line, known.topic_id)
 
     @classmethod
     def begun(cls, parties: Parties, journal: JournalWriter) -> Self:
@@ -62,6 +65,10 @@ class SharedVariant:
         with JournalReader.open(parties.log, parties.topics.journal.name) as reader:
             reader.read_to_end()
             return cls.of(Beginnings(parties, reader, journal).variant_to_learn(), reader.state)
+
+    def events(self, parties: Parties, clock: Clock) -> SharedEvents:
+        """Return what tells whether its events are still there."""
+        return SharedEvents(parties.log, parties.topics.events.name, self.name, self.topic_id, clock)
 
 
 def redis_shards(variant: SharedVariant, model: str, url: str, settings: LearnerSettings) -> RedisShards:

@@ -47,6 +47,7 @@ class Sharing:
         self._writer, self._settings, self._clock = writer, settings, clock
         self._plan = Plan(parties.model.plan_bytes)
         self._kept = KeptShards(parties, variant, shards, journal, clock)
+        self._events = variant.events(parties, clock)
         self.loop = self._new_loop()
         self._chores = self._new_chores()
 
@@ -97,7 +98,17 @@ class Sharing:
                 )
 
             who, kept = parties.who, self._kept
-            return take(shards, kept.mender, partition, who, learner, remember, outputs, kept.newest.skip)
+            return take(
+                shards,
+                kept.mender,
+                partition,
+                who,
+                learner,
+                remember,
+                outputs,
+                kept.newest.skip,
+                self._events.check_ends,
+            )
 
         joined = settings.redis_batches_joined
         limits = SharingLimits(
@@ -137,6 +148,7 @@ class Sharing:
             publisher,
             self._kept.snapshots,
             self._kept.newest,
+            self._events,
             settings.snapshot_interval_seconds,
             self._retain,
             self._clock,

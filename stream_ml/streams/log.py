@@ -31,6 +31,7 @@ class LogTruncated(CannotContinue):
     Attributes:
         topic, partition, wanted: the offset asked for.
         first, next: the offsets that the partition holds now.
+        why: where the log knows more; the topic was made anew, say.
     """
 
     def __init__(self, topic: str, partition: int, wanted: int, first: int, next: int, why: str = "") -> None:
@@ -38,7 +39,8 @@ class LogTruncated(CannotContinue):
             f"{topic}[{partition}]: offset {wanted} is gone, the partition now holds [{first}, {next})"
             + (f": {why}" if why else "")
         )
-        self.topic, self.partition, self.wanted, self.first, self.next = topic, partition, wanted, first, next
+        self.topic, self.partition, self.wanted = topic, partition, wanted
+        self.first, self.next, self.why = first, next, why
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from stream_ml.learning import windows
 from stream_ml.learning.windows import WindowReader
-from stream_ml.streams.log import Fetch
+from stream_ml.streams.log import Fetch, LogTruncated
 from stream_ml.streams.memory import MemoryLog, MemoryReader
 
 
@@ -88,3 +88,10 @@ def test_one_fetch_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.
         lambda reader, records, seconds: [] if next(silent, False) else poll(reader, records, seconds),
     )
     assert read_back(log_with([b"1"] * 10), 10, end=10) == [b"1"] * 10
+
+
+@pytest.mark.timeout(20)
+def test_an_end_that_the_partition_does_not_reach_is_an_error_not_an_endless_search() -> None:
+    log = log_with([b"1"] * 50)
+    with pytest.raises(LogTruncated, match=r"offset 90 is gone"):
+        read_back(log, 10, end=100)

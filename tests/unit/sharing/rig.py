@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from stream_ml.learning.topics import ensure_topics
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.sharing.starting import SharedStart
 from stream_ml.sharing.variant import SharedVariant
 from stream_ml.sharing.wiring import Sharing
 from stream_ml.streams.memory import MemoryLog
@@ -46,6 +47,7 @@ class Rig:
         self.shards = self.new_shards(SHARDS)
         self.layout = Layout(0, SHARDS)
         self.names = itertools.count()
+        self.variant = ""
         self.store = SnapshotStore(str(self.folder / "snapshots"))
         self.folder.mkdir(exist_ok=True)
         (self.folder / "model.toml").write_text(self.model_text)
@@ -80,9 +82,16 @@ class Rig:
         who = f"learner-{next(self.names)}"
         return Parties(self.log, self.store, topics, self.model, who, False, go_on, layout)
 
-    def life(self) -> Life:
+    def life(self, *, accept_loss: bool = False) -> Life:
         """Begin a learner's life; it ends when it is asked to."""
-        return Life(self)
+        return Life(self, accept_loss)
+
+    def shards_of(self, variant: SharedVariant) -> Shards:
+        """Return the variant's shards: those that there are, or new ones for one begun after a loss."""
+        if self.variant not in ("", variant.name):
+            self.shards = self.new_shards(SHARDS)
+        self.variant = variant.name
+        return self.shards
 
     def fences(self) -> list[dict[int, int]]:
         """By shard, up to where it has each partition."""
@@ -97,13 +106,12 @@ class Rig:
 class Life:
     """A learner in a thread."""
 
-    def __init__(self, rig: Rig) -> None:
-        parties, settings = rig.parties(rig.layout), rig.settings()
+    def __init__(self, rig: Rig, accept_loss: bool) -> None:
+        parties = replace(rig.parties(rig.layout), accept_loss=accept_loss)
+        settings, clock = rig.settings(), SystemClock()
         journal = JournalWriter(rig.log, parties.topics.journal.name)
-        self.variant = SharedVariant.begun(parties, journal)
-        self.sharing = Sharing(
-            parties, self.variant, rig.shards, journal, rig.log.writer(), settings, SystemClock()
-        )
+        self.variant, shards = SharedStart(parties, journal, rig.shards_of, clock).run()
+        self.sharing = Sharing(parties, self.variant, shards, journal, rig.log.writer(), settings, clock)
         self.stop = Stop()
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -1,0 +1,118 @@
+"""
+A learner that shares begins: with the variant that serves, or, where a loss is accepted, with a new one.
+
+What memory mode learns of a loss while it replays is here compared beforehand: what shards have learned with
+what the topic of the events holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from stream_ml.errors import CannotContinue
+from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.parties import Parties
+from stream_ml.learning.topics import lost
+from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
+from stream_ml.runtime.clock import Clock
+from stream_ml.sharing import images
+from stream_ml.sharing.events import EventsGone
+from stream_ml.sharing.variant import KeptShards, SharedVariant
+from stream_ml.weights.journal import JournalReader, JournalWriter
+from stream_ml.weights.lines import Announced
+from stream_ml.weights.shards import Fence, Image, Shards, ShardUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class SharedStart:
+    """Chooses the variant that a process shares, and makes its shards."""
+
+    def __init__(
+        self,
+        parties: Parties,
+        journal: JournalWriter,
+        new_shards: Callable[[SharedVariant], Shards],
+        clock: Clock,
+    ) -> None:
+        self._parties, self._journal, self._new_shards, self._clock = parties, journal, new_shards, clock
+
+    def run(self) -> tuple[SharedVariant, Shards]:
+        """
+        Return the variant to learn and its shards; those may be empty, or known to another server.
+
+        Raises:
+            EventsGone: what it has learned is not what the topic holds, and no loss is accepted.
+            ConfigError, CannotContinue, ShardUnavailable: as `SharedVariant.begun` and *new_shards*.
+        """
+        variant = SharedVariant.begun(self._parties, self._journal)
+        shards = self._new_shards(variant)
+        try:
+            self._check(variant, shards)
+        except EventsGone as error:
+            if not self._parties.accept_loss:
+                raise
+            variant = self._after_loss(variant, shards, error)
+            shards = self._new_shards(variant)
+        return variant, shards
+
+    def _check(self, variant: SharedVariant, shards: Shards) -> None:
+        events = variant.events(self._parties, self._clock)
+        events.check_topic()
+        kept = KeptShards(self._parties, variant, shards, self._journal, self._clock)
+        topic = self._parties.topics.events
+        learned = _learned(shards, topic.partitions)
+        for partition, fences in learned.items():
+            # One that is ahead of brokers only for now is met again, with patience, when it is taken.
+            if self._parties.accept_loss:
+                events.check_ends(partition, fences, patient=False)
+        stands = {p: max(min(fences), kept.newest.skip(p)) for p, fences in learned.items()}
+        gone = {p: count for p, count in lost(self._parties.log, topic, stands).items() if p in stands}
+        if gone:
+            behind = {p: stands[p] + count for p, count in gone.items()}
+            raise EventsGone(
+                f"{topic.name}: records that {variant.name} never learned are gone, by partition: {gone}; "
+                f"{skip_to(behind)} goes on behind them, {ACCEPT_LOSS} does as a new variant",
+                made_anew=False,
+            )
+
+    def _after_loss(self, variant: SharedVariant, shards: Shards, error: EventsGone) -> SharedVariant:
+        """Begin a variant with all that the shards of *variant* have."""
+        kept = KeptShards(self._parties, variant, shards, self._journal, self._clock)
+        kept.snapshots.take()
+        with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as reader:
+            reader.read_to_end()
+            beginnings = Beginnings(self._parties, reader, self._journal)
+            best = beginnings.newest_that_loads(reader.state.variants[variant.name].snapshots)
+            if best is None:
+                raise CannotContinue(f"the snapshot of {variant.name} just taken does not verify") from error
+            why = f"goes on after a loss: {error}"
+            apart = _apart(self._parties, best) if error.made_anew else {}
+            name = beginnings.new_variant(best, why, made_anew=error.made_anew, apart=apart)
+            return SharedVariant.of(name, reader.state)
+
+
+def _learned(shards: Shards, partitions: int) -> dict[int, list[int]]:
+    """Return where the shards stand, by partition; nothing while one of them cannot say it."""
+    try:
+        looks = [shards.look(shard) for shard in range(shards.count)]
+    except ShardUnavailable as error:
+        log.warning("shards cannot be looked at yet", extra={"reason": str(error)})
+        return {}
+    if any(look.kind != "fences" for look in looks):
+        return {}
+    return {p: _fences(p, [look.fences for look in looks]) for p in range(partitions)}
+
+
+def _apart(parties: Parties, snapshot: Announced) -> Mapping[int, int]:
+    """Return how many offsets of each partition some shards of *snapshot* have, and others lack."""
+    with parties.store.open(snapshot.name) as found:
+        shards: list[Image] = images.decode(found.parts().state)
+    partitions = {partition for shard in shards for partition in shard.fences}
+    fences = {p: _fences(p, [shard.fences for shard in shards]) for p in sorted(partitions)}
+    return {p: max(each) - min(each) for p, each in fences.items() if max(each) > min(each)}
+
+
+def _fences(partition: int, shards: list[Mapping[int, Fence]]) -> list[int]:
+    return [fences.get(partition, Fence()).next for fences in shards]
