@@ -72,7 +72,8 @@ class SharedLearner:
             self.settings,
             SystemClock(),
         )
-        self.kept = KeptShards(parties, self.variant, self.shards, self._journal, SystemClock())
+        clock = SystemClock()
+        self.kept = KeptShards(parties, self.variant, self.shards, self._journal, self.settings, clock)
 
     def fill(self, records: Iterable[bytes]) -> None:
         """Append events, dealt to the partitions in turn."""
@@ -86,7 +87,7 @@ class SharedLearner:
             self._journal, self.variant.number, self.variant.name, self.variant.layout, "load"
         )
         source = _Generated(self._store, rows, seed, self.shards.count)
-        restore = Restorer(self.shards, places, lambda _shard: source)
+        restore = Restorer(self.shards, places, lambda _shard: source, self.kept.homes.choose)
         for shard in range(self.shards.count):
             restore(shard)
 

@@ -87,7 +87,7 @@ class Learner:
         def shards_of(variant: SharedVariant) -> RedisShards:
             return redis_shards(variant, parties.name, settings.weights, settings)
 
-        variant, shards = SharedStart(parties, journal, shards_of, clock).run()
+        variant, shards = SharedStart(parties, journal, shards_of, settings, clock).run()
         self.not_ready = None
         with parties.log.writer() as writer:
             Sharing(parties, variant, shards, journal, writer, settings, clock).run(stop)

@@ -72,4 +72,5 @@ class _Old:
             reader.read_to_end()
             variant = SharedVariant.of(name, reader.state)
         self.shards = redis_shards(variant, self._parties.name, url, self._settings)
-        KeptShards(self._parties, variant, self.shards, self._journal, SystemClock()).snapshots.take()
+        kept = KeptShards(self._parties, variant, self.shards, self._journal, self._settings, SystemClock())
+        kept.snapshots.take()

@@ -145,7 +145,7 @@ class Start:
                 if loaded.journal.state.is_over(variant):
                     return
                 polled_at = self._clock.monotonic()
-                if _hears(feed, variant, state.epoch):
+                if hears(feed, variant, state.epoch):
                     silent_seconds = 0.0
                     continue
                 # A clock goes on while this process is frozen; no poll counts for more than it may take.
@@ -203,7 +203,7 @@ class Start:
             )
 
 
-def _hears(feed: Reader, variant: str, epoch: int) -> bool:
+def hears(feed: Reader, variant: str, epoch: int) -> bool:
     """Return whether the writer of *epoch* said anything; what is no chunk of ours says nothing."""
     heard = False
     for fetch in feed.poll(_POLL_RECORDS, _POLL_SECONDS):

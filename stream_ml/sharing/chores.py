@@ -12,6 +12,7 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.sharing.events import SharedEvents
+from stream_ml.sharing.homes import Homes
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.restoring import Source, StoredShards
 from stream_ml.sharing.snapshotting import SharedSnapshots
@@ -20,6 +21,7 @@ from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+from stream_ml.weights.state import JournalState
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +50,19 @@ class Newest:
             decided = reader.state.skips(self._variant).get(partition)
         return 0 if decided is None else decided.decision.next or 0
 
-    def check_serving(self) -> None:
-        """Raises Superseded: another variant serves, this one's shards may be gone."""
+    def state(self) -> JournalState:
+        """Return what the journal says now."""
         with JournalReader.open(self._log, self._topic) as reader:
             reader.read_to_end()
-            serving = reader.state.serving
-        if serving != self._variant:
-            raise Superseded(f"{serving} serves now, {self._variant} was moved; start again to learn it")
+            return reader.state
+
+    def check_serving(self, state: JournalState | None = None) -> None:
+        """Raises Superseded: another variant serves, this one's shards may be gone."""
+        state = state or self.state()
+        if self._variant not in (state.serving, state.champion_of(state.serving)):
+            raise Superseded(
+                f"{state.serving} serves now, {self._variant} was moved; start again to learn it"
+            )
 
     def streams(self) -> tuple[Stream, ...] | None:
         """Return the streams of the newest one whose header can be read; None without any."""
@@ -120,6 +128,7 @@ class Chores:
         publisher: SharedPublisher,
         snapshots: SharedSnapshots,
         newest: Newest,
+        homes: Homes,
         events: SharedEvents,
         snapshot_seconds: float,
         retain: Callable[[list[Announced]], None],
@@ -135,7 +144,7 @@ class Chores:
         """
         self._model, self._shards, self._partitions, self._owned = model, shards, partitions, owned
         self._publisher, self._snapshots = publisher, snapshots
-        self._newest, self._events = newest, events
+        self._newest, self._homes, self._events = newest, homes, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
         self._known: tuple[Stream, ...] | None = None
         self._taken_at = self._look_at = clock.monotonic()
@@ -148,6 +157,7 @@ class Chores:
         Raises:
             Superseded: another variant serves; this process is to start again.
             EventsGone: the topic of the events was made anew.
+            AnotherRedis: another Redis has the rows now.
         """
         with ThreadPoolExecutor(1, "snapshot") as thread:
             while not stop.requested():
@@ -164,8 +174,10 @@ class Chores:
         owned = self._owned()
         if self._clock.monotonic() >= self._look_at:
             self._look_at = self._clock.monotonic() + _LOOK_SECONDS
-            self._newest.check_serving()
+            state = self._newest.state()
+            self._newest.check_serving(state)
             self._events.check_topic()
+            self._homes.follow(state)
         if self._taking is not None and self._taking.done():
             taking, self._taking = self._taking, None
             self._known = taking.result()

@@ -25,19 +25,23 @@ class Places(Protocol):
 
 
 Restore = Callable[[int], None]
+Check = Callable[[int, Answer], None]
 
 
 class Mender:
     """Looks at shards, and mends what hinders the look. Thread-safe."""
 
-    def __init__(self, shards: Shards, places: Places, restore: Restore) -> None:
+    def __init__(
+        self, shards: Shards, places: Places, restore: Restore, check: Check = lambda _, __: None
+    ) -> None:
         """
         Do nothing yet.
 
         Args:
             restore: brings an empty shard back; somebody else may be first.
+            check: raises where what a shard says of itself is not what it should be.
         """
-        self._shards, self._places, self._restore = shards, places, restore
+        self._shards, self._places, self._restore, self._check = shards, places, restore, check
         self._mending = [threading.Lock() for _ in range(shards.count)]
 
     def look(self, shard: int) -> Answer:
@@ -48,7 +52,7 @@ class Mender:
             ShardUnavailable: it does not answer, or another server does each time.
         """
         for _ in range(_ROUNDS):
-            answer = self._shards.look(shard)
+            answer = self._look(shard)
             if answer.kind == "fences":
                 return answer
             self.mend(shard, answer)
@@ -60,10 +64,15 @@ class Mender:
             return
         with self._mending[shard]:
             # Another thread may have done it: each restore stages all rows, each adoption costs a snapshot.
-            answer = self._shards.look(shard)
+            answer = self._look(shard)
             if answer.kind == "moved":
                 log.warning("another server answers for a shard", extra={"shard": shard})
                 place = self._places.incarnation(shard, answer.identity, "another server answers")
                 self._shards.adopt(shard, answer.identity, place)
             elif answer.kind == "empty":
                 self._restore(shard)
+
+    def _look(self, shard: int) -> Answer:
+        answer = self._shards.look(shard)
+        self._check(shard, answer)
+        return answer

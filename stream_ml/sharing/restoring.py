@@ -104,9 +104,21 @@ def _settled(snapshot: ArtefactReader, plan: bytes) -> Iterator[bytes]:
 class Restorer:
     """Restores empty shards; several processes may try, the first that ends is the one."""
 
-    def __init__(self, shards: Shards, places: Places, choose: Callable[[int], Source]) -> None:
-        """*choose*: says what a shard is restored from, anew each time."""
-        self._shards, self._places, self._choose = shards, places, choose
+    def __init__(
+        self,
+        shards: Shards,
+        places: Places,
+        choose: Callable[[int], Source],
+        home: Callable[[], str] = lambda: "",
+    ) -> None:
+        """
+        Do nothing yet.
+
+        Args:
+            choose: says what a shard is restored from, anew each time.
+            home: says which Redis it is restored in, if it is the right one; raises otherwise.
+        """
+        self._shards, self._places, self._choose, self._home = shards, places, choose, home
         self._given_up: dict[int, set[int]] = {}
 
     def __call__(self, shard: int) -> None:
@@ -121,19 +133,20 @@ class Restorer:
             # Rows that nobody will ever read: without this each try that failed leaves a copy of the shard.
             self._shards.unstage(shard, min(given_up))
             given_up.remove(min(given_up))
+        # Before a line is written: while the store is away there would be one a try.
+        source, home = self._choose(shard), self._home()
         lease = self._places.chore("restore", shard)
         given_up.add(lease)
-        answer, count = self._restored(shard, lease)
+        answer, count = self._restored(shard, lease, source, home)
         if answer != "restored":
             self._shards.unstage(shard, lease)
         given_up.remove(lease)
         log.info("shard restored", extra={"shard": shard, "rows": count, "answer": answer})
 
-    def _restored(self, shard: int, lease: int) -> tuple[str, int]:
+    def _restored(self, shard: int, lease: int, source: Source, home: str) -> tuple[str, int]:
         """Return the last answer, and how many rows were staged."""
         # One source for both: fences of one snapshot with the rows of another would lose events.
-        source = self._choose(shard)
-        image, count = source.image(shard), 0
+        image, count = source.image(shard)._replace(home=home), 0
         for rows in source.rows(shard):
             if self._shards.stage(shard, lease, rows).kind == "exists":
                 return "exists", count

@@ -16,8 +16,10 @@ from stream_ml.learning.parties import Parties
 from stream_ml.learning.topics import lost
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime.clock import Clock
+from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing import images
 from stream_ml.sharing.events import EventsGone
+from stream_ml.sharing.homes import AnotherRedis, Homes
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced
@@ -34,9 +36,11 @@ class SharedStart:
         parties: Parties,
         journal: JournalWriter,
         new_shards: Callable[[SharedVariant], Shards],
+        settings: LearnerSettings,
         clock: Clock,
     ) -> None:
-        self._parties, self._journal, self._new_shards, self._clock = parties, journal, new_shards, clock
+        self._parties, self._journal, self._new_shards = parties, journal, new_shards
+        self._settings, self._clock = settings, clock
 
     def run(self) -> tuple[SharedVariant, Shards]:
         """
@@ -44,13 +48,14 @@ class SharedStart:
 
         Raises:
             EventsGone: what it has learned is not what the topic holds, and no loss is accepted.
+            AnotherRedis: these are not the shards that its learners share, and no loss is accepted.
             ConfigError, CannotContinue, ShardUnavailable: as `SharedVariant.begun` and *new_shards*.
         """
         variant = SharedVariant.begun(self._parties, self._journal)
         shards = self._new_shards(variant)
         try:
             self._check(variant, shards)
-        except EventsGone as error:
+        except (EventsGone, AnotherRedis) as error:
             if not self._parties.accept_loss:
                 raise
             variant = self._after_loss(variant, shards, error)
@@ -60,9 +65,9 @@ class SharedStart:
     def _check(self, variant: SharedVariant, shards: Shards) -> None:
         events = variant.events(self._parties, self._clock)
         events.check_topic()
-        kept = KeptShards(self._parties, variant, shards, self._journal, self._clock)
+        kept = self._kept(variant, shards)
         topic = self._parties.topics.events
-        learned = _learned(shards, topic.partitions)
+        learned = _learned(shards, kept.homes, topic.partitions)
         for partition, fences in learned.items():
             # One that is ahead of brokers only for now is met again, with patience, when it is taken.
             if self._parties.accept_loss:
@@ -77,30 +82,41 @@ class SharedStart:
                 made_anew=False,
             )
 
-    def _after_loss(self, variant: SharedVariant, shards: Shards, error: EventsGone) -> SharedVariant:
-        """Begin a variant with all that the shards of *variant* have."""
-        kept = KeptShards(self._parties, variant, shards, self._journal, self._clock)
-        kept.snapshots.take()
+    def _kept(self, variant: SharedVariant, shards: Shards) -> KeptShards:
+        return KeptShards(self._parties, variant, shards, self._journal, self._settings, self._clock)
+
+    def _after_loss(
+        self, variant: SharedVariant, shards: Shards, error: EventsGone | AnotherRedis
+    ) -> SharedVariant:
+        """Begin a variant with all that the shards of *variant* have, or its newest snapshot, has learned."""
+        made_anew = isinstance(error, EventsGone) and error.made_anew
+        if isinstance(error, EventsGone):
+            self._kept(variant, shards).snapshots.take()
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as reader:
             reader.read_to_end()
             beginnings = Beginnings(self._parties, reader, self._journal)
-            best = beginnings.newest_that_loads(reader.state.variants[variant.name].snapshots)
-            if best is None:
-                raise CannotContinue(f"the snapshot of {variant.name} just taken does not verify") from error
-            why = f"goes on after a loss: {error}"
-            apart = _apart(self._parties, best) if error.made_anew else {}
-            name = beginnings.new_variant(best, why, made_anew=error.made_anew, apart=apart)
+            known = reader.state.variants[variant.name]
+            best = beginnings.newest_that_loads(known.snapshots)
+            if best is None and (known.snapshots or known.seed is not None):
+                raise CannotContinue(
+                    f"no snapshot of {variant.name} verifies: there are no rows to go on with"
+                ) from error
+            why = f"goes on after a loss: {str(error).splitlines()[0]}"
+            apart = _apart(self._parties, best) if made_anew and best is not None else {}
+            name = beginnings.new_variant(best, why, made_anew=made_anew, apart=apart)
             return SharedVariant.of(name, reader.state)
 
 
-def _learned(shards: Shards, partitions: int) -> dict[int, list[int]]:
+def _learned(shards: Shards, homes: Homes, partitions: int) -> dict[int, list[int]]:
     """Return where the shards stand, by partition; nothing while one of them cannot say it."""
     try:
         looks = [shards.look(shard) for shard in range(shards.count)]
     except ShardUnavailable as error:
         log.warning("shards cannot be looked at yet", extra={"reason": str(error)})
         return {}
-    if any(look.kind != "fences" for look in looks):
+    for shard, look in enumerate(looks):
+        homes.check(shard, look)
+    if any(look.kind == "empty" for look in looks):
         return {}
     return {p: _fences(p, [look.fences for look in looks]) for p in range(partitions)}
 

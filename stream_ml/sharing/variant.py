@@ -13,6 +13,7 @@ from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.chores import Newest, NewestShards
 from stream_ml.sharing.events import SharedEvents
+from stream_ml.sharing.homes import Homes
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.places import JournalPlaces
 from stream_ml.sharing.restoring import Beginning, Restorer
@@ -97,16 +98,26 @@ class KeptShards:
     A variant's shards, in the care of this process.
 
     Attributes:
-        newest: the snapshots that there are. mender: of shards. snapshots: takes further ones.
+        newest: the snapshots that there are. homes: says whether they are where they should be.
+        mender: of shards. snapshots: takes further ones.
     """
 
     def __init__(
-        self, parties: Parties, variant: SharedVariant, shards: Shards, journal: JournalWriter, clock: Clock
+        self,
+        parties: Parties,
+        variant: SharedVariant,
+        shards: Shards,
+        journal: JournalWriter,
+        settings: LearnerSettings,
+        clock: Clock,
     ) -> None:
         places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
         self.newest = Newest(parties.log, parties.topics.journal.name, parties.store, variant.name)
         source = NewestShards(self.newest, parties.store, _beginning(parties, variant), shards.count)
-        self.mender = Mender(shards, places, Restorer(shards, places, source.choose))
+        silence = settings.takeover_after_seconds
+        self.homes = Homes(parties, variant.name, shards, journal, silence, clock)
+        restorer = Restorer(shards, places, source.choose, self.homes.choose)
+        self.mender = Mender(shards, places, restorer, self.homes.check)
         self.snapshots = SharedSnapshots(
             parties.log,
             parties.topics,

@@ -46,7 +46,7 @@ class Sharing:
         self._parties, self._variant, self._shards = parties, variant, shards
         self._writer, self._settings, self._clock = writer, settings, clock
         self._plan = Plan(parties.model.plan_bytes)
-        self._kept = KeptShards(parties, variant, shards, journal, clock)
+        self._kept = KeptShards(parties, variant, shards, journal, settings, clock)
         self._events = variant.events(parties, clock)
         self.loop = self._new_loop()
         self._chores = self._new_chores()
@@ -148,6 +148,7 @@ class Sharing:
             publisher,
             self._kept.snapshots,
             self._kept.newest,
+            self._kept.homes,
             self._events,
             settings.snapshot_interval_seconds,
             self._retain,

@@ -124,7 +124,7 @@ class Claimed(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(_Strict):
     """
-    Which variant serves, whether it learns, or how far it skips.
+    Which variant serves, whether it learns, how far it skips, or which Redis is the home of its rows.
 
     Attributes:
         replaces: place of the decision about the same thing in force when this one was taken, or None.
@@ -133,7 +133,7 @@ class Decision(_Strict):
     """
 
     line: Literal["decision"] = "decision"
-    kind: Literal["serve", "stop", "resume", "skip"]
+    kind: Literal["serve", "stop", "resume", "skip", "home"]
     variant: str
     who: str
     why: str
@@ -149,6 +149,8 @@ class Decision(_Strict):
             return "serve"
         if self.kind == "skip":
             return f"skip {self.variant} {self.partition}"
+        if self.kind == "home":
+            return f"home {self.variant}"
         return f"learn {self.variant}"
 
 

@@ -73,11 +73,17 @@ class Push(NamedTuple):
 
 
 class Image(NamedTuple):
-    """All that a snapshot holds of a shard beside its rows."""
+    """
+    All that a shard holds beside its rows.
+
+    Attributes:
+        home: which Redis has the variant's rows, as the journal names it; in no snapshot.
+    """
 
     version: int
     fences: Mapping[int, Fence]
     blobs: Mapping[int, bytes]
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,8 @@ class Answer:
         kind: what was done. Of every call but ``adopt``, ``stage``, ``unstage`` and ``restore`` also *moved*
             (another server answers than the shard knows: append an ``incarnation`` line and ``adopt``) or
             *empty* (there is no such shard: restore it); then nothing was touched.
-        incarnation, version, fences, blobs, count (of rows): as of the call, where its docstring says so.
+        incarnation, version, fences, blobs, count (of rows), home: as of the call, where its docstring says
+            so.
     """
 
     kind: str
@@ -101,6 +108,7 @@ class Answer:
     rows: Rows = NO_ROWS
     cursor: int = 0
     count: int = 0
+    home: str = ""
 
 
 class Shards(Protocol):
@@ -113,7 +121,14 @@ class Shards(Protocol):
     count: int
 
     def look(self, shard: int) -> Answer:
-        """Answers *fences*: incarnation, version, fences, blobs, count."""
+        """
+        Answers *fences*: incarnation, version, fences, blobs, count, home.
+
+        *moved* comes with the same, *empty* with what `settle` named.
+        """
+
+    def settle(self, shard: int, home: str) -> Answer:
+        """Name the home of a shard that is to be restored: *settled*, or *exists* (the shard is there)."""
 
     def take(self, shard: int, owner: Owner) -> Answer:
         """

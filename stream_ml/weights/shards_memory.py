@@ -33,6 +33,7 @@ class _Shard:
     fences: dict[int, Fence] = field(default_factory=dict)
     blobs: dict[int, bytes] = field(default_factory=dict)
     lease: int = 0
+    home: str = ""
 
 
 class MemoryShards:
@@ -48,9 +49,19 @@ class MemoryShards:
         self.identity = Identity("process-1", "reign-1")
         self._shards: dict[int, _Shard] = {}
         self._staged: dict[tuple[int, int], dict[int, tuple[np.float32, np.float32]]] = {}
+        self._settled: dict[int, str] = {}
 
     def look(self, shard: int) -> Answer:
-        return self._refused(shard) or self._told("fences", shard)
+        if shard not in self._shards:
+            return Answer("empty", self.identity, home=self._settled.get(shard, ""))
+        refused = self._refused(shard)
+        return self._told(refused.kind if refused else "fences", shard)
+
+    def settle(self, shard: int, home: str) -> Answer:
+        if shard in self._shards:
+            return self._told("exists", shard)
+        self._settled[shard] = home
+        return Answer("settled", self.identity, home=home)
 
     def take(self, shard: int, owner: Owner) -> Answer:
         if refused := self._refused(shard):
@@ -128,8 +139,9 @@ class MemoryShards:
         held = _Shard(at[0], at[1], image.version, staged, image.version)
         held.fences.update(image.fences)
         held.blobs.update(image.blobs)
-        held.lease = lease
+        held.lease, held.home = lease, image.home
         self._shards[shard] = held
+        self._settled.pop(shard, None)
         return self._told("restored", shard)
 
     def close(self, shard: int) -> Answer:
@@ -148,7 +160,7 @@ class MemoryShards:
         held = self._shards[shard]
         blobs: Mapping[int, bytes] = dict(held.blobs)
         told = (held.incarnation, held.version, dict(held.fences), blobs)
-        return Answer(kind, self.identity, *told, count=len(held.rows))
+        return Answer(kind, self.identity, *told, count=len(held.rows), home=held.home)
 
     def _pulled(self, shard: int, ids: FeatureIds) -> Answer:
         return Answer("rows", self.identity, rows=_rows(self._shards[shard], ids))

@@ -223,6 +223,23 @@ def test_changes_that_the_log_does_not_reach_back_to_are_behind(shards: Shards) 
     assert [shards.changes(1, 39).kind, shards.changes(1, 40).kind] == ["behind", "changes"]
 
 
+def test_a_home_is_named_before_the_shard_is_there_and_comes_with_every_look(
+    empty: Shards, replace_server: Replace
+) -> None:
+    assert empty.look(0).home == ""
+    assert empty.settle(0, "first").kind == "settled"
+    assert empty.settle(0, "home").kind == "settled"
+    assert (empty.look(0).kind, empty.look(0).home, empty.look(1).home) == ("empty", "home", "")
+    assert push(empty, A, 0, 1, rows(0)) == ["empty"] * 3
+    image = Image(4, {0: Fence(9, 3, "c1")}, {}, "restored with")
+    assert empty.restore(0, 7, 0, (empty.look(0).identity, 11), image).home == "restored with"
+    assert empty.settle(0, "late").kind == "exists"
+    replace_server(empty)
+    look = empty.look(0)
+    assert (look.kind, look.home, look.incarnation, look.version) == ("moved", "restored with", 11, 4)
+    assert look.fences == image.fences
+
+
 def test_pages_are_all_rows(shards: Shards) -> None:
     taken(shards, A)
     many = np.arange(0, 3000, 3, dtype=np.uint64)

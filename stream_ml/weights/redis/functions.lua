@@ -1,9 +1,9 @@
-#!lua name=stream_ml_1
--- The functions of a shard, version 1: every change of its rows, fences and identity is one call of one of them.
+#!lua name=stream_ml_2
+-- The functions of a shard, version 2: every change of its rows, fences and identity is one call of one of them.
 --
 -- KEYS, all with the shard's hash tag:
 --   1 meta: format, run, replid, incarnation, version, log_from, log_ids, rows, count (of rows); by partition f: (fence),
---     e: (epoch), o: (owner), b: (blob)
+--     e: (epoch), o: (owner), b: (blob). home: which Redis has the variant's rows by the journal; there before the shard is.
 --   2 how the names of the rows' keys begin. A bucket of rows is one hash, named <KEYS[2]><lease>:<the upper two
 --     bytes of the ids>: other six bytes of the id -> z, n (float32 each). So small that Redis packs it (up to 128
 --     rows): 25 bytes a row instead of 70. meta's "rows" is the lease of the restore that made the shard.
@@ -153,10 +153,22 @@ local function log(keys, version, ids)
     string.format('%.0f', from), 'log_ids', string.format('%.0f', held))
 end
 
+-- Tells what is there also where it takes nothing.
 local function look(keys)
-  return guarded(keys, function(run, replid)
-    return told('fences', keys, run, replid)
-  end)
+  local run, replid = identity()
+  local known = redis.call('HMGET', keys[1], 'format', 'run', 'replid')
+  local kind = known[1] ~= FORMAT and 'empty' or (known[2] ~= run or known[3] ~= replid) and 'moved' or 'fences'
+  return told(kind, keys, run, replid)
+end
+
+-- home: of the shard that is to be restored here.
+local function settle(keys, args)
+  local run, replid = identity()
+  if redis.call('HEXISTS', keys[1], 'format') == 1 then
+    return told('exists', keys, run, replid)
+  end
+  redis.call('HSET', keys[1], 'home', args[1])
+  return told('settled', keys, run, replid)
 end
 
 -- partition, epoch, owner: raises (epoch, owner).
@@ -351,17 +363,23 @@ local function close(keys)
 end
 
 local function reading(name, callback)
-  redis.register_function{function_name = 'stream_ml_1_' .. name, callback = callback, flags = {'no-writes'}}
+  redis.register_function{function_name = 'stream_ml_2_' .. name, callback = callback, flags = {'no-writes'}}
+end
+
+-- What only frees memory is taken also where there is none left.
+local function freeing(name, callback)
+  redis.register_function{function_name = 'stream_ml_2_' .. name, callback = callback, flags = {'allow-oom'}}
 end
 
 reading('look', look)
 reading('pull', pull)
 reading('changes', changes)
 reading('page', page)
-redis.register_function('stream_ml_1_take', take)
-redis.register_function('stream_ml_1_push', push)
-redis.register_function('stream_ml_1_adopt', adopt)
-redis.register_function('stream_ml_1_stage', stage)
-redis.register_function('stream_ml_1_unstage', unstage)
-redis.register_function('stream_ml_1_restore', restore)
-redis.register_function('stream_ml_1_close', close)
+redis.register_function('stream_ml_2_settle', settle)
+redis.register_function('stream_ml_2_take', take)
+redis.register_function('stream_ml_2_push', push)
+redis.register_function('stream_ml_2_adopt', adopt)
+redis.register_function('stream_ml_2_stage', stage)
+redis.register_function('stream_ml_2_restore', restore)
+freeing('unstage', unstage)
+freeing('close', close)

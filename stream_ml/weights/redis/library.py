@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from stream_ml.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 NAME = f"stream_ml_{VERSION}"
 
 

@@ -136,6 +136,9 @@ class RedisShards:
     def look(self, shard: int) -> Answer:
         return self._one(shard, "look")
 
+    def settle(self, shard: int, home: str) -> Answer:
+        return self._one(shard, "settle", home)
+
     def take(self, shard: int, owner: Owner) -> Answer:
         return self._one(shard, "take", *owner)
 
@@ -170,7 +173,7 @@ class RedisShards:
         return self._one(shard, "unstage", lease, lease=lease)
 
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
-        meta: list[Any] = []
+        meta: list[Any] = ["home", image.home]
         for partition, fence in image.fences.items():
             meta += [
                 f"f:{partition}",
@@ -290,6 +293,7 @@ def _answer(told: Any, ids: FeatureIds | None = None) -> Answer:
         rows,
         int(cursor),
         int(meta.get(b"count", 0)),
+        meta.get(b"home", b"").decode(),
     )
 
 

@@ -50,11 +50,15 @@ class FaultyShards(MemoryShards):
         """Let a shard come back empty."""
         with self._one_at_a_time:
             self._shards.pop(shard, None)
+            self._settled.pop(shard, None)
 
     # -- the port -------------------------------------------------------------------------------------
 
     def look(self, shard: int) -> Answer:
         return self._called("look", shard, lambda: super(FaultyShards, self).look(shard))
+
+    def settle(self, shard: int, home: str) -> Answer:
+        return self._called("settle", shard, lambda: super(FaultyShards, self).settle(shard, home))
 
     def take(self, shard: int, owner: Owner) -> Answer:
         return self._called("take", shard, lambda: super(FaultyShards, self).take(shard, owner))

@@ -65,6 +65,8 @@ class Rig:
                 "redis_shards": SHARDS,
                 "poll_wait_seconds": 0.005,
                 "publish_interval_seconds": 0.005,
+                "heartbeat_interval_seconds": 0.1,
+                "takeover_after_seconds": 0.5,
                 "batch_max_records": 20,
                 "redis_batches_joined": 1,
                 "commit_interval_seconds": 0.01,
@@ -110,7 +112,7 @@ class Life:
         parties = replace(rig.parties(rig.layout), accept_loss=accept_loss)
         settings, clock = rig.settings(), SystemClock()
         journal = JournalWriter(rig.log, parties.topics.journal.name)
-        self.variant, shards = SharedStart(parties, journal, rig.shards_of, clock).run()
+        self.variant, shards = SharedStart(parties, journal, rig.shards_of, settings, clock).run()
         self.sharing = Sharing(parties, self.variant, shards, journal, rig.log.writer(), settings, clock)
         self.stop = Stop()
         self.error: BaseException | None = None

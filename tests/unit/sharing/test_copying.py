@@ -63,7 +63,8 @@ class Both:
             with JournalReader.open(self.shared.log, parties.topics.journal.name) as reader:
                 reader.read_to_end()
                 variant = SharedVariant.of(name, reader.state)
-            KeptShards(parties, variant, old, journal, SystemClock()).snapshots.take()
+            settings = self.shared.settings()
+            KeptShards(parties, variant, old, journal, settings, SystemClock()).snapshots.take()
 
         _, serves = move(parties, journal, take_snapshot)
         if shards is not None:
