@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 
 from stream_ml._native import Plan
-from stream_ml.errors import ConfigError
+from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.parties import Parties
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.sharing.standing import standing
+from stream_ml.sharing.homes import AnotherRedis, home_of
+from stream_ml.sharing.standing import Standing, standing
 from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.state import JournalState
 
 # Kafka's own: 32 bits, 64 bits.
 _LARGEST_PARTITION, _LARGEST_OFFSET = 2**31 - 1, 2**63 - 1
 
 
 def stands_of(parties: Parties, settings: LearnerSettings) -> dict[int, int] | None:
-    """Return what is learned next, by partition, as the shards in Redis say; None without any."""
+    """
+    Return what is learned next, by partition, as the shards in Redis say; None without any.
+
+    Raises:
+        CannotContinue: one of them does not say it, or they are another Redis's than the learners share.
+    """
     with JournalReader.open(parties.log, parties.topics.journal.name) as journal:
         journal.read_to_end()
         state = journal.state
@@ -25,7 +32,26 @@ def stands_of(parties: Parties, settings: LearnerSettings) -> dict[int, int] | N
         return None
     shards = redis_shards(SharedVariant.of(state.serving, state), parties.name, settings.weights, settings)
     told = standing(shards, Plan(parties.model.plan_bytes))
-    return {partition: told.next(partition) for partition in range(parties.topics.events.partitions)}
+    return known_stands(told, state.serving, state, parties.topics.events.partitions)
+
+
+def known_stands(told: Standing, variant: str, state: JournalState, partitions: int) -> dict[int, int]:
+    """Return what is learned next, by partition; raises as `stands_of`."""
+    home, stands = home_of(variant, state), {}
+    for shard, (kind, its) in enumerate(zip(told.shards, told.homes, strict=True)):
+        if kind == "empty":
+            raise CannotContinue(
+                f"shard {shard} of {variant} is empty in Redis, so nobody knows how far it has learned\n"
+                "  hint: start a learner, which restores it, then decide again"
+            )
+        if its != home:
+            raise AnotherRedis(
+                f"shard {shard} of {variant} in this Redis belongs to {its or 'nobody'}, but the journal "
+                f"names {home}\n  hint: see `weights`: the learners share another Redis"
+            )
+    for partition in range(partitions):
+        stands[partition] = min(told.places(partition))
+    return stands
 
 
 def offsets_of(texts: tuple[str, ...]) -> dict[int, int]:

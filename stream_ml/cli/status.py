@@ -16,6 +16,7 @@ from stream_ml.errors import ConfigError
 from stream_ml.learning.parties import Parties, where
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
+from stream_ml.sharing.homes import home_of
 from stream_ml.sharing.standing import Standing, standing
 from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.weights.journal import JournalReader
@@ -45,7 +46,8 @@ def status(settings: Path) -> None:
             variant = SharedVariant.of(state.serving, state)
             shards = redis_shards(variant, parties.name, given.weights, given)
             stands = standing(shards, Plan(parties.model.plan_bytes))
-            console.print(_partitions(parties, stands), _shards(stands, shards), sep="\n")
+            home = home_of(variant.name, state)
+            console.print(_partitions(parties, stands), _shards(stands, shards, home), sep="\n")
 
 
 def _variants(state: JournalState) -> Table:
@@ -67,23 +69,29 @@ def _partitions(parties: Parties, stands: Standing) -> Table:
     table = Table("partition", "learner", "epoch", "learned to", "lag", "shards agree", title="Partitions")
     for partition in range(parties.topics.events.partitions):
         fence, at = stands.owner(partition), stands.next(partition)
-        lag = parties.log.bounds(parties.topics.events.name, partition).next - at
-        places = {fences[partition].next for fences in stands.fences if partition in fences}
-        agree = "yes" if len(places) <= 1 else f"no: {sorted(places)}"
-        table.add_row(str(partition), fence.owner, str(fence.epoch), f"{at:,}", f"{lag:,}", agree)
+        end, places = parties.log.bounds(parties.topics.events.name, partition).next, stands.places(partition)
+        agree = "yes" if len(set(places)) <= 1 else f"no: {sorted(set(places))}"
+        known = (f"{at:,}", f"{end - at:,}", agree) if at is not None else ("unknown", "unknown", "unknown")
+        table.add_row(str(partition), fence.owner, str(fence.epoch), *known)
     return table
 
 
-def _shards(stands: Standing, shards: RedisShards) -> Table:
+def _shards(stands: Standing, shards: RedisShards, home: str | None) -> Table:
     table = Table("shard", "state", "rows", "memory", "incarnation", "version", title="Shards")
     for shard, kind in enumerate(stands.shards):
         incarnation, version = stands.versions[shard]
         table.add_row(
             str(shard),
-            "there" if kind == "fences" else kind,
+            _state_of(kind, stands.homes[shard], home),
             f"{stands.rows[shard]:,}",
             f"about {shards.bytes(shard) / 2**20:,.1f} MiB",
             str(incarnation),
             f"{version:,}",
         )
     return table
+
+
+def _state_of(kind: str, its: str, home: str | None) -> str:
+    if kind != "empty" and its != home:
+        return "not the Redis that the learners share"
+    return {"fences": "there", "moved": "there; a learner is to adopt its server"}.get(kind, kind)

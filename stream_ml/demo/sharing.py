@@ -131,7 +131,7 @@ class SharingDemo:
             if all(stands.next(partition) == end for partition, end in ends.items()):
                 return stands
             if time.monotonic() > give_up_at:
-                behind = {partition: end - stands.next(partition) for partition, end in ends.items()}
+                behind = {partition: end - (stands.next(partition) or 0) for partition, end in ends.items()}
                 raise RecoverableError(f"not learned {CATCH_UP_SECONDS:.0f} s later, by partition: {behind}")
             time.sleep(0.2)
 

@@ -75,7 +75,7 @@ class Beginnings:
 
         Args:
             made_anew: the events are another topic's than those of *seed*: all of them are to be learned.
-            apart: offsets of the other topic, by partition, that not all shards of *seed* have.
+            apart: offsets, by partition, that not all shards of *seed* have, and that are given up.
         """
         return self._let_serve(self._begin(seed, why, made_anew=made_anew, apart=apart), why)
 
@@ -152,12 +152,13 @@ class Beginnings:
         events = first | {p: max(first.get(p, 0), next) for p, next in (events or {}).items()}
         gone: dict[int, int] = {}
         if seed is not None and made_anew:
-            gone = self._learned_after(seed) | dict(apart or {})
+            gone = self._learned_after(seed)
         elif seed is not None and not self._begun_anew(seed):
             gone = lost(self._parties.log, self._parties.topics.events, seed.events)
             events = going_on(
                 self._parties.log, self._parties.topics.events, seed.events, learned=self._topic_of(seed)
             )
+        gone = {p: gone.get(p, 0) + (apart or {}).get(p, 0) for p in sorted({*gone, *(apart or {})})}
         variant = next_id(self._parties, self._reader.state)
         level = logging.INFO if seed is None else logging.WARNING
         log.log(level, "a new variant begins", extra={"variant": variant, "why": why, "lost": gone})

@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 _NAP_SECONDS = 0.005
 _RETRY_SECONDS = 1.0
-# Between two looks whether this variant still serves.
-_LOOK_SECONDS = 2.0
+# Between two looks at what the journal says.
+_LOOK_SECONDS = 1.0
+# Who does not own partition 0 waits so long for a snapshot by the one who does.
+_PATIENCE_SECONDS = 30.0
 
 
 class Newest:
@@ -55,6 +57,14 @@ class Newest:
         with JournalReader.open(self._log, self._topic) as reader:
             reader.read_to_end()
             return reader.state
+
+    def learns(self, state: JournalState) -> bool:
+        """Whether no decision stops the variant."""
+        return state.learns(self._variant)
+
+    def is_over(self, state: JournalState) -> bool:
+        """Whether nobody learns the variant any more: it was stopped, and another one serves."""
+        return state.is_over(self._variant)
 
     def check_serving(self, state: JournalState | None = None) -> None:
         """Raises Superseded: another variant serves, this one's shards may be gone."""
@@ -117,6 +127,9 @@ class Chores:
 
     Which are its own follows from the partitions it owns: who owns partition ``s mod P`` publishes shard s,
     who owns partition 0 takes the snapshots. Where two believe so for a while, no harm is done.
+
+    Attributes:
+        learns: no decision in the journal stops the variant; False until the journal was read.
     """
 
     def __init__(
@@ -146,13 +159,16 @@ class Chores:
         self._publisher, self._snapshots = publisher, snapshots
         self._newest, self._homes, self._events = newest, homes, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
+        self.learns = False
         self._known: tuple[Stream, ...] | None = None
+        self._mine: set[int] = set()
+        self._wanted_since: float | None = None
         self._taken_at = self._look_at = clock.monotonic()
         self._taking: Future[tuple[Stream, ...]] | None = None
 
     def run(self, stop: Stop) -> None:
         """
-        Do chores until *stop*; what fails is logged and tried again.
+        Do chores until *stop*, or nobody learns the variant any more; what fails is tried again.
 
         Raises:
             Superseded: another variant serves; this process is to start again.
@@ -162,6 +178,8 @@ class Chores:
         with ThreadPoolExecutor(1, "snapshot") as thread:
             while not stop.requested():
                 try:
+                    if self._is_over():
+                        return
                     self._turn(thread)
                 except Superseded:
                     raise
@@ -172,12 +190,6 @@ class Chores:
 
     def _turn(self, thread: ThreadPoolExecutor) -> None:
         owned = self._owned()
-        if self._clock.monotonic() >= self._look_at:
-            self._look_at = self._clock.monotonic() + _LOOK_SECONDS
-            state = self._newest.state()
-            self._newest.check_serving(state)
-            self._events.check_topic()
-            self._homes.follow(state)
         if self._taking is not None and self._taking.done():
             taking, self._taking = self._taking, None
             self._known = taking.result()
@@ -186,21 +198,53 @@ class Chores:
             self._taken_at = self._clock.monotonic()
             self._taking = thread.submit(self._take)
         mine = {shard for shard in range(self._shards) if shard % self._partitions in owned}
-        if mine and self._known is None:
-            self._known = self._newest.streams()
+        if mine - self._mine or (mine and self._known is None):
+            # A shard that is ours now goes on from what others took meanwhile.
+            self._read_newest()
+        self._mine = mine
         if self._known is not None:
             self._publisher.begin({shard: self._known[shard] for shard in mine})
             self._publisher.turn()
 
+    def _is_over(self) -> bool:
+        """Look, from time to time, at what the journal says; return whether nobody learns the variant."""
+        if self._clock.monotonic() < self._look_at:
+            return False
+        self._look_at = self._clock.monotonic() + _LOOK_SECONDS
+        state = self._newest.state()
+        learned, self.learns = self.learns, self._newest.learns(state)
+        if learned != self.learns:
+            log.info("learns" if self.learns else "learning is stopped", extra={"model": self._model})
+        if self._newest.is_over(state):
+            return True
+        self._newest.check_serving(state)
+        self._events.check_topic()
+        self._homes.follow(state)
+        if self._publisher.snapshot_wanted:
+            self._read_newest()
+        return False
+
+    def _read_newest(self) -> None:
+        known = self._newest.streams()
+        if known is not None and known != self._known:
+            self._known = known
+            self._publisher.snapshot_taken(dict(enumerate(known)))
+
     def _due(self, owned: Collection[int]) -> bool:
-        since = self._clock.monotonic() - self._taken_at
+        now, wanted = self._clock.monotonic(), self._publisher.snapshot_wanted
+        since = now - self._taken_at
+        self._wanted_since = (self._wanted_since or now) if wanted else None
         if not owned or since < _RETRY_SECONDS:
             return False
+        if 0 not in owned:
+            # Who takes one holds all rows: of many learners that are told of another server, one is enough.
+            return self._wanted_since is not None and now - self._wanted_since >= _PATIENCE_SECONDS
         # One at once where there is none, so that predictors can start.
         return (
-            self._publisher.snapshot_wanted
-            or (0 in owned and self._known is None)
-            or (0 in owned and since >= self._snapshot_seconds)
+            wanted
+            or self._known is None
+            or self._publisher.others_began_anew(self._known)
+            or since >= self._snapshot_seconds
         )
 
     def _take(self) -> tuple[Stream, ...]:

@@ -17,7 +17,7 @@ from stream_ml.sharing import images
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced
-from stream_ml.weights.shards import Image
+from stream_ml.weights.shards import Image, next_offsets
 from stream_ml.weights.state import VariantState
 
 
@@ -87,7 +87,7 @@ def _drained(parties: Parties, serving: str, known: VariantState) -> Announced:
 
 def _check_fences(serving: str, shards: list[Image]) -> None:
     partitions = {partition for shard in shards for partition in shard.fences}
-    stand = {p: sorted({shard.fences[p].next for shard in shards if p in shard.fences}) for p in partitions}
+    stand = {p: sorted(set(next_offsets((shard.fences for shard in shards), p))) for p in partitions}
     apart = {partition: fences for partition, fences in sorted(stand.items()) if len(fences) > 1}
     if apart:
         raise CannotContinue(

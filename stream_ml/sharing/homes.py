@@ -2,8 +2,8 @@
 Which Redis has a variant's rows: its *home*, named in the journal and in every shard.
 
 Any Redis that is empty looks like the right one that has lost everything. So whoever finds a shard with
-another home than the journal's stops, and an empty Redis becomes the home only where none was before, or where
-the learners of the other one are silent: nobody publishes its rows.
+another home than the journal's stops, and an empty Redis becomes the home only where none was before, or
+where the learners of the other one are silent: nobody publishes its rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stream_ml.learning.starting import hears
 from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.runtime.clock import Clock
 from stream_ml.weights.journal import JournalReader, JournalWriter
-from stream_ml.weights.lines import Decision
+from stream_ml.weights.lines import Decided, Decision
 from stream_ml.weights.shards import Answer, Shards, ShardUnavailable
 from stream_ml.weights.state import JournalState
 
@@ -63,7 +63,7 @@ class Homes:
         """
         if answer.home == self._home or (answer.kind == "empty" and not answer.home):
             return
-        self._home = self._in_force(self._state())
+        self._home = home_of(self._variant, self._state())
         if answer.home != self._home:
             told = f"is {self._home}" if self._home else f"knows nothing of rows of {self._variant} in Redis"
             raise AnotherRedis(
@@ -81,7 +81,7 @@ class Homes:
             AnotherRedis: it is not where our shards are.
             ShardUnavailable: one does not answer.
         """
-        named = self._in_force(state)
+        named = home_of(self._variant, state)
         if self._home is not None and named != self._home:
             self._home = named
             self._look_at_all()
@@ -98,11 +98,12 @@ class Homes:
             if self._settled():
                 assert self._home, "was compared with what is there"
                 return self._home
-            known = self._in_force(self._state())
+            known = home_of(self._variant, self._state())
             if known is not None and not self._is_silent():
                 raise AnotherRedis(
                     f"all shards of {self._variant} in this Redis are empty, and its learners are at work "
-                    f"with another one ({known})\n  hint: see `weights`, all learners of a model name one Redis"
+                    f"with another one ({known})\n  hint: see `weights`, all learners of a model name one "
+                    "Redis"
                 )
             if self._settled():
                 assert self._home, "was compared with what is there"
@@ -125,7 +126,7 @@ class Homes:
 
     def _decide(self, known: str | None) -> str:
         state = self._state()
-        if self._in_force(state) != known:
+        if home_of(self._variant, state) != known:
             raise ShardUnavailable("another learner has just chosen where the rows are; looked at again")
         replaced = state.decisions.get(f"home {self._variant}")
         self._journal.append(
@@ -141,7 +142,7 @@ class Homes:
         decided = self._state().decisions[f"home {self._variant}"]
         if decided.decision.who != self._parties.who:
             raise ShardUnavailable("another learner has just chosen where the rows are; looked at again")
-        self._home = f"{decided.place}@{decided.decision.who}"
+        self._home = _name_of(decided)
         log.info("this Redis has the rows from now on", extra={"variant": self._variant, "home": self._home})
         self._settle(range(self._shards.count))
         return self._home
@@ -167,11 +168,18 @@ class Homes:
             feed.close()
         return silent >= self._silence_seconds
 
-    def _in_force(self, state: JournalState) -> str | None:
-        decided = state.decisions.get(f"home {self._variant}")
-        return None if decided is None else f"{decided.place}@{decided.decision.who}"
-
     def _state(self) -> JournalState:
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as reader:
             reader.read_to_end()
             return reader.state
+
+
+def home_of(variant: str, state: JournalState) -> str | None:
+    """Return the home of *variant* that the journal names, if any."""
+    decided = state.decisions.get(f"home {variant}")
+    return None if decided is None else _name_of(decided)
+
+
+def _name_of(decided: Decided) -> str:
+    # The place alone would be the same in the journals of two Kafkas.
+    return f"{decided.place}@{decided.decision.who}"

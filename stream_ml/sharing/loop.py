@@ -64,7 +64,7 @@ class _Assigned:
 
     Attributes:
         owned: once it was taken. busy: while a worker has it.
-        leaving: it is not ours any more; what is in flight may end.
+        leaving: it is not ours any more; what is in flight may end. anew: it is to be taken again.
         read_to: offset of the next record to read.
         why: it is not owned; empty while it is, and before the first try. retry_seconds: to the next one.
     """
@@ -72,6 +72,7 @@ class _Assigned:
     owned: OwnedPartition | None = None
     busy: Future[OwnedPartition | Pushed | None] | None = None
     leaving: bool = False
+    anew: bool = False
     waiting: Waiting = field(default_factory=Waiting)
     read_to: int = 0
     why: str = ""
@@ -96,6 +97,7 @@ class SharingLoop:
         topic: str,
         group: Group,
         take: Callable[[int], OwnedPartition],
+        learns: Callable[[], bool],
         limits: SharingLimits,
         clock: Clock,
     ) -> None:
@@ -104,9 +106,11 @@ class SharingLoop:
 
         Args:
             take: becomes the owner of a partition; called in a worker.
+            learns: whether no decision stops learning; while one does, partitions stay owned.
         """
         self._model, self._log, self._topic, self._group = model, log, topic, group
-        self._take, self._limits, self._clock = take, limits, clock
+        self._take, self._learns, self._limits, self._clock = take, learns, limits, clock
+        self._learned = True
         self._assigned: dict[int, _Assigned] = {}
         self._reader: Reader | None = None
         self._read: frozenset[int] = frozenset()
@@ -143,6 +147,7 @@ class SharingLoop:
         for partition, each in self._assigned.items():
             if each.busy is not None and each.busy.done():
                 self._finish(partition, each, each.busy)
+        self._follow_decisions()
         self.owned = {p: each.owned for p, each in self._assigned.items() if each.owned is not None}
         self._read_events()
         for partition, each in self._assigned.items():
@@ -159,6 +164,17 @@ class SharingLoop:
             # A push in flight may still come; if another has taken the partition by then it is refused.
             if each.leaving and each.busy is None:
                 del self._assigned[partition]
+
+    def _follow_decisions(self) -> None:
+        learned, self._learned = self._learned, self._learns()
+        if self._learned and not learned:
+            # Perhaps behind events that are skipped: who takes a partition goes on there.
+            for each in self._assigned.values():
+                each.anew = each.owned is not None
+        for each in self._assigned.values():
+            if each.anew and each.busy is None:
+                each.owned, each.anew = None, False
+                each.waiting.clear()
 
     def _finish(self, partition: int, each: _Assigned, done: Future[OwnedPartition | Pushed | None]) -> None:
         """Take what a worker did."""
@@ -243,7 +259,8 @@ class SharingLoop:
             if now >= each.retry_at:
                 each.busy = self._threads.submit(self._take, partition)
             return
-        batch = each.waiting.take(owned.next, owned.limit, self._size.records)
+        take = each.waiting.take if self._learned and not each.anew else _nothing
+        batch = take(owned.next, owned.limit, self._size.records)
         if batch is not None:
             each.busy = self._threads.submit(owned.learn, batch)
         elif now >= each.look_at:
@@ -264,6 +281,10 @@ class SharingLoop:
                 wait([each.busy])
                 self._finish(partition, each, each.busy)
         self._group.commit(self.fences)
+
+
+def _nothing(_next: int, _limit: int | None, _records: int) -> None:
+    """Take no batch."""
 
 
 def _why(error: RecoverableError) -> str:

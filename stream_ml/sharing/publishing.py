@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_ml._native import Plan, score_state
@@ -83,6 +83,10 @@ class SharedPublisher:
             known = self._published.get(shard)
             if known is not None and stream > known.stream:
                 known.stream = stream
+
+    def others_began_anew(self, streams: Sequence[Stream]) -> bool:
+        """Whether a shard that somebody else publishes has a later incarnation than *streams* say."""
+        return any(told.incarnation > streams[shard].incarnation for shard, told in self._told.items())
 
     def turn(self) -> None:
         """

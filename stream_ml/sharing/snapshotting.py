@@ -16,7 +16,7 @@ from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import Manifest, Parts, Stream
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout, Snapshot
-from stream_ml.weights.shards import Answer, Rows, Shards
+from stream_ml.weights.shards import Answer, Rows, Shards, next_offsets
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class SharedSnapshots:
             epoch=place,
             step=place,
             # What is behind on any shard is to be learned again.
-            events={p: min(each.fences[p].next for each in answers if p in each.fences) for p in partitions},
+            events={p: min(next_offsets((each.fences for each in answers), p)) for p in partitions},
             feed=feed_from,
             total_rows=held["rows"],
             rows_hash=held["rows_hash"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_ml._native import PartitionLearner, Plan
 from stream_ml.sharing import blob
-from stream_ml.weights.shards import Fence, Shards
+from stream_ml.weights.shards import Fence, Shards, next_offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +16,29 @@ class Standing:
     What the shards said of themselves.
 
     Attributes:
-        shards: of each, "fences" if it is there and known, else what it answers.
+        shards: of each, "fences" if it is there and known, else what it answers; one that is "moved" tells
+            all the rest.
+        homes: which Redis each is of, as the journal names it.
         versions: of each, (incarnation, version). rows: how many each has.
         fences: by shard and partition.
         totals: since the variant began, over all partitions: learned, duplicates, refused, loss_sum, ….
     """
 
     shards: list[str]
+    homes: list[str]
     versions: list[tuple[int, int]]
     rows: list[int]
     fences: list[Mapping[int, Fence]]
     totals: Mapping[str, float]
 
-    def next(self, partition: int) -> int:
-        """Return up to where all shards have *partition*."""
-        return min((fences.get(partition, Fence()).next for fences in self.fences), default=0)
+    def next(self, partition: int) -> int | None:
+        """Return up to where all shards have *partition*; None where one is empty and does not say it."""
+        return None if "empty" in self.shards else min(self.places(partition))
+
+    def places(self, partition: int) -> list[int]:
+        """Return where each shard that is there goes on with *partition*."""
+        there = (fences for kind, fences in zip(self.shards, self.fences, strict=True) if kind != "empty")
+        return next_offsets(there, partition)
 
     def owner(self, partition: int) -> Fence:
         """Return who may push *partition*, by the highest epoch."""
@@ -54,6 +62,7 @@ def standing(shards: Shards, plan: Plan) -> Standing:
                     totals[name] = totals.get(name, 0.0) + figure
     return Standing(
         [answer.kind for answer in answers],
+        [answer.home for answer in answers],
         [(answer.incarnation, answer.version) for answer in answers],
         [answer.count for answer in answers],
         [answer.fences for answer in answers],

@@ -8,7 +8,8 @@ what the topic of the events holds.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.beginnings import Beginnings
@@ -23,7 +24,7 @@ from stream_ml.sharing.homes import AnotherRedis, Homes
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced
-from stream_ml.weights.shards import Fence, Image, Shards, ShardUnavailable
+from stream_ml.weights.shards import Image, Shards, ShardUnavailable, next_offsets
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,11 @@ class SharedStart:
                     f"no snapshot of {variant.name} verifies: there are no rows to go on with"
                 ) from error
             why = f"goes on after a loss: {str(error).splitlines()[0]}"
-            apart = _apart(self._parties, best) if made_anew and best is not None else {}
+            fences = {} if best is None else _fences_of(self._parties, best)
+            # What only some shards have is given up: from the lowest fence the others would learn it twice.
+            apart = {p: max(each) - min(each) for p, each in fences.items() if max(each) > min(each)}
+            if best is not None:
+                best = replace(best, events={p: max(each) for p, each in fences.items()})
             name = beginnings.new_variant(best, why, made_anew=made_anew, apart=apart)
             return SharedVariant.of(name, reader.state)
 
@@ -118,17 +123,12 @@ def _learned(shards: Shards, homes: Homes, partitions: int) -> dict[int, list[in
         homes.check(shard, look)
     if any(look.kind == "empty" for look in looks):
         return {}
-    return {p: _fences(p, [look.fences for look in looks]) for p in range(partitions)}
+    return {p: next_offsets([look.fences for look in looks], p) for p in range(partitions)}
 
 
-def _apart(parties: Parties, snapshot: Announced) -> Mapping[int, int]:
-    """Return how many offsets of each partition some shards of *snapshot* have, and others lack."""
+def _fences_of(parties: Parties, snapshot: Announced) -> dict[int, list[int]]:
+    """Return where the shards of *snapshot* stand, by partition."""
     with parties.store.open(snapshot.name) as found:
         shards: list[Image] = images.decode(found.parts().state)
     partitions = {partition for shard in shards for partition in shard.fences}
-    fences = {p: _fences(p, [shard.fences for shard in shards]) for p in sorted(partitions)}
-    return {p: max(each) - min(each) for p, each in fences.items() if max(each) > min(each)}
-
-
-def _fences(partition: int, shards: list[Mapping[int, Fence]]) -> list[int]:
-    return [fences.get(partition, Fence()).next for fences in shards]
+    return {p: next_offsets([shard.fences for shard in shards], p) for p in sorted(partitions)}

@@ -24,6 +24,10 @@ from stream_ml.weights.redis.shards import Access, RedisShards, connect
 from stream_ml.weights.shards import Shards
 from stream_ml.weights.state import JournalState
 
+# Times the silence after which a writer of memory mode is replaced: publishers of shards are heard less often
+# while there is much to say.
+_SILENCES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class SharedVariant:
@@ -114,7 +118,7 @@ class KeptShards:
         places = JournalPlaces(journal, variant.number, variant.name, variant.layout, parties.who)
         self.newest = Newest(parties.log, parties.topics.journal.name, parties.store, variant.name)
         source = NewestShards(self.newest, parties.store, _beginning(parties, variant), shards.count)
-        silence = settings.takeover_after_seconds
+        silence = _SILENCES * settings.takeover_after_seconds
         self.homes = Homes(parties, variant.name, shards, journal, silence, clock)
         restorer = Restorer(shards, places, source.choose, self.homes.choose)
         self.mender = Mender(shards, places, restorer, self.homes.check)

@@ -53,7 +53,7 @@ class Sharing:
 
     def run(self, stop: Stop) -> None:
         """
-        Learn, and do the chores beside, until *stop*.
+        Learn, and do the chores beside, until *stop*, or nobody learns the variant any more.
 
         Raises:
             CannotContinue, Undeliverable: the process must end.
@@ -121,7 +121,16 @@ class Sharing:
             settings.commit_interval_seconds,
             settings.redis_batches_in_flight,
         )
-        return SharingLoop(parties.name, parties.log, topic, group, taken, limits, self._clock)
+        return SharingLoop(
+            parties.name,
+            parties.log,
+            topic,
+            group,
+            taken,
+            lambda: self._chores.learns,
+            limits,
+            self._clock,
+        )
 
     def _new_chores(self) -> Chores:
         parties, variant, settings = self._parties, self._variant, self._settings

@@ -6,7 +6,7 @@ The port to weights that several learners share: rows, fences and blobs in shard
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -36,6 +36,11 @@ class Fence(NamedTuple):
     next: int = 0
     epoch: int = 0
     owner: str = ""
+
+
+def next_offsets(shards: Iterable[Mapping[int, Fence]], partition: int) -> list[int]:
+    """Return where *shards* go on with *partition*; one without a fence of it has none of its events."""
+    return [fences.get(partition, Fence()).next for fences in shards]
 
 
 class Rows(NamedTuple):

@@ -47,7 +47,6 @@ class Rig:
         self.shards = self.new_shards(SHARDS)
         self.layout = Layout(0, SHARDS)
         self.names = itertools.count()
-        self.variant = ""
         self.store = SnapshotStore(str(self.folder / "snapshots"))
         self.folder.mkdir(exist_ok=True)
         (self.folder / "model.toml").write_text(self.model_text)
@@ -88,13 +87,6 @@ class Rig:
         """Begin a learner's life; it ends when it is asked to."""
         return Life(self, accept_loss)
 
-    def shards_of(self, variant: SharedVariant) -> Shards:
-        """Return the variant's shards: those that there are, or new ones for one begun after a loss."""
-        if self.variant not in ("", variant.name):
-            self.shards = self.new_shards(SHARDS)
-        self.variant = variant.name
-        return self.shards
-
     def fences(self) -> list[dict[int, int]]:
         """By shard, up to where it has each partition."""
         looks = [self.shards.look(shard) for shard in range(self.shards.count)]
@@ -112,7 +104,16 @@ class Life:
         parties = replace(rig.parties(rig.layout), accept_loss=accept_loss)
         settings, clock = rig.settings(), SystemClock()
         journal = JournalWriter(rig.log, parties.topics.journal.name)
-        self.variant, shards = SharedStart(parties, journal, rig.shards_of, settings, clock).run()
+        begun: list[str] = []
+
+        def shards_of(variant: SharedVariant) -> Shards:
+            if begun:
+                # Asked again: of a variant begun after a loss, which has none yet.
+                rig.shards = rig.new_shards(SHARDS)
+            begun.append(variant.name)
+            return rig.shards
+
+        self.variant, shards = SharedStart(parties, journal, shards_of, settings, clock).run()
         self.sharing = Sharing(parties, self.variant, shards, journal, rig.log.writer(), settings, clock)
         self.stop = Stop()
         self.error: BaseException | None = None

@@ -148,6 +148,35 @@ def test_shards_that_disagree_are_moved_once_they_agree(tmp_path: Path, new_shar
     assert (found["rows"], found["rows_hash"]) == (expected["rows"], expected["rows_hash"])
 
 
+def test_a_shard_restored_without_a_fence_of_a_partition_has_none_of_its_events(tmp_path: Path) -> None:
+    both = Both(tmp_path, model_text=COUNTING)
+    rig = both.shared
+    rig.overrides["snapshot_interval_seconds"] = 1000
+    both.send(0, 100)
+    life = rig.life()
+    life.wait_until(lambda: rig.all_pushed() and bool(rig.store.names("clicks")))
+    life.end()
+    rig.log.add_partitions("events", 2)
+    rig.partitions = 2
+    rig.send(EVENTS[100:200], partition=1)
+    both.learn_in_shards()
+    # It comes back from the snapshot, which is older than the partition, and no learner was there since.
+    shards = rig.shards
+    assert isinstance(shards, MemoryShards)
+    del shards._shards[1]
+    parties = both.parties(SHARDS)
+    journal = JournalWriter(rig.log, parties.topics.journal.name)
+    with JournalReader.open(rig.log, parties.topics.journal.name) as reader:
+        reader.read_to_end()
+        variant = SharedVariant.of("v1", reader.state)
+    kept = KeptShards(parties, variant, shards, journal, rig.settings(), SystemClock())
+    assert 1 not in kept.mender.look(1).fences
+    with pytest.raises(CannotContinue, match=r"disagree .*1: \[0, 100\]"):
+        both.move(5)
+    both.learn_in_shards()
+    assert both.move(5) == "v2"
+
+
 def test_what_cannot_be_moved_says_why(tmp_path: Path) -> None:
     both = Both(tmp_path)
     with pytest.raises(ConfigError, match="no variant of clicks serves yet"):

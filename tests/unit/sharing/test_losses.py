@@ -88,6 +88,16 @@ def test_events_that_only_some_shards_have_are_counted_as_lost_with_their_topic(
     assert variant_line(learned, "v2").lost == {0: 7}
 
 
+def test_what_only_some_shards_have_is_given_up_not_learned_twice(learned: Rig) -> None:
+    held = learned.shards._shards[1]  # type: ignore[attr-defined]
+    held.fences[0] = held.fences[0]._replace(next=93)
+    learned.log.lose_the_tail("events", 0, 90)
+    learned.send(event(number) for number in range(2000, 2008))
+    learned.life(accept_loss=True).end()
+    line = variant_line(learned, "v2")
+    assert (line.lost, line.events) == ({0: 7}, {0: 98})
+
+
 def test_a_partition_that_ends_before_what_was_learned_is_a_stop_and_ends_by_itself_when_asked(
     learned: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

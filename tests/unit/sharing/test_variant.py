@@ -15,6 +15,7 @@ from stream_ml.sharing.variant import SharedVariant
 from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout
+from stream_ml.weights.shards import Identity
 from tests.clicks import MODEL, event
 from tests.unit.sharing.rig import SHARDS, Rig
 
@@ -91,9 +92,20 @@ def test_standing_tells_owners_fences_and_what_was_learned(tmp_path: Path) -> No
     stands = standing(rig.shards, Plan(rig.model.plan_bytes))
     assert stands.shards == ["fences"] * SHARDS
     assert (stands.next(0), stands.next(1), stands.next(7)) == (200, 100, 0)
+    rig.shards.identity = Identity("started", "again")  # type: ignore[attr-defined]
+    moved = standing(rig.shards, Plan(rig.model.plan_bytes))
+    assert moved.shards == ["moved"] * SHARDS
+    assert (moved.next(0), moved.owner(1)) == (200, stands.owner(1))
+    assert moved.totals["learned"] == stands.totals["learned"] > 0
+    rig.shards.identity = Identity("process-1", "reign-1")  # type: ignore[attr-defined]
     assert stands.owner(1).owner == "learner-0"
     assert stands.owner(7).owner == ""
     totals = stands.totals
     assert totals["learned"] + totals["duplicates"] + totals["refused"] == totals["records"] == 300
     rig.shards.close(1)
-    assert standing(rig.shards, Plan(rig.model.plan_bytes)).shards == ["fences", "empty", "fences"]
+    stands = standing(rig.shards, Plan(rig.model.plan_bytes))
+    assert (stands.shards, stands.next(0), stands.places(0)) == (
+        ["fences", "empty", "fences"],
+        None,
+        [200] * 2,
+    )
