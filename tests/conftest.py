@@ -46,7 +46,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     A run of a part (``-k``, or files) renews that part of the file.
     """
-    if config.getoption("--full-counts"):
+    if config.getoption("--full-counts") and not config.getoption("collectonly"):
         stats = terminalreporter.stats
         counted = {kind: len(stats.get(kind, ())) for kind in ("passed", "failed", "error", "skipped")}
         failed = [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())]

@@ -9,7 +9,7 @@ from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.learning.parties import Parties
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.homes import AnotherRedis, home_of
-from stream_ml.sharing.standing import Standing, standing
+from stream_ml.sharing.standing import TELL, Standing, standing
 from stream_ml.sharing.variant import SharedVariant, redis_shards
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.state import JournalState
@@ -39,10 +39,11 @@ def known_stands(told: Standing, variant: str, state: JournalState, partitions: 
     """Return what is learned next, by partition; raises as `stands_of`."""
     home, stands = home_of(variant, state), {}
     for shard, (kind, its) in enumerate(zip(told.shards, told.homes, strict=True)):
-        if kind == "empty":
+        if kind not in TELL:
             raise CannotContinue(
-                f"shard {shard} of {variant} is empty in Redis, so nobody knows how far it has learned\n"
-                "  hint: start a learner, which restores it, then decide again"
+                f"shard {shard} of {variant} in Redis answers {kind!r}, so nobody knows how far it has "
+                "learned\n"
+                "  hint: start a learner, which restores what is empty, then decide again"
             )
         if its != home:
             raise AnotherRedis(

@@ -20,7 +20,8 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.sharing.standing import Standing, standing
 from stream_ml.streams.log import Log
 from stream_ml.streams.paced import PacedSender
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.access import Access, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Shards
 
 LEARNERS, SHARDS, PARTITIONS = 3, 4, 6

@@ -321,8 +321,11 @@ class Beginnings:
         return None if known is None else known.topic_id
 
     def _begun_anew(self, snapshot: Announced) -> bool:
-        """Whether *snapshot* is of an earlier journal, so that its offsets are of other topics."""
-        return journal_and_offset(snapshot.epoch)[0] != self._reader.state.journal
+        """Whether *snapshot* is of an earlier journal, and its offsets may be of another topic than ours."""
+        if journal_and_offset(snapshot.epoch)[0] == self._reader.state.journal:
+            return False
+        events = self._parties.topics.events
+        return not events.id or self._topic_of(snapshot) != events.id
 
     def _read_back(self) -> None:
         self._writer.flush(_FLUSH_SECONDS)

@@ -32,12 +32,13 @@ class FeedLimits:
 
 @dataclass(frozen=True, slots=True)
 class Writership:
-    """Whose deltas and snapshots these are."""
+    """Whose deltas and snapshots these are; *topic_id*: of the events that they are learned from."""
 
     model: str
     variant: str
     fingerprint: str
     epoch: int
+    topic_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,12 @@ def _checked(parties: Parties, known: JournalReader, variant: str | None, to_ste
             f"variant {variant} was learned with fingerprint {state.fingerprint}, the model file compiles to "
             f"{parties.model.fingerprint}; use the file that lies in the variant's snapshots"
         )
+    if state.layout is not None:
+        raise ConfigError(
+            f"variant {variant} is learned with rows in Redis, by several learners in no order that is "
+            "written down: there are no steps to learn again\n  hint: its snapshots are in the store, "
+            "`stream-ml inspect` reads them"
+        )
     if to_step is not None and to_step > state.step:
         raise ConfigError(f"variant {variant} has {state.step} steps, there is no step {to_step} yet")
     return variant

@@ -85,7 +85,7 @@ def _restated(name: SnapshotName, manifest: Manifest, number: int, feed_partitio
         claims=(),
         writer=None,
         snapshots=(announced,),
-        topic_id=None,
+        topic_id=manifest.topic_id,
         # Its rows are a file now; whoever begins with them puts them where it has its own.
         layout=None,
     )

@@ -222,6 +222,7 @@ class Snapshots:
             rows_hash=seal.rows_hash,
             learned_at=now,
             created_at=now,
+            topic_id=self._writership.topic_id,
         )
         text = self._model.model_file.text.encode()
         # The state is left to the thread that writes.

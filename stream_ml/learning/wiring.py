@@ -94,4 +94,6 @@ def new_keeper(
 
 def writership(parties: Parties, started: Started) -> Writership:
     """Return whose deltas and snapshots those of this process are."""
-    return Writership(parties.name, started.variant, parties.model.fingerprint, started.epoch)
+    return Writership(
+        parties.name, started.variant, parties.model.fingerprint, started.epoch, parties.topics.events.id
+    )

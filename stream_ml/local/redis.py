@@ -41,7 +41,18 @@ class LocalRedis:
         self._directory = directory
 
     def __enter__(self) -> Self:
-        command = ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""]
+        # A server that outlives a process that was killed would stay for ever.
+        dies_with_us = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+        command = [
+            *dies_with_us,
+            "redis-server",
+            "--port",
+            str(self._port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]
         with (self._directory / "redis.log").open("wb") as output:
             self._process = subprocess.Popen(
                 [*command, "--dir", str(self._directory), "--maxmemory-policy", "noeviction"],

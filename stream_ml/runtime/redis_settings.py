@@ -78,3 +78,6 @@ class RedisSettings(BaseModel):
             raise ConfigError(
                 f"redis_password_file: {self.redis_password_file} cannot be read: {error.strerror}"
             ) from error
+        except UnicodeDecodeError:
+            # Not its words: they quote the password.
+            raise ConfigError(f"redis_password_file: {self.redis_password_file} is no UTF-8") from None

@@ -180,7 +180,7 @@ class Chores:
                 try:
                     if self._is_over():
                         return
-                    self._turn(thread)
+                    self._turn(thread, stop)
                 except Superseded:
                     raise
                 except RecoverableError as error:
@@ -188,7 +188,7 @@ class Chores:
                     stop.wait(_RETRY_SECONDS)
                 stop.wait(_NAP_SECONDS)
 
-    def _turn(self, thread: ThreadPoolExecutor) -> None:
+    def _turn(self, thread: ThreadPoolExecutor, stop: Stop) -> None:
         owned = self._owned()
         if self._taking is not None and self._taking.done():
             taking, self._taking = self._taking, None
@@ -196,7 +196,7 @@ class Chores:
             self._publisher.snapshot_taken(dict(enumerate(self._known)))
         if self._due(owned) and self._taking is None:
             self._taken_at = self._clock.monotonic()
-            self._taking = thread.submit(self._take)
+            self._taking = thread.submit(self._take, stop)
         mine = {shard for shard in range(self._shards) if shard % self._partitions in owned}
         if mine - self._mine or (mine and self._known is None):
             # A shard that is ours now goes on from what others took meanwhile.
@@ -204,7 +204,7 @@ class Chores:
         self._mine = mine
         if self._known is not None:
             self._publisher.begin({shard: self._known[shard] for shard in mine})
-            self._publisher.turn()
+            self._publisher.turn(stop.requested)
 
     def _is_over(self) -> bool:
         """Look, from time to time, at what the journal says; return whether nobody learns the variant."""
@@ -247,9 +247,9 @@ class Chores:
             or since >= self._snapshot_seconds
         )
 
-    def _take(self) -> tuple[Stream, ...]:
+    def _take(self, stop: Stop) -> tuple[Stream, ...]:
         try:
-            streams = self._snapshots.take()
+            streams = self._snapshots.take(stop.requested)
         except RecoverableError:
             metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
             raise

@@ -99,15 +99,17 @@ class Homes:
                 assert self._home, "was compared with what is there"
                 return self._home
             known = home_of(self._variant, self._state())
-            if known is not None and not self._is_silent():
+            silent = known is None or self._is_silent()
+            # Another learner with this Redis may have been quicker, and is at work by now.
+            if self._settled():
+                assert self._home, "was compared with what is there"
+                return self._home
+            if not silent:
                 raise AnotherRedis(
                     f"all shards of {self._variant} in this Redis are empty, and its learners are at work "
                     f"with another one ({known})\n  hint: see `weights`, all learners of a model name one "
                     "Redis"
                 )
-            if self._settled():
-                assert self._home, "was compared with what is there"
-                return self._home
             return self._decide(known)
 
     def _settled(self) -> bool:

@@ -40,7 +40,7 @@ class SharingLimits:
     Attributes:
         batch_records: of a batch, at first. most_records: of one, while learning is behind.
         call_seconds: what a call of a shard may take for a batch to become larger.
-        waiting_bytes: of events read ahead, of all partitions together.
+        waiting_bytes: of events read ahead or being learned, of all partitions together.
         poll_seconds: longest wait for a record.
         look_seconds: time between two looks at the fences of a partition with nothing to learn.
         commit_seconds: time between two commits of offsets, which are advice.
@@ -64,6 +64,7 @@ class _Assigned:
 
     Attributes:
         owned: once it was taken. busy: while a worker has it.
+        taken: bytes of the batch that the worker has, or waits for.
         leaving: it is not ours any more; what is in flight may end. anew: it is to be taken again.
         read_to: offset of the next record to read.
         why: it is not owned; empty while it is, and before the first try. retry_seconds: to the next one.
@@ -71,6 +72,7 @@ class _Assigned:
 
     owned: OwnedPartition | None = None
     busy: Future[OwnedPartition | Pushed | None] | None = None
+    taken: int = 0
     leaving: bool = False
     anew: bool = False
     waiting: Waiting = field(default_factory=Waiting)
@@ -178,7 +180,7 @@ class SharingLoop:
 
     def _finish(self, partition: int, each: _Assigned, done: Future[OwnedPartition | Pushed | None]) -> None:
         """Take what a worker did."""
-        each.busy = None
+        each.busy, each.taken = None, 0
         try:
             result = done.result()
         except Superseded:
@@ -222,7 +224,8 @@ class SharingLoop:
     def _read_events(self) -> None:
         if not self.owned.keys() <= self._read or not self._read <= self._assigned.keys():
             self._open_reader(frozenset(self.owned))
-        full = sum(each.waiting.size for each in self._assigned.values()) >= self._limits.waiting_bytes
+        held = sum(each.waiting.size + each.taken for each in self._assigned.values())
+        full = held >= self._limits.waiting_bytes
         if self._reader is None or full or not self.owned:
             # Nothing to read, no room before a worker ends, or nobody to read it for.
             time.sleep(min(self._limits.poll_seconds, _NAP_SECONDS))
@@ -262,7 +265,7 @@ class SharingLoop:
         take = each.waiting.take if self._learned and not each.anew else _nothing
         batch = take(owned.next, owned.limit, self._size.records)
         if batch is not None:
-            each.busy = self._threads.submit(owned.learn, batch)
+            each.busy, each.taken = self._threads.submit(owned.learn, batch), batch.size
         elif now >= each.look_at:
             each.busy = self._threads.submit(owned.look_again)
         else:

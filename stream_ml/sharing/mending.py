@@ -53,13 +53,20 @@ class Mender:
         """
         for _ in range(_ROUNDS):
             answer = self._look(shard)
+            _check_server(shard, answer)
             if answer.kind == "fences":
                 return answer
             self.mend(shard, answer)
         raise ShardUnavailable(f"shard {shard} is answered for by another server at every look")
 
     def mend(self, shard: int, answer: Answer) -> None:
-        """Do what *answer*, which was none of those hoped for, asks for; one thread a shard."""
+        """
+        Do what *answer*, which was none of those hoped for, asks for; one thread a shard.
+
+        Raises:
+            ShardUnavailable: it does not answer, or its server may evict rows.
+        """
+        _check_server(shard, answer)
         if answer.kind not in {"moved", "empty"}:
             return
         with self._mending[shard]:
@@ -76,3 +83,12 @@ class Mender:
         answer = self._shards.look(shard)
         self._check(shard, answer)
         return answer
+
+
+def _check_server(shard: int, answer: Answer) -> None:
+    """An absent row is read as a new one: who goes on unlearns in silence."""
+    if answer.kind == "evicts":
+        raise ShardUnavailable(
+            f"the server of shard {shard} may evict rows; learning waits until its maxmemory-policy is "
+            "noeviction"
+        )

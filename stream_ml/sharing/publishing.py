@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_ml._native import Plan, score_state
@@ -88,15 +88,17 @@ class SharedPublisher:
         """Whether a shard that somebody else publishes has a later incarnation than *streams* say."""
         return any(told.incarnation > streams[shard].incarnation for shard, told in self._told.items())
 
-    def turn(self) -> None:
+    def turn(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """
-        Send what changed in the shards that are due.
+        Send what changed in the shards that are due, until *stopping*.
 
         Raises:
             ShardUnavailable: some do not answer; those that do were published.
         """
         now, failure = self._clock.monotonic(), None
         for shard, known in self._published.items():
+            if stopping():
+                return
             if now - known.sent_at >= max(self._limits.interval_seconds, known.wait_seconds):
                 try:
                     self._publish(shard, known, now)

@@ -20,7 +20,13 @@ class CannotRead(RecoverableError):
     """A shard moved, or changed faster than it could be read; safe to try later."""
 
 
-def read_shard(shards: Shards, mender: Mender, shard: int, take: Callable[[Rows], None]) -> Answer:
+def read_shard(
+    shards: Shards,
+    mender: Mender,
+    shard: int,
+    take: Callable[[Rows], None],
+    stopping: Callable[[], bool] = lambda: False,
+) -> Answer:
     """
     Hand the rows of *shard* to *take*, in pieces; a later one overrides an earlier one of the same id.
 
@@ -34,14 +40,19 @@ def read_shard(shards: Shards, mender: Mender, shard: int, take: Callable[[Rows]
     for attempt in range(_ATTEMPTS):
         first = mender.look(shard)
         # A first attempt that was too slow is made up for by quicker ones.
-        last = _read(shards, shard, first, take, patient=attempt == 0)
+        last = _read(shards, shard, first, take, stopping, patient=attempt == 0)
         if last is not None:
             return last
     raise CannotRead(f"shard {shard} could not be read in {_ATTEMPTS} attempts: it moves, or changes fast")
 
 
 def _read(
-    shards: Shards, shard: int, first: Answer, take: Callable[[Rows], None], patient: bool
+    shards: Shards,
+    shard: int,
+    first: Answer,
+    take: Callable[[Rows], None],
+    stopping: Callable[[], bool],
+    patient: bool,
 ) -> Answer | None:
     """Return the last answer; None if another incarnation answered, or too much changed meanwhile."""
     cursor = 0
@@ -52,6 +63,8 @@ def _read(
         if answer.kind != "page" or answer.incarnation != first.incarnation:
             return None
         take(answer.rows)
+        if stopping():
+            raise CannotRead("this process is to end")
         cursor = answer.cursor
         if not cursor:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from stream_ml._native import Learner, Plan, blob_watermark, score_state
 from stream_ml.features import CompiledModel
@@ -53,12 +54,13 @@ class SharedSnapshots:
         self._variant, self._layout, self._shards = variant, layout, shards
         self._mender, self._places, self._journal = mender, places, journal
 
-    def take(self) -> tuple[Stream, ...]:
+    def take(self, stopping: Callable[[], bool] = lambda: False) -> tuple[Stream, ...]:
         """
         Take a snapshot, announce it, and return of which version the rows of each shard are.
 
         Raises:
-            CannotRead, ShardUnavailable, StoreUnavailable: there is none; the next may succeed.
+            CannotRead: also where *stopping*, while rows are read.
+            ShardUnavailable, StoreUnavailable: there is none; the next may succeed.
         """
         feed = self._topics.feed
         # Before anything is read: what was sent before is in the rows.
@@ -74,7 +76,7 @@ class SharedSnapshots:
             table.load_rows(packed(rows))
 
         every = range(self._shards.count)
-        answers = [read_shard(self._shards, self._mender, shard, put) for shard in every]
+        answers = [read_shard(self._shards, self._mender, shard, put, stopping) for shard in every]
         manifest = self._manifest(place, answers, feed_from, table)
         name = self._store_it(manifest, answers, reserved, table)
         line = Snapshot(
@@ -114,6 +116,7 @@ class SharedSnapshots:
             created_at=now,
             layout=self._layout,
             streams=tuple(Stream(each.incarnation, each.version) for each in answers),
+            topic_id=self._topics.events.id,
         )
 
     def _store_it(

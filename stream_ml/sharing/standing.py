@@ -9,6 +9,9 @@ from stream_ml._native import PartitionLearner, Plan
 from stream_ml.sharing import blob
 from stream_ml.weights.shards import Fence, Shards, next_offsets
 
+# Answers of shards that say how far they have learned.
+TELL = {"fences", "moved"}
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -32,12 +35,12 @@ class Standing:
     totals: Mapping[str, float]
 
     def next(self, partition: int) -> int | None:
-        """Return up to where all shards have *partition*; None where one is empty and does not say it."""
-        return None if "empty" in self.shards else min(self.places(partition))
+        """Return up to where all shards have *partition*; None where one does not say it, being empty."""
+        return min(self.places(partition)) if set(self.shards) <= TELL else None
 
     def places(self, partition: int) -> list[int]:
         """Return where each shard that is there goes on with *partition*."""
-        there = (fences for kind, fences in zip(self.shards, self.fences, strict=True) if kind != "empty")
+        there = (fences for kind, fences in zip(self.shards, self.fences, strict=True) if kind in TELL)
         return next_offsets(there, partition)
 
     def owner(self, partition: int) -> Fence:

@@ -21,6 +21,7 @@ from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing import images
 from stream_ml.sharing.events import EventsGone
 from stream_ml.sharing.homes import AnotherRedis, Homes
+from stream_ml.sharing.standing import TELL
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced
@@ -121,7 +122,7 @@ def _learned(shards: Shards, homes: Homes, partitions: int) -> dict[int, list[in
         return {}
     for shard, look in enumerate(looks):
         homes.check(shard, look)
-    if any(look.kind == "empty" for look in looks):
+    if any(look.kind not in TELL for look in looks):
         return {}
     return {p: next_offsets([look.fences for look in looks], p) for p in range(partitions)}
 

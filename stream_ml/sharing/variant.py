@@ -20,7 +20,8 @@ from stream_ml.sharing.restoring import Beginning, Restorer
 from stream_ml.sharing.snapshotting import SharedSnapshots
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Layout, Variant
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.access import Access, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Shards
 from stream_ml.weights.state import JournalState
 
@@ -84,17 +85,18 @@ def redis_shards(variant: SharedVariant, model: str, url: str, settings: Learner
         ConfigError: Redis does not let this learner in.
         ShardUnavailable: it does not answer.
     """
-    client = connect(
-        Access(
-            url,
-            settings.redis_user,
-            settings.password(),
-            str(settings.redis_ca_file or ""),
-            settings.redis_timeout_seconds,
-            settings.redis_connections,
-        )
+    access = Access(
+        url,
+        settings.redis_user,
+        settings.password(),
+        str(settings.redis_ca_file or ""),
+        settings.redis_timeout_seconds,
+        settings.redis_connections,
     )
-    return RedisShards(client, f"{model}/{variant.name}", variant.layout.number, variant.layout.shards)
+    layout = variant.layout
+    return RedisShards(
+        connect(access), f"{model}/{variant.name}", layout.number, layout.shards, lambda: connect(access)
+    )
 
 
 class KeptShards:

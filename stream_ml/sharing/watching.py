@@ -26,24 +26,29 @@ class Watch:
     def run(self, stop: Stop) -> None:
         """Look until *stop*."""
         while not stop.requested():
-            self.look()
+            self.look(stop)
             self._lag.turn()
             stop.wait(self._look_seconds)
 
-    def look(self) -> None:
-        """Look at all shards once."""
-        away = [shard for shard in range(self._shards.count) if not self._answers(shard)]
+    def look(self, stop: Stop) -> None:
+        """Look at all shards once, unless *stop* comes between: each may take twice the client's timeout."""
+        away: list[int] = []
+        for shard in range(self._shards.count):
+            if stop.requested():
+                return
+            if not self._answers(shard):
+                away.append(shard)
+                # Not only once all were waited for.
+                metrics.LEARNER_SHARDS_UNAVAILABLE.labels(self._model).set(max(len(away), len(self._away)))
         metrics.LEARNER_SHARDS_UNAVAILABLE.labels(self._model).set(len(away))
         if away != self._away:
             level = logging.WARNING if away else logging.INFO
-            log.log(
-                level, "shards that do not answer" if away else "all shards answer", extra={"shards": away}
-            )
+            told = "shards that do not answer, or may evict rows" if away else "all shards answer"
+            log.log(level, told, extra={"shards": away})
         self._away = away
 
     def _answers(self, shard: int) -> bool:
         try:
-            self._shards.look(shard)
+            return self._shards.look(shard).kind != "evicts"
         except ShardUnavailable:
             return False
-        return True

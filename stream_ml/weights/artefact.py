@@ -60,6 +60,7 @@ class Manifest:
         learned_at, created_at: unix seconds when *step* was learned, and when this was sealed.
         layout, streams: of rows in Redis, the latter by shard; *epoch* and *step* are then the place of the
             chore that took the snapshot.
+        topic_id: of the events that *events* are offsets of; None where nobody wrote it down.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -77,6 +78,7 @@ class Manifest:
     created_at: float
     layout: Layout | None = None
     streams: tuple[Stream, ...] | None = None
+    topic_id: str | None = None
 
 
 class Parts(NamedTuple):

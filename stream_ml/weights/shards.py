@@ -98,8 +98,9 @@ class Answer:
 
     Attributes:
         kind: what was done. Of every call but ``adopt``, ``stage``, ``unstage`` and ``restore`` also *moved*
-            (another server answers than the shard knows: append an ``incarnation`` line and ``adopt``) or
-            *empty* (there is no such shard: restore it); then nothing was touched.
+            (another server answers than the shard knows: append an ``incarnation`` line and ``adopt``),
+            *empty* (there is no such shard: restore it) or *evicts* (its server may drop rows when memory is
+            short); then nothing was touched.
         incarnation, version, fences, blobs, count (of rows), home: as of the call, where its docstring says
             so.
     """

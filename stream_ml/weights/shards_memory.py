@@ -42,19 +42,21 @@ class MemoryShards:
 
     Attributes:
         identity: changes when the server is another one; rows go back only if a test says so.
+        evicts: whether the server may drop rows.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.identity = Identity("process-1", "reign-1")
+        self.evicts = False
         self._shards: dict[int, _Shard] = {}
         self._staged: dict[tuple[int, int], dict[int, tuple[np.float32, np.float32]]] = {}
         self._settled: dict[int, str] = {}
 
     def look(self, shard: int) -> Answer:
-        if shard not in self._shards:
-            return Answer("empty", self.identity, home=self._settled.get(shard, ""))
         refused = self._refused(shard)
+        if refused and shard not in self._shards:
+            return replace(refused, home=self._settled.get(shard, ""))
         return self._told(refused.kind if refused else "fences", shard)
 
     def settle(self, shard: int, home: str) -> Answer:
@@ -152,6 +154,8 @@ class MemoryShards:
 
     def _refused(self, shard: int) -> Answer | None:
         held = self._shards.get(shard)
+        if self.evicts:
+            return Answer("evicts", self.identity)
         if held is None:
             return Answer("empty", self.identity)
         return None if held.identity == self.identity else Answer("moved", self.identity)

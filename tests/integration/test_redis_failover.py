@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.access import Access, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Answer, FeatureIds, Image, Owner, Push, Rows, ShardUnavailable
 from tests.servers.redis import RedisCluster, require_redis
 

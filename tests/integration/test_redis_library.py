@@ -14,10 +14,13 @@ from redis import Redis
 from stream_ml.errors import ConfigError
 from stream_ml.sharing.mending import Mender, Places, Restore
 from stream_ml.sharing.reading import read_shard
+from stream_ml.weights.redis import shards as redis_shards
+from stream_ml.weights.redis.access import Access, connect
 from stream_ml.weights.redis.library import NAME, load, source
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Answer, Fence, Image, Owner, Push, Rows, ShardUnavailable
-from tests.servers.redis import RedisServer, require_redis
+from tests.servers.processes import free_port
+from tests.servers.redis import RedisCluster, RedisServer, require_redis
 
 
 @pytest.fixture
@@ -39,12 +42,12 @@ def client(server: RedisServer) -> Iterator[Redis]:
 
 
 def test_the_library_is_loaded_once_and_another_version_stays_beside(client: Redis) -> None:
-    older = source().replace(NAME, "stream_ml_0")
+    older = source().replace(NAME, "stream_ml_1")
     client.function_load(older)
     load(client)
     load(client)
     assert client.fcall(f"{NAME}_look", 1, "{none}:meta")[0] == b"empty"
-    assert client.fcall("stream_ml_0_look", 1, "{none}:meta")[0] == b"empty"
+    assert client.fcall("stream_ml_1_look", 1, "{none}:meta")[0] == b"empty"
 
 
 def test_other_code_under_the_same_name_is_refused(client: Redis) -> None:
@@ -57,6 +60,56 @@ def test_a_server_that_may_evict_weights_is_refused(client: Redis) -> None:
     client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(ConfigError, match="maxmemory-policy is allkeys-lru"):
         load(client)
+
+
+def test_a_replica_that_would_evict_once_it_takes_over_is_refused(redis_cluster: RedisCluster) -> None:
+    replicas = [Redis(port=server.port) for server in redis_cluster.servers]
+    (replica, *_) = [each for each in replicas if each.info("replication")["role"] == "slave"]
+    replica.config_set("maxmemory-policy", "allkeys-random")
+    try:
+        with pytest.raises(ConfigError, match="maxmemory-policy is allkeys-random"):
+            connect(Access(redis_cluster.url))
+    finally:
+        replica.config_set("maxmemory-policy", "noeviction")
+    connect(Access(redis_cluster.url)).close()
+
+
+def test_a_server_that_begins_to_evict_takes_nothing_until_it_does_not(
+    server: RedisServer, client: Redis
+) -> None:
+    shards = RedisShards(connect(Access(server.url)), "v", 0, 1)
+    assert (
+        shards.restore(0, 1, 0, (shards.look(0).identity, 1), Image(0, {0: Fence(0)}, {})).kind == "restored"
+    )
+    owner, rows = Owner(0, 1, "me"), Rows(np.array([7], np.uint64), np.ones((1, 2), np.float32))
+    assert shards.take(0, owner).kind == "taken"
+    client.config_set("maxmemory-policy", "volatile-lru")
+    assert [each.kind for each in shards.push(owner, [Push(0, 1, rows, True, b"b")])] == ["evicts"]
+    assert [shards.look(0).kind, shards.take(0, Owner(0, 2, "x")).kind] == ["evicts"] * 2
+    client.config_set("maxmemory-policy", "noeviction")
+    assert [each.kind for each in shards.push(owner, [Push(0, 1, rows, True, b"b")])] == ["applied"]
+
+
+def test_what_frees_memory_is_taken_where_there_is_none_left(server: RedisServer, client: Redis) -> None:
+    shards = RedisShards(connect(Access(server.url)), "v", 0, 2)
+    assert shards.restore(0, 1, 0, (shards.look(0).identity, 1), Image(0, {}, {})).kind == "restored"
+    rows = Rows(np.arange(1000, dtype=np.uint64), np.ones((1000, 2), np.float32))
+    assert shards.stage(1, 5, rows).kind == "staged"
+    client.config_set("maxmemory", 1)
+    with pytest.raises(ShardUnavailable, match="used memory"):
+        shards.stage(1, 5, rows)
+    assert (shards.unstage(1, 5).kind, shards.close(0).kind) == ("unstaged", "closed")
+
+
+def test_a_client_whose_servers_are_all_gone_asks_the_url_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_shards, "_ANEW_SECONDS", 0.0)
+    gone = Redis(port=free_port())
+    shards = RedisShards(gone, "v", 0, 1, lambda: connect(Access(server.url)))
+    with pytest.raises(ShardUnavailable):
+        shards.look(0)
+    assert shards.look(0).kind == "empty"
 
 
 def test_a_server_that_began_empty_is_given_the_library_again(

@@ -13,7 +13,8 @@ from pathlib import Path
 from stream_ml.features import compile_model
 from stream_ml.streams.kafka import KafkaLog
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.access import Access, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import ShardUnavailable
 from stream_ml.weights.snapshots import SnapshotStore
 from tests.clicks import event, identity

@@ -22,17 +22,21 @@ local CHANGES = 100000 -- ids of one answer, before its last version
 local LOG_IDS = 2000000 -- that the change log keeps; 8 bytes each
 
 local function identity()
-  local info = redis.call('INFO', 'server', 'replication')
-  return string.match(info, 'run_id:(%x+)'), string.match(info, 'master_replid:(%x+)')
+  local info = redis.call('INFO', 'server', 'replication', 'memory')
+  return string.match(info, 'run_id:(%x+)'), string.match(info, 'master_replid:(%x+)'),
+    string.match(info, 'maxmemory_policy:(%S+)') ~= 'noeviction'
 end
 
 local function answer(kind, run, replid, meta, ids, rows, cursor)
   return {kind, run, replid, meta or {}, ids or '', rows or '', cursor or '0'}
 end
 
--- Calls work(run, replid) if the shard is there and knows its server; no work is no change.
+-- Calls work(run, replid) if the shard is there and knows its server, and that evicts nothing; no work is no change.
 local function guarded(keys, work)
-  local run, replid = identity()
+  local run, replid, evicts = identity()
+  if evicts then
+    return answer('evicts', run, replid)
+  end
   local known = redis.call('HMGET', keys[1], 'format', 'run', 'replid')
   if known[1] ~= FORMAT then
     return answer('empty', run, replid)
@@ -155,9 +159,12 @@ end
 
 -- Tells what is there also where it takes nothing.
 local function look(keys)
-  local run, replid = identity()
+  local run, replid, evicts = identity()
   local known = redis.call('HMGET', keys[1], 'format', 'run', 'replid')
   local kind = known[1] ~= FORMAT and 'empty' or (known[2] ~= run or known[3] ~= replid) and 'moved' or 'fences'
+  if evicts then
+    kind = 'evicts'
+  end
   return told(kind, keys, run, replid)
 end
 

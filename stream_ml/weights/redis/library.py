@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from redis import Redis, RedisCluster
+from redis import Redis, RedisCluster, exceptions
 from redis.exceptions import ResponseError
 
 from stream_ml.errors import ConfigError
 
 VERSION = 2
 NAME = f"stream_ml_{VERSION}"
+# Of Redis: the first that has functions.
+LEAST = 7
 
 
 def source() -> str:
@@ -23,8 +25,11 @@ def load(client: Redis | RedisCluster) -> None:
     See that every master has the library; another version of it stays beside.
 
     Raises:
-        ConfigError: a server has other code under this name and version, or may evict rows.
+        ConfigError: a server has other code under this name and version, or may evict rows, now or once it
+            takes over; or it is too old.
     """
+    for server in _servers(client):
+        _check_server(server)
     for server in masters(client):
         _load(server)
 
@@ -36,10 +41,26 @@ def masters(client: Redis | RedisCluster) -> list[Redis]:
     return [client]
 
 
-def _load(server: Redis) -> None:
-    policy = server.info("memory")["maxmemory_policy"]
+def _servers(client: Redis | RedisCluster) -> list[Redis]:
+    if isinstance(client, RedisCluster):
+        return [node.redis_connection for node in client.get_nodes()]  # type: ignore[no-untyped-call]
+    return [client]
+
+
+def _check_server(server: Redis) -> None:
+    try:
+        told = server.info("server") | server.info("memory")
+    except (exceptions.ConnectionError, exceptions.TimeoutError):
+        # Masters that are away are met when the library is loaded, replicas when they have taken over.
+        return
+    version, policy = str(told["redis_version"]), told["maxmemory_policy"]
+    if int(version.split(".")[0]) < LEAST:
+        raise ConfigError(f"Redis {LEAST}.0 or later is needed, for its functions; this is {version}")
     if policy != "noeviction":
         raise ConfigError(f"Redis may evict weights: maxmemory-policy is {policy}; set it to noeviction")
+
+
+def _load(server: Redis) -> None:
     try:
         server.function_load(source())
     except ResponseError as error:

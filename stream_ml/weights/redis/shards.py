@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 from redis import Redis, RedisCluster
-from redis._parsers import CommandsParser
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    ClusterDownError,
-    MovedError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.retry import Retry
+from redis.exceptions import ResponseError
 
-from stream_ml.errors import ConfigError
+from stream_ml.weights.redis.access import KEYS, asked
 from stream_ml.weights.redis.library import NAME, load
 from stream_ml.weights.shards import (
     NO_ROWS,
@@ -41,96 +28,29 @@ from stream_ml.weights.shards import (
     ShardUnavailable,
 )
 
-KEYS = 4
+# Without an answer for so long, all servers may have other addresses by now.
+_ANEW_SECONDS = 10.0
 # Hashes that the rows of a shard lie in, and those looked at to tell how much memory all of them take.
 _BUCKETS, _SAMPLED = 65_536, 256
-# Errors that another try may not meet. The client has classes for some, and takes their first word away; in a
-# pipeline it writes the command before the others'.
-_FOR_NOW = (AskError, ClusterDownError, MovedError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_BEGIN_FOR_NOW = re.compile(r"(^|caused error: )(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS) ")
 Result = TypeVar("Result")
 Call = tuple[int, str, tuple[Any, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """
-    How Redis is reached.
-
-    Attributes:
-        url: of a server, or of any of a cluster; ``rediss`` is TLS.
-        user, password: of its ACL; empty is none. ca_file: that its certificate is checked by.
-        timeout_seconds: of a call. connections: most to each server.
-    """
-
-    url: str
-    user: str = ""
-    password: str = field(default="", repr=False)
-    ca_file: str = ""
-    timeout_seconds: float = 2.0
-    connections: int = 64
-
-    def options(self) -> dict[str, Any]:
-        """Return what redis-py wants to know beside the URL."""
-        given = {"username": self.user, "password": self.password, "ssl_ca_certs": self.ca_file}
-        return {
-            **{name: value for name, value in given.items() if value},
-            "socket_timeout": self.timeout_seconds,
-            "socket_connect_timeout": self.timeout_seconds,
-            "max_connections": self.connections,
-            # One more try, for a connection that a restarted server closed. By default there are many, with
-            # pauses between: who asks goes on trying by itself, and is to hear that a shard is away.
-            "retry": Retry(NoBackoff(), 1),
-            # Answers are read as they come: this client would else turn some into other shapes.
-            "protocol": 2,
-        }
-
-
-def connect(access: Access) -> Redis | RedisCluster:
-    """
-    Return a client of a server, or of the cluster that it belongs to; its library is loaded.
-
-    Raises:
-        ConfigError: the URL is none, Redis lets nobody in with this user and password, or may evict rows.
-        ShardUnavailable: it does not answer.
-    """
-    try:
-        one = Redis.from_url(access.url, **access.options())
-    except ValueError as error:
-        raise ConfigError(f"weights: no URL of a Redis: {error}") from error
-    client: Redis | RedisCluster = one
-    if _asked(lambda: one.info("cluster"))["cluster_enabled"]:
-        client = _asked(lambda: _cluster(access))
-    _asked(lambda: load(client))
-    return client
-
-
-def _cluster(access: Access) -> RedisCluster:
-    client: RedisCluster = RedisCluster.from_url(access.url, **access.options())
-    client.commands_parser = _KeysOfFunctions(client)  # type: ignore[no-untyped-call]
-    return client
-
-
-class _KeysOfFunctions(CommandsParser):
-    """
-    Tells the client where the keys of FCALL are.
-
-    It would else ask a server: one more trip with all of the call's bytes, and always to the same server, so
-    that no call reaches any server once that one is dead.
-    """
-
-    def get_keys(self, redis_conn: Any, *args: Any) -> Any:
-        if args[0] == "FCALL":
-            return args[3 : 3 + KEYS]
-        return super().get_keys(redis_conn, *args)  # type: ignore[no-untyped-call]
 
 
 class RedisShards:
     """The shards of one layout of a variant."""
 
-    def __init__(self, client: Redis | RedisCluster, variant: str, layout: int, count: int) -> None:
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        variant: str,
+        layout: int,
+        count: int,
+        connect_anew: Callable[[], Redis | RedisCluster] | None = None,
+    ) -> None:
+        """*connect_anew*: by the URL of the settings, where none of the client's servers answers for long."""
         self.count = count
-        self._client = client
+        self._client, self._connect_anew = client, connect_anew
+        self._answered_at, self._anew = time.monotonic(), threading.Lock()
         self._prefix = f"{variant}/{layout}"
 
     def look(self, shard: int) -> Answer:
@@ -199,14 +119,14 @@ class RedisShards:
     def bytes(self, shard: int) -> int:
         """Return about how much memory the rows of *shard* take, by a sample of its buckets."""
         meta, names = self.keys(shard)[:2]
-        lease = _asked(lambda: self._client.hget(meta, "rows"))
+        lease = asked(lambda: self._client.hget(meta, "rows"))
         if not isinstance(lease, bytes):
             return 0
         names_of = (
             names.encode() + lease + b":" + upper.to_bytes(2, "little")
             for upper in range(0, _BUCKETS, _BUCKETS // _SAMPLED)
         )
-        taken = [_asked(lambda name=name: self._client.memory_usage(name)) or 0 for name in names_of]  # type: ignore[misc]
+        taken = [asked(lambda name=name: self._client.memory_usage(name)) or 0 for name in names_of]  # type: ignore[misc]
         return int(sum(taken) / len(taken) * _BUCKETS)
 
     def _one(self, shard: int, name: str, *arguments: Any, lease: int = 0) -> Answer:
@@ -230,27 +150,33 @@ class RedisShards:
     def _with_library(self, call: Callable[[], Result]) -> Result:
         """Call; where a server began empty it has no library: give it that and call again."""
         try:
-            return _asked(call)
+            result = asked(call)
+            self._answered_at = time.monotonic()
+            return result
+        except ShardUnavailable:
+            self._find_again()
+            raise
         except ResponseError as error:
             if "Function not found" not in str(error):
                 raise
-        _asked(lambda: load(self._client))
-        return _asked(call)
+        asked(lambda: load(self._client))
+        return asked(call)
 
+    def _find_again(self) -> None:
+        """
+        Connect anew, from time to time, while nothing answers.
 
-def _asked(call: Callable[[], Result]) -> Result:
-    try:
-        return call()
-    except (AuthenticationError, NoPermissionError) as error:
-        raise ConfigError(
-            f"Redis refuses this user: {error}; see redis_user and redis_password, and the user's ACL"
-        ) from error
-    except ResponseError as error:
-        if not isinstance(error, _FOR_NOW) and not _BEGIN_FOR_NOW.search(str(error)):
-            raise
-        raise ShardUnavailable(f"Redis takes no calls now: {error}") from error
-    except (RedisError, RedisClusterException) as error:
-        raise ShardUnavailable(f"Redis does not answer: {error}") from error
+        A client of a cluster forgets the URL: where all addresses changed at once it would look for ever.
+        """
+        if self._connect_anew is None or not self._anew.acquire(blocking=False):
+            return
+        try:
+            if time.monotonic() - self._answered_at > _ANEW_SECONDS:
+                self._answered_at = time.monotonic()
+                with suppress(ShardUnavailable):
+                    self._client = self._connect_anew()
+        finally:
+            self._anew.release()
 
 
 def _place(place: int) -> str:

@@ -276,6 +276,19 @@ def test_after_a_broker_that_forgot_a_new_variant_goes_on_with_the_rows_of_the_o
     assert "a new variant begins" in caplog.text
 
 
+def test_where_only_the_journal_was_lost_no_event_is_learned_again(rig: Rig) -> None:
+    rig.accept_loss = True
+    rig.send(events(100))
+    rig.run_to_the_end()
+    rig.log.delete_topic("clicks.journal")
+    rig.log.ensure_topic("clicks.journal", 1)
+    rig.send(events(30, first=100))
+    life = rig.run_to_the_end()
+    assert (life.started and life.started.variant, life.counts["records"]) == ("v2", 30)
+    lines = [entry.line for entry in rig.journal() if isinstance(entry.line, Variant)]
+    assert [(line.events, line.lost) for line in lines] == [({0: 100}, None)]
+
+
 def test_killed_between_variant_and_decision_the_next_start_lets_that_variant_serve(rig: Rig) -> None:
     rig.run_to_the_end(EndAt(Point.VARIANT_BEGUN))
     variant = next(entry for entry in rig.journal() if isinstance(entry.line, Decision)).offset

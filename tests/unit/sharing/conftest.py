@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml.weights.redis.shards import Access, RedisShards, connect
+from stream_ml.weights.redis.access import Access, connect
+from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Shards
 from stream_ml.weights.shards_memory import MemoryShards
 from tests.servers.redis import RedisServer

@@ -129,6 +129,19 @@ def test_one_redis_that_lost_everything_is_the_home_again_and_counts_are_exact(l
     check_exact(learned)
 
 
+def test_all_learners_of_a_redis_that_lost_everything_go_on_whoever_of_them_is_first(learned: Rig) -> None:
+    lives = [learned.life() for _ in range(3)]
+    lives[0].wait_until(learned.all_pushed)
+    assert isinstance(learned.shards, MemoryShards)
+    for number in range(2):
+        learned.shards._shards.clear()
+        send(learned, 200 + 60 * number, 260 + 60 * number)
+        lives[0].wait_until(learned.all_pushed)
+    for life in lives:
+        life.end()
+    check_exact(learned)
+
+
 def test_one_shard_that_is_lost_does_not_change_the_home(learned: Rig) -> None:
     named = home(learned)
     assert isinstance(learned.shards, MemoryShards)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stream_ml.sharing.mending import Mender
+from stream_ml.sharing.reading import CannotRead, read_shard
 from stream_ml.sharing.restoring import Restorer
 from stream_ml.weights.shards import Fence, Identity, Image, Rows, ShardUnavailable
 from tests.unit.sharing.faulty import FaultyShards
@@ -94,3 +95,36 @@ def test_of_many_threads_that_meet_a_shard_in_need_one_mends_it(what: str) -> No
 def test_a_mender_brings_an_empty_shard_back() -> None:
     shards, restore = restorer([])
     assert Mender(shards, Places(), restore).look(1).fences == IMAGE.fences
+
+
+def test_no_line_is_written_where_there_is_nothing_to_restore_from() -> None:
+    shards, places = FaultyShards(1), Places()
+
+    def away(_: int) -> Source:
+        raise ShardUnavailable("the store is away")
+
+    restore = Restorer(shards, places, away)
+    for _ in range(3):
+        with pytest.raises(ShardUnavailable, match="the store"):
+            restore(0)
+    assert places._last == 0
+
+
+def test_a_server_that_may_evict_rows_is_neither_adopted_nor_restored() -> None:
+    shards, restore = restorer([])
+    mender = Mender(shards, Places(), restore)
+    shards.evicts = True
+    with pytest.raises(ShardUnavailable, match="maxmemory-policy"):
+        mender.look(1)
+    with pytest.raises(ShardUnavailable, match="maxmemory-policy"):
+        mender.mend(1, shards.look(1))
+    shards.evicts = False
+    assert mender.look(1).fences == IMAGE.fences
+
+
+def test_a_shard_is_not_read_to_its_end_by_a_process_that_is_to_end() -> None:
+    shards, restore = restorer([])
+    mender = Mender(shards, Places(), restore)
+    assert len(mender.look(1).fences) == 1
+    with pytest.raises(CannotRead, match="is to end"):
+        read_shard(shards, mender, 1, lambda _: None, lambda: True)

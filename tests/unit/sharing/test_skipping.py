@@ -72,7 +72,7 @@ def test_what_is_lost_is_counted_from_what_a_redis_that_was_started_again_has(le
 
 def test_nothing_is_skipped_while_a_shard_does_not_say_how_far_it_has_learned(learned: Rig) -> None:
     learned.shards.close(1)
-    with pytest.raises(CannotContinue, match=r"shard 1 of v1 is empty(.|\n)*start a learner"):
+    with pytest.raises(CannotContinue, match=r"shard 1 of v1 in Redis answers 'empty'(.|\n)*start a learner"):
         stands(learned)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stream_ml._native import Plan
+from stream_ml._native import Learner, Plan
 from stream_ml.errors import ConfigError
+from stream_ml.learning.batch import EventRange
 from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.rebuilding import rebuild
+from stream_ml.sharing.owning import OwnedPartition, Pushed
 from stream_ml.sharing.standing import standing
 from stream_ml.sharing.variant import SharedVariant
 from stream_ml.streams.memory import MemoryLog
@@ -109,3 +114,37 @@ def test_standing_tells_owners_fences_and_what_was_learned(tmp_path: Path) -> No
         None,
         [200] * 2,
     )
+
+
+def test_what_was_learned_in_no_written_order_is_not_replayed(rig: Rig) -> None:
+    rig.send(event(number) for number in range(20))
+    life = rig.life()
+    life.wait_until(rig.all_pushed)
+    life.end()
+    with pytest.raises(ConfigError, match=r"v1 is learned with rows in Redis(.|\n)*stream-ml inspect"):
+        rebuild(rig.parties(None), lambda: Learner(Plan(rig.model.plan_bytes)))
+
+
+def test_events_that_wait_for_a_worker_count_as_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partitions, padding, least = 12, b" " * 2000, 65_536
+    settings = {"redis_batches_joined": 1, "redis_batches_in_flight": 1, "batch_max_bytes": least}
+    rig = Rig(tmp_path, partitions=partitions, overrides=settings)
+    for partition in range(partitions):
+        rig.send([event(number) + padding for number in range(100)], partition)
+    most = 0
+
+    def learn(owned: OwnedPartition, part: EventRange, real: Any = OwnedPartition.learn) -> Pushed:
+        nonlocal most
+        assigned = life.sharing.loop._assigned.values()
+        most = max(most, sum(each.taken + each.waiting.size for each in list(assigned)))
+        time.sleep(0.01)
+        return real(owned, part)
+
+    monkeypatch.setattr(OwnedPartition, "learn", learn)
+    life = rig.life()
+    life.wait_until(rig.all_pushed, 60)
+    life.end()
+    # One poll of 20 records may come beyond the bound.
+    assert least / 2 < most <= least + 20 * 3000

@@ -9,8 +9,8 @@ from redis import exceptions
 from redis._parsers.base import BaseParser
 from redis.exceptions import RedisClusterException, ResponseError
 
-from stream_ml.errors import ConfigError
-from stream_ml.weights.redis.shards import _asked
+from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.weights.redis.access import asked
 from stream_ml.weights.shards import ShardUnavailable
 
 FOR_NOW = [
@@ -43,7 +43,7 @@ def test_what_may_pass_is_waited_for(answer: str, before: str) -> None:
     # As the client's pipelines do.
     error.args = (before + str(error.args[0]), *error.args[1:])
     with pytest.raises(ShardUnavailable):
-        _asked(raising(error))
+        asked(raising(error))
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,38 @@ def test_what_may_pass_is_waited_for(answer: str, before: str) -> None:
 )
 def test_nobody_there_is_waited_for(error: Exception) -> None:
     with pytest.raises(ShardUnavailable):
-        _asked(raising(error))
+        asked(raising(error))
 
 
 @pytest.mark.parametrize("answer", ["NOPERM no permissions", "WRONGPASS invalid pair", "NOAUTH required"])
 def test_who_is_not_let_in_is_told(answer: str) -> None:
     with pytest.raises(ConfigError, match="redis_user"):
-        _asked(raising(BaseParser.parse_error(answer)))
+        asked(raising(BaseParser.parse_error(answer)))
 
 
-@pytest.mark.parametrize("answer", ["ERR ids and deltas differ", "ERR the word BUSY in it", "WRONGTYPE"])
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("ERR The user executing the script can't run this command or subcommand script: f", "redis_user"),
+        ("ERR unknown command 'FUNCTION', with args beginning with: 'LOAD'", r"Redis 7\.0 or later"),
+    ],
+)
+def test_what_a_person_has_to_change_is_a_setting_not_a_fault(answer: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        asked(raising(BaseParser.parse_error(answer)))
+
+
+def test_a_key_that_is_not_ours_is_a_stop() -> None:
+    with pytest.raises(CannotContinue, match="another program's"):
+        asked(raising(BaseParser.parse_error("WRONGTYPE Operation against a key")))
+
+
+def test_a_replica_is_waited_for_with_a_hint_at_its_master() -> None:
+    with pytest.raises(ShardUnavailable, match="is to name the master"):
+        asked(raising(BaseParser.parse_error("READONLY You can't write against a read only replica.")))
+
+
+@pytest.mark.parametrize("answer", ["ERR ids and deltas differ", "ERR the word BUSY in it"])
 def test_a_fault_of_ours_is_not_waited_for(answer: str) -> None:
     with pytest.raises(ResponseError):
-        _asked(raising(BaseParser.parse_error(answer)))
+        asked(raising(BaseParser.parse_error(answer)))
