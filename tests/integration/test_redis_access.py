@@ -22,7 +22,7 @@ from tests.servers.redis import RedisCluster, RedisServer, require_redis
 PAGE = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
 RIGHTS = PAGE.partition("ACL SETUSER learner on >PASSWORD ")[2].partition("\n")[0]
 DANGEROUS = """FLUSHALL|FLUSHDB|SWAPDB 0 1|KEYS *|FUNCTION FLUSH|FUNCTION DELETE stream_ml_2|CLUSTER RESET
-CLUSTER FAILOVER|CONFIG SET maxmemory 1|SHUTDOWN|DEBUG SLEEP 1|CLIENT KILL ID 1|EVAL x 0
+CLUSTER FAILOVER|CONFIG SET maxmemory 1|SHUTDOWN|CLIENT KILL ID 1|EVAL x 0
 SCRIPT FLUSH|ACL LIST|REPLICAOF h 1"""
 
 
@@ -129,7 +129,7 @@ def test_settings_that_cannot_work_are_told_by_their_names_and_without_a_passwor
 
 
 def test_a_cluster_has_no_databases(redis_cluster: RedisCluster) -> None:
-    with pytest.raises(ConfigError, match="a Redis Cluster has no database 2"):
+    with pytest.raises(ConfigError, match="a Redis Cluster has no database but 0"):
         connect(Access(f"{redis_cluster.url}/2"))
     connect(Access(f"{redis_cluster.url}/0")).close()
 

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 from redis import Redis
+from redis import RedisCluster as RedisCluster_
 
 from stream_ml.errors import ConfigError
 from stream_ml.sharing.mending import Mender, Places, Restore
@@ -19,7 +20,7 @@ from stream_ml.weights.redis.access import Access, connect
 from stream_ml.weights.redis.library import NAME, load, source
 from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Answer, Fence, Image, Owner, Push, Rows, ShardUnavailable
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, wait_until
 from tests.servers.redis import RedisCluster, RedisServer, require_redis
 
 
@@ -65,6 +66,17 @@ def test_a_server_that_may_evict_weights_is_refused(client: Redis) -> None:
 def test_a_replica_that_would_evict_once_it_takes_over_is_refused(redis_cluster: RedisCluster) -> None:
     replicas = [Redis(port=server.port) for server in redis_cluster.servers]
     (replica, *_) = [each for each in replicas if each.info("replication")["role"] == "slave"]
+
+    def all_are_known() -> bool:
+        # A cluster tells of a replica once that has taken a write.
+        client = connect(Access(redis_cluster.url))
+        for number in range(64):
+            client.set(f"key-{number}", b"")
+        known = len(cast(RedisCluster_, client).get_nodes())  # type: ignore[no-untyped-call]
+        client.close()
+        return known == len(redis_cluster.servers)
+
+    wait_until(all_are_known)
     replica.config_set("maxmemory-policy", "allkeys-random")
     try:
         with pytest.raises(ConfigError, match="maxmemory-policy is allkeys-random"):

@@ -89,7 +89,7 @@ def connect(access: Access) -> Redis | RedisCluster:
             too old, or may evict rows.
         ShardUnavailable: it does not answer.
     """
-    database = _checked(access)
+    _check(access)
     one = Redis.from_url(access.url, **access.options())
     try:
         clustered = asked(lambda: one.info("cluster"))["cluster_enabled"]
@@ -98,20 +98,13 @@ def connect(access: Access) -> Redis | RedisCluster:
         raise ShardUnavailable(f"{error} (if it is there: {hint}?)") from error
     client: Redis | RedisCluster = one
     if clustered:
-        if database:
-            raise ConfigError(f"weights: a Redis Cluster has no database {database}; leave it out of the URL")
         client = asked(lambda: _cluster(access))
     asked(lambda: load(client))
     return client
 
 
-def _checked(access: Access) -> str:
-    """
-    Return the database that the URL names; empty is none.
-
-    Raises:
-        ConfigError: the settings cannot work. Never with the URL in it: that may hold a password.
-    """
+def _check(access: Access) -> None:
+    """Raises ConfigError: the settings cannot work. Never with the URL in it: that may hold a password."""
     try:
         parts = urlsplit(access.url)
         _ = parts.port
@@ -132,7 +125,6 @@ def _checked(access: Access) -> str:
             ssl.create_default_context(cafile=access.ca_file)
         except OSError as error:  # what is no certificate is one too
             raise ConfigError(f"redis_ca_file: {access.ca_file} cannot be used: {error}") from error
-    return database.lstrip("0")
 
 
 def _cluster(access: Access) -> RedisCluster:
@@ -183,6 +175,10 @@ def asked(call: Callable[[], Result]) -> Result:
             ) from error
         if "unknown command" in str(error).lower() and "FUNCTION" in str(error):
             raise ConfigError(f"Redis 7.0 or later is needed, for its functions: {error}") from error
+        if "SELECT is not allowed in cluster mode" in str(error):
+            raise ConfigError(
+                "weights: a Redis Cluster has no database but 0; leave it out of the URL"
+            ) from error
         if not isinstance(error, _FOR_NOW) and not _BEGIN_FOR_NOW.search(str(error)):
             raise
         raise ShardUnavailable(f"Redis takes no calls now: {error}") from error
