@@ -55,4 +55,10 @@ def history(log: Log, topic: str, journal: int) -> list[Happening]:
 def _what(line: Decision) -> str:
     if line.kind == "skip":
         return f"skips to {line.next} of partition {line.partition}, {line.lost} lost"
-    return {"serve": "serves", "stop": "stops learning", "resume": "learns again"}[line.kind]
+    said = {
+        "serve": "serves",
+        "stop": "stops learning",
+        "resume": "learns again",
+        "home": "has rows in Redis",
+    }
+    return said[line.kind]

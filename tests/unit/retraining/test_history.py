@@ -13,6 +13,7 @@ from tests.clicks import events
 from tests.unit.learning.rig import Rig
 from tests.unit.learning.test_challenging import challenger
 from tests.unit.learning.test_skipping import parties
+from tests.unit.sharing.rig import Rig as SharedRig
 
 
 def test_it_tells_what_counted_in_its_order(tmp_path: Path) -> None:
@@ -47,3 +48,12 @@ def test_it_tells_what_counted_in_its_order(tmp_path: Path) -> None:
     assert (happened[3].who, happened[3].why) == ("operator", "saves 2 %")
     assert [each.at for each in happened] == sorted(each.at for each in happened)
     assert happened[0].described()["at"].endswith("+00:00")
+
+
+def test_it_tells_where_rows_that_are_shared_are(tmp_path: Path) -> None:
+    rig = SharedRig(tmp_path)
+    life = rig.life()
+    life.wait_until(lambda: bool(life.sharing.loop.owned))
+    life.end()
+    happened = history(rig.log, "clicks.journal", 0)
+    assert [each.what for each in happened] == ["begins", "serves", "has rows in Redis"]
