@@ -61,7 +61,7 @@ class Homes:
         Raises:
             AnotherRedis: it is not.
         """
-        if answer.home == self._home or (answer.kind == "empty" and not answer.home):
+        if answer.home == self._home or (answer.kind in {"empty", "evicts"} and not answer.home):
             return
         self._home = home_of(self._variant, self._state())
         if answer.home != self._home:

@@ -43,12 +43,12 @@ class Watch:
         metrics.LEARNER_SHARDS_UNAVAILABLE.labels(self._model).set(len(away))
         if away != self._away:
             level = logging.WARNING if away else logging.INFO
-            told = "shards that do not answer, or may evict rows" if away else "all shards answer"
+            told = "shards that take no pushes, or do not answer" if away else "all shards take pushes"
             log.log(level, told, extra={"shards": away})
         self._away = away
 
     def _answers(self, shard: int) -> bool:
         try:
-            return self._shards.look(shard).kind != "evicts"
+            return self._shards.probe(shard).kind != "evicts"
         except ShardUnavailable:
             return False

@@ -133,6 +133,9 @@ class Shards(Protocol):
         *moved* comes with the same, *empty* with what `settle` named.
         """
 
+    def probe(self, shard: int) -> Answer:
+        """As `look`, but raises where the shard's server takes no writes: out of memory, or of replicas."""
+
     def settle(self, shard: int, home: str) -> Answer:
         """Name the home of a shard that is to be restored: *settled*, or *exists* (the shard is there)."""
 

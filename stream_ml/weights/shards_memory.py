@@ -59,6 +59,9 @@ class MemoryShards:
             return replace(refused, home=self._settled.get(shard, ""))
         return self._told(refused.kind if refused else "fences", shard)
 
+    def probe(self, shard: int) -> Answer:
+        return self.look(shard)
+
     def settle(self, shard: int, home: str) -> Answer:
         if shard in self._shards:
             return self._told("exists", shard)

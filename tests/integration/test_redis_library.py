@@ -110,6 +110,10 @@ def test_what_frees_memory_is_taken_where_there_is_none_left(server: RedisServer
     client.config_set("maxmemory", 1)
     with pytest.raises(ShardUnavailable, match="used memory"):
         shards.stage(1, 5, rows)
+    # Who only reads would not notice.
+    assert shards.look(0).kind == "fences"
+    with pytest.raises(ShardUnavailable, match="used memory"):
+        shards.probe(0)
     assert (shards.unstage(1, 5).kind, shards.close(0).kind) == ("unstaged", "closed")
 
 

@@ -157,7 +157,7 @@ local function log(keys, version, ids)
     string.format('%.0f', from), 'log_ids', string.format('%.0f', held))
 end
 
--- Tells what is there also where it takes nothing.
+-- Tells what is there also where it takes nothing. As probe it is one of those that write: refused where they are.
 local function look(keys)
   local run, replid, evicts = identity()
   local known = redis.call('HMGET', keys[1], 'format', 'run', 'replid')
@@ -382,6 +382,7 @@ reading('look', look)
 reading('pull', pull)
 reading('changes', changes)
 reading('page', page)
+redis.register_function('stream_ml_2_probe', look)
 redis.register_function('stream_ml_2_settle', settle)
 redis.register_function('stream_ml_2_take', take)
 redis.register_function('stream_ml_2_push', push)

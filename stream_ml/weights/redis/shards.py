@@ -56,6 +56,9 @@ class RedisShards:
     def look(self, shard: int) -> Answer:
         return self._one(shard, "look")
 
+    def probe(self, shard: int) -> Answer:
+        return self._one(shard, "probe")
+
     def settle(self, shard: int, home: str) -> Answer:
         return self._one(shard, "settle", home)
 

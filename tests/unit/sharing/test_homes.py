@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -211,3 +212,13 @@ def test_a_shard_that_does_not_answer_is_waited_for_before_another_home_is_chose
     # The next try finds its own name, which nobody speaks for.
     again = KeptShards(parties, variant, rig.shards, journal, rig.settings(), SystemClock())
     assert again.mender.look(0).kind == "fences"
+
+
+def test_an_empty_server_that_may_evict_rows_is_waited_for_and_not_taken_for_another(learned: Rig) -> None:
+    empty = another_redis()
+    empty.evicts, learned.shards = True, empty
+    life = learned.life()
+    time.sleep(0.5)
+    empty.evicts = False
+    life.wait_until(learned.all_pushed)
+    life.end()

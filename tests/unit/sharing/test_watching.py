@@ -28,7 +28,7 @@ class Away(FaultyShards):
         self.seen: list[float | None] = []
         self._stop = stop
 
-    def look(self, shard: int) -> Answer:
+    def probe(self, shard: int) -> Answer:
         self.seen.append(unavailable())
         if self._stop is not None and len(self.seen) == 3:
             self._stop.request()
