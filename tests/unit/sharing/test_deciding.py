@@ -101,9 +101,9 @@ def test_of_several_learners_the_one_of_partition_0_takes_the_snapshots(rig: Rig
     for life in lives:
         snapshots = life.sharing._kept.snapshots
 
-        def take(real=snapshots.take, life=life):  # type: ignore[no-untyped-def]
+        def take(*args, real=snapshots.take, life=life):  # type: ignore[no-untyped-def]
             taken.append(0 in life.sharing.loop.owned)
-            return real()
+            return real(*args)
 
         snapshots.take = take  # type: ignore[method-assign]
     for number in range(3):
