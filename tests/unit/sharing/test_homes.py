@@ -105,7 +105,7 @@ def test_the_learners_move_to_an_empty_redis_where_none_is_at_work_and_the_old_o
 
 def test_a_learner_at_work_stops_when_another_redis_has_become_the_home(learned: Rig) -> None:
     life = learned.life()
-    life.wait_until(learned.all_pushed)
+    life.wait_until(lambda: len(life.sharing.loop.owned) == 2)
     journal = JournalWriter(learned.log, "clicks.journal")
     with JournalReader.open(learned.log, "clicks.journal") as reader:
         reader.read_to_end()
