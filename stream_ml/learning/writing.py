@@ -21,6 +21,7 @@ from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
 from stream_ml.learning.points import Point
 from stream_ml.learning.reporting import Report
+from stream_ml.learning.silence import Silence
 from stream_ml.learning.snapshotting import AsOf, Position
 from stream_ml.learning.standing import Standing
 from stream_ml.learning.starting import Started, Superseded
@@ -109,6 +110,7 @@ class WriterLoop:
         self._succession = Succession(started.variant, parties.who)
         in_force = self._keeper.as_of.in_force
         self._standing = Standing(started.variant, in_force)
+        self._silence = Silence(parties.name, settings.silence_after_seconds, clock)
         self._breaker = Breaker(parties.name, started.variant, parties.who, self._learner, in_force)
 
     @property
@@ -170,6 +172,7 @@ class WriterLoop:
         self._report.paused(self._clock.monotonic() - began_at)
         if self._clock.monotonic() - self._committed_at >= self._settings.commit_interval_seconds:
             self._commit()
+        self._silence.turn()
         self._report_gauges()
 
     def _learn(self, batch: Batch) -> None:
@@ -197,6 +200,7 @@ class WriterLoop:
         self._held.append(_HeldStep(StepOutputs.of(self._source, step, batch, learned), ends, sent_at))
         self._reached(Point.LEARNED)
         self._report.learned(learned)
+        self._silence.came(learned)
         if self._settings.label_breaker:
             self._look_at_labels()
         for part in batch.ranges:

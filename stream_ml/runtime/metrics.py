@@ -160,6 +160,11 @@ LEARNER_WRITER = _gauge("stream_ml_learner_writer", "1 while this process is the
 LEARNER_BREAKER_OPEN = _gauge(
     "stream_ml_learner_breaker_open", "1 while learning is stopped because labels broke; scores go on."
 )
+LEARNER_SILENCE = _gauge(
+    "stream_ml_learner_silence",
+    "1 while no events come, or none with a label, for silence_after_seconds.",
+    "what",
+)
 LEARNER_STOPPED = _gauge(
     "stream_ml_learner_stopped", "1 while a decision stops learning, the breaker's or a person's."
 )

@@ -194,6 +194,12 @@ class LearnerSettings(ServiceSettings, RedisSettings):
     label_breaker: bool = Field(
         default=True, description="Whether learning stops by itself where the label rate breaks abruptly."
     )
+    silence_after_seconds: float = number(
+        3600.0,
+        (1, CENTURY),
+        "Without events, or labels while events come, for so long an operator is told.",
+        "a moment without events is no silence",
+    )
     takeover_after_seconds: float = number(
         3.0,
         (TICK, HOUR),
