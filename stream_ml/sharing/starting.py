@@ -14,7 +14,7 @@ from dataclasses import replace
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.beginnings import Beginnings
 from stream_ml.learning.parties import Parties
-from stream_ml.learning.topics import lost
+from stream_ml.learning.topics import first_offsets
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
@@ -69,13 +69,15 @@ class SharedStart:
         events.check_topic()
         kept = self._kept(variant, shards)
         topic = self._parties.topics.events
+        # Before the fences: others learn meanwhile, and retention follows them.
+        firsts = first_offsets(self._parties.log, topic)
         learned = _learned(shards, kept.homes, topic.partitions)
         for partition, fences in learned.items():
             # One that is ahead of brokers only for now is met again, with patience, when it is taken.
             if self._parties.accept_loss:
                 events.check_ends(partition, fences, patient=False)
         stands = {p: max(min(fences), kept.newest.skip(p)) for p, fences in learned.items()}
-        gone = {p: count for p, count in lost(self._parties.log, topic, stands).items() if p in stands}
+        gone = {p: firsts[p] - stand for p, stand in stands.items() if firsts[p] > stand}
         if gone:
             behind = {p: stands[p] + count for p, count in gone.items()}
             raise EventsGone(

@@ -222,3 +222,22 @@ def test_an_empty_server_that_may_evict_rows_is_waited_for_and_not_taken_for_ano
     empty.evicts = False
     life.wait_until(learned.all_pushed)
     life.end()
+
+
+def test_who_hears_a_learner_that_was_quicker_with_the_same_redis_goes_on_beside_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    parties, journal = rig.parties(rig.layout), JournalWriter(rig.log, "clicks.journal")
+    variant = SharedVariant.begun(parties, journal)
+    journal.append(Decision(kind="home", variant=variant.name, who="lost everything", why="first rows"))
+    quick, slow = (
+        KeptShards(each, variant, rig.shards, journal, rig.settings(), SystemClock()).homes
+        for each in (parties, rig.parties(rig.layout))
+    )
+    chosen: list[str] = []
+
+    def hears_the_quick_one() -> bool:
+        chosen.append(quick.choose())
+        return False
+
+    slow._is_silent = hears_the_quick_one  # type: ignore[method-assign]
+    assert [slow.choose()] == chosen

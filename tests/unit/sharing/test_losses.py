@@ -14,6 +14,7 @@ from stream_ml.sharing.events import EventsGone
 from stream_ml.sharing.standing import standing
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Variant
+from stream_ml.weights.shards import Answer
 from tests.clicks import MODEL, event
 from tests.unit.sharing.rig import SHARDS, Rig
 from tests.unit.sharing.test_learning import rows_of
@@ -130,3 +131,24 @@ def test_records_that_retention_took_unlearned_are_counted_in_a_new_variant_if_t
     life.end()
     line = variant_line(learned, "v2")
     assert (line.lost, line.events, records(learned)) == ({0: 50}, {0: 150}, 150)
+
+
+def test_what_others_learn_and_retention_takes_while_a_learner_starts_is_no_loss(learned: Rig) -> None:
+    shards, looks = learned.shards, 0
+    look = shards.look
+
+    def while_others_learn(shard: int) -> Answer:
+        nonlocal looks
+        answer, looks = look(shard), looks + 1
+        if looks == SHARDS:
+            learned.send(event(number) for number in range(100, 200))
+            for held in shards._shards.values():  # type: ignore[attr-defined]
+                held.fences[0] = held.fences[0]._replace(next=200)
+            learned.log.delete_records("events", 0, 150)
+        return answer
+
+    shards.look = while_others_learn  # type: ignore[method-assign]
+    life = learned.life(accept_loss=True)
+    life.wait_until(lambda: bool(life.sharing.loop.owned))
+    life.end()
+    assert life.variant.name == "v1"
