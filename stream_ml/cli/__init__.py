@@ -35,6 +35,7 @@ COMMANDS = {
     "stop": "stop learning; scores go on",
     "resume": "learn again after a stop, in one of three ways",
     "snapshot": "move a model's rows between memory and Redis, or to other shards",
+    "drift": "say where a file of events drifts, as the drift monitor would",
     "replay": "rebuild the weights from journal and events",
 }
 

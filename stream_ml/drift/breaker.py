@@ -175,9 +175,10 @@ class SilenceWatch:
             kept = 0.5 ** (events / _HALF_LIFE_EVENTS)
             self.events = self.events * kept + events
         if labelled:
-            self.label_at, self.unlabelled = now, 0
             # Silence teaches no new rate: what labels are expected is what came while they came.
-            self.labels = min(self.labels * 0.5 ** (events / _HALF_LIFE_EVENTS) + labelled, self.events)
+            kept = 0.5 ** ((self.unlabelled + events) / _HALF_LIFE_EVENTS)
+            self.labels = min(self.labels * kept + labelled, self.events)
+            self.label_at, self.unlabelled = now, 0
         else:
             self.unlabelled += events
 
