@@ -61,7 +61,7 @@ class SharedLearner:
         layout = Layout(0, self.settings.redis_shards)
         parties = Parties(self.log, self._store, topics, model, "learner", False, go_on, layout)
         self._journal = JournalWriter(self.log, topics.journal.name)
-        self.variant = SharedVariant.begun(parties, self._journal)
+        _, self.variant = SharedVariant.begun(parties, self._journal)
         self.shards = redis_shards(self.variant, name, url, self.settings)
         self.sharing = Sharing(
             parties,

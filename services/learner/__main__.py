@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from services.learner.parts import kafka_log, native_learner, parties_of
-from stream_ml.errors import ConfigError
 from stream_ml.learning.orders import Order, read_order
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Reached, go_on
@@ -88,13 +87,14 @@ class Learner:
         def shards_of(variant: SharedVariant) -> RedisShards:
             return redis_shards(variant, parties.name, settings.weights, settings)
 
-        if self.order is not None:
-            raise ConfigError('--challenge: a challenger\'s rows are in memory; set weights = "memory"')
         while not stop.requested():
-            variant, shards = SharedStart(parties, journal, shards_of, settings, clock).run()
+            start = SharedStart(parties, journal, shards_of, settings, clock, self.order)
+            own, variant, shards = start.run()
             self.not_ready = None
             with parties.log.writer() as writer:
-                Sharing(parties, variant, shards, journal, writer, settings, clock).run(stop)
+                Sharing(own, variant, shards, journal, writer, settings, clock).run(stop)
+            if self.order is not None:
+                return
 
 
 def main(arguments: Sequence[str], reached: Reached = go_on) -> int:

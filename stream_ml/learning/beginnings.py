@@ -263,7 +263,9 @@ class Beginnings:
             if learned_with == fingerprint:
                 return self.new_variant(newest, why)
             change = changes_since(self._parties.store, newest.name, self._parties.model)
-            obstacle = change.obstacle or self._obstacle_of_redis(newest)
+            obstacle = change.obstacle
+            if self._parties.layout is not None:
+                obstacle = obstacle or "rows in Redis go on with an unchanged model file only"
             if not obstacle:
                 return self.new_variant(newest, f"{why}; {told(change)}")
             obstacles.append(obstacle)
@@ -271,14 +273,6 @@ class Beginnings:
             # Never an empty table in silence, as where the journal is still there.
             raise _cannot_go_on_with(stored[0][0].name, obstacles[0])
         return self.new_variant(None, "first start")
-
-    def _obstacle_of_redis(self, snapshot: Announced) -> str:
-        """Return why a changed model file cannot begin with *snapshot*: its rows, or ours, are in Redis."""
-        with self._parties.store.open(snapshot.name) as found:
-            shared = found.manifest.streams is not None
-        if shared or self._parties.layout is not None:
-            return "rows that are or were in Redis go on with an unchanged model file only"
-        return ""
 
     def _let_serve(self, variant: str, why: str) -> str:
         decided = self._reader.state.decisions.get("serve")

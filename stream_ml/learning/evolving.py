@@ -60,6 +60,16 @@ def inherit(learner: Learner, parts: Parts, model: CompiledModel) -> None:
     learner.load_removed(numpy.array(ids, "<u8").tobytes())
 
 
+def state_of_shared(parts: Parts) -> Parts:
+    """Return *parts* of a snapshot of shards with the state of a learner that has their score state."""
+    learner = Learner(Plan(parts.plan))
+    learner.load_score_state(parts.score_state)
+    learner.begin_image()
+    while learner.take_image(1):
+        pass
+    return parts._replace(state=learner.seal_image().state)
+
+
 def _model_of(parts: Parts) -> CompiledModel:
     return compile_model(parts.model.decode())
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from stream_ml._native import Learner
 from stream_ml.errors import CannotContinue
-from stream_ml.learning.evolving import inherit
+from stream_ml.learning.evolving import inherit, state_of_shared
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.replaying import Replay, ReplayImpossible
@@ -137,15 +137,18 @@ class Loader:
         learner = self._new_learner()
         with self._parties.store.open(name) as snapshot:
             parts = load(snapshot, learner)
-        if snapshot.manifest.streams is not None:
+        same = snapshot.manifest.fingerprint == self._parties.model.fingerprint
+        shared = snapshot.manifest.streams is not None
+        if shared and same:
             # It was read from Redis; its state is that of shards.
             learner.load_score_state(parts.score_state)
-            self._remember(learner, snapshot.manifest.events)
-        elif snapshot.manifest.fingerprint == self._parties.model.fingerprint:
+        elif same:
             learner.load_state(parts.state)
             learner.begin_variant()
         else:
-            inherit(learner, parts, self._parties.model)
+            inherit(learner, state_of_shared(parts) if shared else parts, self._parties.model)
+        if shared:
+            self._remember(learner, snapshot.manifest.events)
         return learner
 
     def _remember(self, learner: Learner, events: Mapping[int, int]) -> None:

@@ -69,7 +69,7 @@ class Newest:
     def check_serving(self, state: JournalState | None = None) -> None:
         """Raises Superseded: another variant serves, this one's shards may be gone."""
         state = state or self.state()
-        if self._variant not in (state.serving, state.champion_of(state.serving)):
+        if not state.is_alive(self._variant):
             raise Superseded(
                 f"{state.serving} serves now, {self._variant} was moved; start again to learn it"
             )

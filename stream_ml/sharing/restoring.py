@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Protocol
 
@@ -77,27 +77,51 @@ class Beginning:
         return iter(()) if self._seed is None else dealt(self._store, self._seed, shard, self._count)
 
 
+class AdaptedBeginning(Beginning):
+    """The beginning of a variant of another model file than its seed's: each weight is what it was."""
+
+    def __init__(self, events: Mapping[int, int], begun: Callable[[], Learner], shards: int) -> None:
+        """*begun*: returns a learner that begins with the seed's rows, adapted."""
+        self._events, self._begun, self._count = events, begun, shards
+
+    def rows(self, shard: int) -> Iterator[Rows]:
+        """Yield the rows of the shard, in pieces; each id once."""
+        learner = self._begun()
+        pieces = list(_image(learner))
+        reserved = reserved_rows(learner.seal_image().score_state)
+        yield from _dealt(pieces, reserved, shard, self._count)
+
+
 def dealt(store: SnapshotStore, name: str, shard: int, shards: int) -> Iterator[Rows]:
     """Yield those rows of the snapshot *name* that live in *shard*, in pieces; the reserved ones first."""
     with store.open(name) as snapshot:
         parts = snapshot.parts()
-        if shard == 0:
-            values = np.frombuffer(reserved_rows(parts.score_state), "<f4").reshape(-1, 2)
-            yield Rows(RESERVED_IDS, values)
-        for piece in snapshot.rows() if snapshot.manifest.streams else _settled(snapshot, parts.plan):
-            every = np.frombuffer(piece, PACKED)
-            mine = every[shard_of(every["id"], shards) == shard]
-            for at in range(0, len(mine), _PIECE_ROWS):
-                part = mine[at : at + _PIECE_ROWS]
-                yield Rows(np.ascontiguousarray(part["id"]), np.ascontiguousarray(part["values"]))
+        shared = snapshot.manifest.streams is not None
+        pieces: Iterator[bytes | memoryview] = snapshot.rows() if shared else _settled(snapshot, parts.plan)
+        yield from _dealt(pieces, reserved_rows(parts.score_state), shard, shards)
+
+
+def _dealt(pieces: Iterable[bytes | memoryview], reserved: bytes, shard: int, shards: int) -> Iterator[Rows]:
+    if shard == 0:
+        yield Rows(RESERVED_IDS, np.frombuffer(reserved, "<f4").reshape(-1, 2))
+    for piece in pieces:
+        every = np.frombuffer(piece, PACKED)
+        mine = every[shard_of(every["id"], shards) == shard]
+        for at in range(0, len(mine), _PIECE_ROWS):
+            part = mine[at : at + _PIECE_ROWS]
+            yield Rows(np.ascontiguousarray(part["id"]), np.ascontiguousarray(part["values"]))
 
 
 def _settled(snapshot: ArtefactReader, plan: bytes) -> Iterator[bytes]:
     """Yield each row once: of a learner's memory, which changed meanwhile, later rows override earlier."""
     table = Learner(Plan(plan))
     load(snapshot, table)
-    table.begin_image()
-    while piece := table.take_image(_PIECE_ROWS):
+    yield from _image(table)
+
+
+def _image(learner: Learner) -> Iterator[bytes]:
+    learner.begin_image()
+    while piece := learner.take_image(_PIECE_ROWS):
         yield piece
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from stream_ml.errors import CannotContinue
 from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.orders import Order
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.topics import first_offsets
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
@@ -40,29 +41,32 @@ class SharedStart:
         new_shards: Callable[[SharedVariant], Shards],
         settings: LearnerSettings,
         clock: Clock,
+        order: Order | None = None,
     ) -> None:
         self._parties, self._journal, self._new_shards = parties, journal, new_shards
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._order = settings, clock, order
 
-    def run(self) -> tuple[SharedVariant, Shards]:
+    def run(self) -> tuple[Parties, SharedVariant, Shards]:
         """
         Return the variant to learn and its shards; those may be empty, or known to another server.
+
+        The parties have its own model file.
 
         Raises:
             EventsGone: what it has learned is not what the topic holds, and no loss is accepted.
             AnotherRedis: these are not the shards that its learners share, and no loss is accepted.
             ConfigError, CannotContinue, ShardUnavailable: as `SharedVariant.begun` and *new_shards*.
         """
-        variant = SharedVariant.begun(self._parties, self._journal)
+        self._parties, variant = SharedVariant.begun(self._parties, self._journal, self._order)
         shards = self._new_shards(variant)
         try:
             self._check(variant, shards)
         except (EventsGone, AnotherRedis) as error:
-            if not self._parties.accept_loss:
+            if not self._parties.accept_loss or self._order is not None:
                 raise
             variant = self._after_loss(variant, shards, error)
             shards = self._new_shards(variant)
-        return variant, shards
+        return self._parties, variant, shards
 
     def _check(self, variant: SharedVariant, shards: Shards) -> None:
         events = variant.events(self._parties, self._clock)

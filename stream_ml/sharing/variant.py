@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from stream_ml._native import PartitionLearner, Plan
+from stream_ml._native import Learner, PartitionLearner, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.learning.beginnings import Beginnings
-from stream_ml.learning.parties import Parties
+from stream_ml.learning.loading import Loader
+from stream_ml.learning.orders import Order
+from stream_ml.learning.parties import Parties, with_model_of
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.chores import Newest, NewestShards
@@ -16,10 +18,10 @@ from stream_ml.sharing.events import SharedEvents
 from stream_ml.sharing.homes import Homes
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.places import JournalPlaces
-from stream_ml.sharing.restoring import Beginning, Restorer
+from stream_ml.sharing.restoring import AdaptedBeginning, Beginning, Restorer
 from stream_ml.sharing.snapshotting import SharedSnapshots
 from stream_ml.weights.journal import JournalReader, JournalWriter
-from stream_ml.weights.lines import Layout, Variant
+from stream_ml.weights.lines import Challenge, Layout, Variant
 from stream_ml.weights.redis.access import Access, connect
 from stream_ml.weights.redis.shards import RedisShards
 from stream_ml.weights.shards import Shards
@@ -47,18 +49,27 @@ class SharedVariant:
     layout: Layout
     line: Variant | None
     topic_id: str | None
+    challenge: Challenge | None = None
 
     @classmethod
     def of(cls, name: str, state: JournalState) -> Self:
         """Return the variant *name* as the journal has it."""
         known = state.variants[name]
         assert known.layout is not None, "its rows are shared"
-        return cls(name, state.journal, known.layout, known.line, known.topic_id)
+        return cls(name, state.journal, known.layout, known.line, known.topic_id, known.challenge)
+
+    def group(self, base: str) -> str:
+        """Return the consumer group that divides its partitions: *base*, or a challenger's own."""
+        return base if self.challenge is None else f"{base}.{self.name}"
 
     @classmethod
-    def begun(cls, parties: Parties, journal: JournalWriter) -> Self:
+    def begun(
+        cls, parties: Parties, journal: JournalWriter, order: Order | None = None
+    ) -> tuple[Parties, Self]:
         """
-        Return the one that serves; begin a journal and a variant where there is none.
+        Return the one that *order* begins, or that serves; begin a journal and a variant where there is none.
+
+        With it come *parties* that have the variant's own model file.
 
         Raises:
             ConfigError: a learner's memory has the variant's rows, or they are dealt to other shards; or the
@@ -70,7 +81,9 @@ class SharedVariant:
             raise ConfigError(f"{parties.name}: weights in Redis: {error}") from error
         with JournalReader.open(parties.log, parties.topics.journal.name) as reader:
             reader.read_to_end()
-            return cls.of(Beginnings(parties, reader, journal).variant_to_learn(), reader.state)
+            beginnings = Beginnings(parties, reader, journal)
+            name = beginnings.variant_to_learn() if order is None else beginnings.challenger(order)
+            return with_model_of(name, reader.state, parties), cls.of(name, reader.state)
 
     def events(self, parties: Parties, clock: Clock) -> SharedEvents:
         """Return what tells whether its events are still there."""
@@ -143,5 +156,9 @@ def _beginning(parties: Parties, variant: SharedVariant) -> Beginning | None:
     line = variant.line
     if line is None:
         return None
-    seed = line.seed.name if line.seed else None
-    return Beginning(line.events, parties.store, seed, variant.layout.shards)
+    seed, shards = line.seed.name if line.seed else None, variant.layout.shards
+    if seed is not None and variant.challenge is not None:
+        # A challenger has a model file of its own.
+        loader = Loader(parties, lambda: Learner(Plan(parties.model.plan_bytes)))
+        return AdaptedBeginning(line.events, lambda: loader.begun_with(seed), shards)
+    return Beginning(line.events, parties.store, seed, shards)

@@ -82,7 +82,8 @@ class Sharing:
     def _new_loop(self) -> SharingLoop:
         parties, variant, shards, settings = self._parties, self._variant, self._shards, self._settings
         topic = parties.topics.events.name
-        group = parties.log.group(settings.consumer_group or f"{parties.name}.learner", topic)
+        base = settings.consumer_group or f"{parties.name}.learner"
+        group = parties.log.group(variant.group(base), topic)
         outputs = Outputs(self._writer, Source(parties.name, variant.name, topic), settings.message_max_bytes)
         windows = WindowReader(parties.log, topic, parties.model.model_file.learner.duplicate_window)
 
@@ -168,7 +169,8 @@ class Sharing:
         """Remove what is older than the snapshots that are kept."""
         names = [each.name for each in announced]
         since = self._clock.now() - self._settings.snapshots_kept_seconds
-        self._parties.store.retain(names, self._settings.snapshots_kept, since)
+        pinned = self._kept.newest.state().in_force().seeds
+        self._parties.store.retain(names, self._settings.snapshots_kept, since, pinned)
 
 
 def layout_of(settings: LearnerSettings) -> Layout | None:

@@ -172,6 +172,14 @@ class JournalState:
         champion = known.challenge.champion if known is not None and known.challenge is not None else None
         return champion if champion in self.variants and self.learns(champion) else None
 
+    def is_alive(self, variant: str) -> bool:
+        """Whether *variant* serves, still learns beside what took its place, or challenges either of them."""
+        current = {self.serving, self.champion_of(self.serving)}
+        known = self.variants.get(variant)
+        if known is None or known.challenge is None or not self.learns(variant):
+            return variant in current
+        return variant in current or known.challenge.champion in current
+
     def is_over(self, variant: str) -> bool:
         """Whether nobody learns *variant* any more: it was stopped, and another one serves."""
         return variant != self.serving and not self.learns(variant)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_ml.features import CompiledModel, compile_model
+from stream_ml.learning.orders import Order
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import go_on
 from stream_ml.learning.topics import ensure_topics
@@ -39,6 +40,7 @@ class Rig:
     partitions: int = 1
     model_text: str = MODEL
     overrides: dict[str, Any] = field(default_factory=dict)
+    order: Order | None = None
     new_shards: Callable[[int], Shards] = MemoryShards
 
     def __post_init__(self) -> None:
@@ -113,7 +115,8 @@ class Life:
             begun.append(variant.name)
             return rig.shards
 
-        self.variant, shards = SharedStart(parties, journal, shards_of, settings, clock).run()
+        start = SharedStart(parties, journal, shards_of, settings, clock, rig.order)
+        parties, self.variant, shards = start.run()
         self.sharing = Sharing(parties, self.variant, shards, journal, rig.log.writer(), settings, clock)
         self.stop = Stop()
         self.error: BaseException | None = None
@@ -134,6 +137,14 @@ class Life:
         assert not self._thread.is_alive()
         if self.error is not None:
             raise self.error
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait_ended(self) -> None:
+        """Wait until it ends by itself."""
+        self.wait_until(lambda: not self.running)
 
     def _run(self) -> None:
         try:

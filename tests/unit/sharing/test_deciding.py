@@ -38,7 +38,8 @@ def test_all_learners_of_a_variant_pause_while_it_is_stopped_and_go_on_with_ever
     lives = [rig.life(), rig.life()]
     lives[0].wait_until(rig.all_pushed)
     say(rig, "stop")
-    lives[0].wait_until(lambda: not any(life.sharing._chores.learns for life in lives))
+    # The loops, too, not only who reads the journal: a turn that has begun ends.
+    lives[0].wait_until(lambda: not any(life.sharing.loop._learned for life in lives))
     before = rig.fences()
     send(rig, 100, 200)
     heartbeats = [rig.log.bounds("clicks.weights", p).next for p in range(2)]

@@ -170,7 +170,7 @@ def test_of_many_that_begin_at_once_all_go_on_with_one_home(tmp_path: Path) -> N
     rig = Rig(tmp_path)
     parties = [rig.parties(rig.layout) for _ in range(6)]
     journal = JournalWriter(rig.log, "clicks.journal")
-    variant = SharedVariant.begun(parties[0], journal)
+    _, variant = SharedVariant.begun(parties[0], journal)
 
     def kept(number: int) -> str:
         each = KeptShards(parties[number], variant, rig.shards, journal, rig.settings(), SystemClock())
@@ -188,7 +188,7 @@ def test_who_dies_before_the_shards_have_the_name_holds_nobody_up(tmp_path: Path
     rig = Rig(tmp_path)
     parties = rig.parties(rig.layout)
     journal = JournalWriter(rig.log, "clicks.journal")
-    variant = SharedVariant.begun(parties, journal)
+    _, variant = SharedVariant.begun(parties, journal)
     journal.append(Decision(kind="home", variant=variant.name, who="dies", why="first rows"))
     rig.send(event(number) for number in range(40))
     life = rig.life()
@@ -205,7 +205,7 @@ def test_a_shard_that_does_not_answer_is_waited_for_before_another_home_is_chose
             raise ShardUnavailable("away")
 
     parties, journal = rig.parties(rig.layout), JournalWriter(rig.log, "clicks.journal")
-    variant = SharedVariant.begun(parties, journal)
+    _, variant = SharedVariant.begun(parties, journal)
     kept = KeptShards(parties, variant, Away(SHARDS), journal, rig.settings(), SystemClock())
     with pytest.raises(ShardUnavailable):
         kept.mender.look(0)
@@ -227,7 +227,7 @@ def test_an_empty_server_that_may_evict_rows_is_waited_for_and_not_taken_for_ano
 def test_who_hears_a_learner_that_was_quicker_with_the_same_redis_goes_on_beside_it(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     parties, journal = rig.parties(rig.layout), JournalWriter(rig.log, "clicks.journal")
-    variant = SharedVariant.begun(parties, journal)
+    _, variant = SharedVariant.begun(parties, journal)
     journal.append(Decision(kind="home", variant=variant.name, who="lost everything", why="first rows"))
     quick, slow = (
         KeptShards(each, variant, rig.shards, journal, rig.settings(), SystemClock()).homes

@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 
-from stream_ml._native import Learner, Plan
+from stream_ml._native import Learner, Plan, Replica
 from stream_ml.errors import ConfigError
+from stream_ml.features import CompiledModel, compile_model
 from stream_ml.learning.batch import EventRange
 from stream_ml.learning.beginnings import Beginnings
+from stream_ml.learning.loading import Loader
 from stream_ml.learning.rebuilding import rebuild
 from stream_ml.sharing.owning import OwnedPartition, Pushed
 from stream_ml.sharing.standing import standing
 from stream_ml.sharing.variant import SharedVariant
 from stream_ml.streams.memory import MemoryLog
 from stream_ml.weights.journal import JournalReader, JournalWriter
-from stream_ml.weights.lines import Layout
+from stream_ml.weights.lines import Layout, Variant
 from stream_ml.weights.shards import Identity
+from stream_ml.weights.snapshots import load
 from tests.clicks import MODEL, event
 from tests.unit.sharing.rig import SHARDS, Rig
 
@@ -56,20 +59,19 @@ def begun_but_not_decided_for(rig: Rig, layout: Layout | None) -> None:
 def test_a_variant_begun_for_rows_elsewhere_does_not_serve(rig: Rig, before: Layout | None) -> None:
     begun_but_not_decided_for(rig, before)
     parties = rig.parties(rig.layout)
-    variant = SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name))
+    _, variant = SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name))
     assert (variant.name, variant.layout) == ("v2", rig.layout)
 
 
 def test_a_variant_begun_for_these_shards_is_let_serve(rig: Rig) -> None:
     begun_but_not_decided_for(rig, rig.layout)
     parties = rig.parties(rig.layout)
-    assert SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name)).name == "v1"
+    assert SharedVariant.begun(parties, JournalWriter(rig.log, parties.topics.journal.name))[1].name == "v1"
 
 
-@pytest.mark.parametrize("layout", [None, Layout(0, SHARDS)])
-def test_a_lost_journal_and_a_changed_model_file_do_not_begin_with_rows_of_shards(
-    tmp_path: Path, layout: Layout | None
-) -> None:
+@pytest.fixture
+def lost_journal(tmp_path: Path) -> Rig:
+    """A model whose rows were in shards and are in snapshots, its journal gone, its file changed."""
     rig = Rig(tmp_path, overrides={"snapshot_interval_seconds": 0.05})
     rig.send(event(number) for number in range(100))
     life = rig.life()
@@ -78,13 +80,46 @@ def test_a_lost_journal_and_a_changed_model_file_do_not_begin_with_rows_of_shard
     rig.log = MemoryLog()
     rig.log.ensure_topic("events", 1)
     rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
+    return rig
+
+
+def begun(rig: Rig, layout: Layout | None) -> Variant:
     parties = replace(rig.parties(layout), accept_loss=True)
     writer = JournalWriter(rig.log, parties.topics.journal.name)
-    with (
-        JournalReader.open(rig.log, parties.topics.journal.name) as reader,
-        pytest.raises(ConfigError, match="Redis go on with an unchanged model file only"),
-    ):
-        Beginnings(parties, reader, writer).variant_to_learn()
+    with JournalReader.open(rig.log, parties.topics.journal.name) as reader:
+        name = Beginnings(parties, reader, writer).variant_to_learn()
+        line = reader.state.variants[name].line
+        assert line is not None
+        return line
+
+
+def test_a_lost_journal_and_a_changed_model_file_do_not_begin_with_rows_in_redis(lost_journal: Rig) -> None:
+    with pytest.raises(ConfigError, match="rows in Redis go on with an unchanged model file only"):
+        begun(lost_journal, lost_journal.layout)
+
+
+def test_a_memory_goes_on_with_the_rows_that_shards_had_each_weight_being_what_it_was(
+    lost_journal: Rig,
+) -> None:
+    line = begun(lost_journal, None)
+    assert line.seed is not None
+    loader = Loader(lost_journal.parties(None), lambda: Learner(Plan(lost_journal.model.plan_bytes)))
+    adapted, before = loader.begun_with(line.seed.name), Learner(Plan(compile_model(MODEL).plan_bytes))
+    with lost_journal.store.open(line.seed.name) as snapshot:
+        before.load_score_state(load(snapshot, before).score_state)
+    assert scored(adapted, lost_journal.model) == pytest.approx(
+        scored(before, compile_model(MODEL)), abs=1e-6
+    )
+
+
+def scored(learner: Learner, model: CompiledModel) -> list[float]:
+    replica = Replica(Plan(model.plan_bytes))
+    cut_rows = []
+    learner.begin_image()
+    while piece := learner.take_image(1000):
+        cut_rows.append(piece)
+    replica.apply(b"".join(cut_rows), b"", learner.seal_image().score_state, 1, 0.0)
+    return [answer["log_odds"] for answer in replica.score([event(number) for number in range(30)])]
 
 
 def test_standing_tells_owners_fences_and_what_was_learned(tmp_path: Path) -> None:
