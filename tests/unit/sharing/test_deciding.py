@@ -10,6 +10,7 @@ import pytest
 
 from stream_ml.learning.deciding import decide, decision
 from stream_ml.learning.skipping import skip
+from stream_ml.weights import shards_memory
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.shards import Identity
 from tests.clicks import event
@@ -117,28 +118,30 @@ def test_of_several_learners_the_one_of_partition_0_takes_the_snapshots(rig: Rig
         life.end()
 
 
-def test_a_publisher_goes_on_with_a_shard_from_the_newest_snapshot_of_others(rig: Rig) -> None:
-    rig.overrides["snapshot_interval_seconds"] = 0.3
+def test_a_publisher_goes_on_with_a_shard_from_the_newest_snapshot_of_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards_memory, "LOG_VERSIONS", 20)
     first = rig.life()
     send(rig, 0, 100)
     first.wait_until(lambda: rig.all_pushed() and first.sharing._chores._known is not None)
+    rig.overrides["snapshot_interval_seconds"] = 1000
     second = rig.life()
-    second.wait_until(lambda: len(second.sharing.loop.owned) == 1)
-    wanted = second.sharing._chores._publisher
-    rig.shards.identity = Identity("again", "reign")  # type: ignore[attr-defined]
-    send(rig, 100, 300)
-    second.wait_until(lambda: rig.all_pushed() and not wanted.snapshot_wanted)
+    second.wait_until(lambda: len(second.sharing.loop.owned) == 1 and bool(second.sharing._chores._mine))
+    assert 0 in first.sharing.loop.owned
+    # Further than the shards remember what changed.
+    for at in range(100, 1100, 20):
+        send(rig, at, at + 20)
+        second.wait_until(rig.all_pushed)
+    versions = [rig.shards.look(shard).version for shard in range(SHARDS)]
     newest = first.sharing._chores._newest
-    versions = [rig.shards.look(shard).incarnation for shard in range(SHARDS)]
-    second.wait_until(lambda: [each.incarnation for each in newest.streams() or ()] == versions)
-    for life in (first, second):
-        if 0 in life.sharing.loop.owned:
-            life.end()
-        else:
-            left = life
-    # All shards are its own now, and begin where the newest snapshot is: nothing has to be taken anew.
-    left.wait_until(lambda: len(left.sharing.loop.owned) == 2 and len(left.sharing._chores._mine) == SHARDS)
-    published = left.sharing._chores._publisher._published
-    left.wait_until(lambda: len(published) == SHARDS)
-    assert [published[shard].stream.incarnation for shard in range(SHARDS)] == versions
-    left.end()
+    second.wait_until(lambda: [each.version for each in newest.streams() or ()] == versions)
+    taken: list[None] = []
+    monkeypatch.setattr(second.sharing._kept.snapshots, "take", lambda *_: taken.append(None))
+    first.end()
+    second.wait_until(lambda: len(second.sharing.loop.owned) == 2)
+    second.wait_until(lambda: len(second.sharing._chores._publisher._published) == SHARDS)
+    time.sleep(0.5)
+    assert not second.sharing._chores._publisher.snapshot_wanted
+    assert not taken
+    second.end()
