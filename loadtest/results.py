@@ -94,6 +94,14 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "max_stall_ms": "longest call of 64 events while the table grows, processor time, ms",
         "speed_ratio_many_rows": "events/s at 200 M live rows, times those at 1 M",
     },
+    "retrain": {
+        "challenger_events_per_second": "16 challengers over one scan of JSON, two cores, events/s × 16",
+        "ratio_singles": "times 16 single runs of ours, two at a time",
+        "ratio_singles_kept": "the same, all from kept scans",
+        "ratio_vw_cache": "times 16 runs of Vowpal Wabbit from its binary cache, two at a time",
+        "two_core_ratio": "two cores, times one",
+        "same_bits": "rows of every challenger equal those of its single run",
+    },
     "sparing": {
         "fewest_rows_ratio": "rows with admission and expiry, times those without",
         "its_loss_more": "progressive log loss more than without",

@@ -11,6 +11,8 @@ from typing import Any, final
 __all__ = [
     "MATH_VERSION",
     "Batch",
+    "Challengers",
+    "ComparedBlock",
     "Cut",
     "Front",
     "Learned",
@@ -256,6 +258,72 @@ class Batch:
         """Examples, duplicates included, refusals not."""
     @property
     def records(self) -> int: ...
+
+@final
+class Challengers:
+    """
+    Several models over the same events: one scan for all, their rows side by side; one call at a time.
+
+    A challenger is (alpha, beta, l1, l2, decay, slots by number or None for all, first example learned); the
+    rest is the plan's, expiry left out. Its rows, score state and figures are those of a Learner of its own,
+    bit for bit, for any number of threads and any split into calls. With fewer slots the sums of a score are
+    rounded in another order.
+    """
+
+    def __new__(
+        cls,
+        plan: Plan,
+        settings: Sequence[tuple[float, float, float, float, float, Sequence[int] | None, int]],
+        *,
+        threads: int = 1,
+        block_examples: int = 1000,
+        max_rows: int | None = None,
+        expected_rows: int = 0,
+    ) -> Challengers:
+        """
+        Begin with no rows.
+
+        Args:
+            block_examples: what a ComparedBlock spans.
+            max_rows: features that may have rows, where the plan does not allow fewer.
+
+        Raises ValueError: a setting out of bounds, a slot that is not there; or optimizer counting.
+        """
+    def learn(
+        self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]]
+    ) -> list[ComparedBlock]:
+        """Learn ranges as a Learner does; return the blocks that closed."""
+    def learn_scanned(self, ranges: Sequence[tuple[int, bytes]]) -> list[ComparedBlock]:
+        """
+        Learn kept scans.
+
+        Raises ValueError, and learns nothing: damaged, or without slots where challengers differ in them.
+        """
+    def load_rows(self, challengers: Sequence[int], before: Plan, rows: bytes | memoryview) -> None:
+        """Put rows of a learner of the plan *before* into some challengers: each weight stays what it was."""
+    def load_score_state(
+        self, challengers: Sequence[int], before: Plan, state: bytes | memoryview
+    ) -> None: ...
+    def rows(self, challenger: int, first: int, count: int) -> bytes:
+        """Return a challenger's rows of *count* features from number *first* on; zero rows are left out."""
+    def score_state(self, challenger: int) -> bytes: ...
+    def counts(self) -> dict[str, int]:
+        """Return records learned duplicates refused skipped empty so far."""
+    @property
+    def features(self) -> int:
+        """Features that have rows."""
+
+@final
+class ComparedBlock:
+    """Sums over the same examples, scored before they were learned; lists are by challenger."""
+
+    first: int  # examples judged before it
+    end: int  # and up to its end
+    importance_sum: float
+    label_sum: float
+    watermark_us: int  # int64 minimum before the first event with a time
+    loss_sums: list[float]
+    prediction_sums: list[float]
 
 def score_state(plan: Plan, rows: bytes | memoryview, watermark_us: int) -> bytes:
     """

@@ -58,6 +58,7 @@ class Learner:
     beta: float
     l1: float
     l2: float
+    decay: float
     base_rate: float | None
     base_rate_events: int
     learn_after: str
@@ -338,6 +339,10 @@ class _Reader:
             self.problems.add(
                 self._position(("learner", "base_rate")).value,
                 f"the mean label of a {learner['loss']} loss lies above {low:g} and below {high:g}",
+            )
+        if learner["decay"] != 1.0 and learner["optimizer"] != "ftrl":
+            self.problems.add(
+                self._position(("learner", "decay")).key, f"decay means nothing to {learner['optimizer']}"
             )
         self._check_size([*expressions.values(), *features.values()], len(features))
 

@@ -96,6 +96,8 @@ def slot_of(name: str, expression: Expression) -> Slot:
 def _plan(model_file: ModelFile, slots: tuple[Slot, ...], numbers: Mapping[Field, int]) -> dict[str, Any]:
     learner = asdict(model_file.learner)
     table = {name: learner.pop(name) for name in TABLE_SETTINGS}
+    if learner["decay"] == 1.0:
+        del learner["decay"]  # so that plans from before it keep their fingerprint
     features = zip(slots, model_file.features.values(), strict=True)
     return {
         "format": FORMAT,

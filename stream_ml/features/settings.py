@@ -108,6 +108,15 @@ LEARNER = (
     Setting("l1", 0.0, "keeps weights at zero", low=0, high=1e6, why="more leaves no weight at all"),
     Setting("l2", 0.0, "pulls weights to zero", low=0, high=1e6, why="more leaves no weight at all"),
     Setting(
+        "decay",
+        1.0,
+        "what of a row is kept each time its feature is learned (ftrl); below 1 it forgets",
+        low=0,
+        high=1,
+        above=True,
+        why="0 would forget everything, more would grow without end",
+    ),
+    Setting(
         "base_rate",
         None,
         "mean label, where it is known; else the first events tell",

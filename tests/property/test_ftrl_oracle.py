@@ -37,6 +37,7 @@ alpha = {alpha}
 beta = {beta}
 l1 = {l1}
 l2 = {l2}
+decay = {decay}
 base_rate = {base_rate}
 """
 WORDS = ["red", "green", "blue", "cyan"]
@@ -51,13 +52,14 @@ class Parameters:
     beta: float
     l1: float
     l2: float
+    decay: float
     base_rate: float
 
 
 PARAMETERS = [
-    Parameters(alpha=0.3, beta=0.5, l1=0.7, l2=0.2, base_rate=0.3),
-    Parameters(alpha=0.05, beta=2.0, l1=0.01, l2=1.5, base_rate=0.6),
-    Parameters(alpha=1.1, beta=0.1, l1=3.0, l2=0.03, base_rate=0.2),
+    Parameters(alpha=0.3, beta=0.5, l1=0.7, l2=0.2, decay=1.0, base_rate=0.3),
+    Parameters(alpha=0.05, beta=2.0, l1=0.01, l2=1.5, decay=0.99, base_rate=0.6),
+    Parameters(alpha=1.1, beta=0.1, l1=3.0, l2=0.03, decay=0.9, base_rate=0.2),
 ]
 EACH = pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
 
@@ -116,6 +118,7 @@ class Float32:
     def __init__(self, parameters: Parameters) -> None:
         self.beta, self.l1, self.l2 = F32(parameters.beta), F32(parameters.l1), F32(parameters.l2)
         self.inverse_alpha = F32(1) / F32(parameters.alpha)
+        self.decay = F32(parameters.decay)
         self.base = F32(np.log(parameters.base_rate / (1 - parameters.base_rate)))
 
     def weights(self, z: Column, n: Column, l1: F32, l2: F32) -> Column:
@@ -124,9 +127,9 @@ class Float32:
 
     def updated(self, slope: F32, x: Column, w: Column, z: Column, n: Column) -> tuple[Column, Column]:
         g = slope * x
-        grown = n + g * g
-        sigma = (np.sqrt(grown) - np.sqrt(n)) * self.inverse_alpha
-        return z + (g - sigma * w), grown
+        grown = n * (self.decay * self.decay) + g * g
+        sigma = (np.sqrt(grown) - np.sqrt(n) * self.decay) * self.inverse_alpha
+        return z * self.decay + (g - sigma * w), grown
 
     def prediction(self, example: Example, w: Column, bias: Column) -> F32:
         lanes = np.zeros(8, F32)
@@ -177,7 +180,7 @@ def test_every_step_equals_algorithm_1_in_float32(
 
 
 class Float64:
-    """Algorithm 1 as printed, with the bias as a coordinate without regularisation."""
+    """Algorithm 1 as printed, of which old terms decay; the bias is a coordinate without regularisation."""
 
     def __init__(self, parameters: Parameters, places: int) -> None:
         self.parameters = parameters
@@ -194,9 +197,11 @@ class Float64:
         w = np.where(np.abs(z) <= l1, 0, -(z - np.sign(z) * l1) / ((beta + np.sqrt(n)) / alpha + self.l2[at]))
         p = 1 / (1 + np.exp(-(self.base + w @ x)))
         g = importance * (p - label) * x
-        sigma = (np.sqrt(n + g * g) - np.sqrt(n)) / alpha
-        self.z[at] += g - sigma * w
-        self.n[at] += g * g
+        decay = np.float64(F32(self.parameters.decay))
+        forgotten = decay**2 * n
+        sigma = (np.sqrt(forgotten + g * g) - np.sqrt(forgotten)) / alpha
+        self.z[at] = decay * z + (g - sigma * w)
+        self.n[at] = forgotten + g * g
         return float(p)
 
 

@@ -17,6 +17,7 @@ from loadtest import (
     recover,
     reload,
     replay,
+    retrain,
     serve,
     snapshots,
     sparing,
@@ -46,6 +47,18 @@ def test_learn_compares_every_contestant_on_the_same_events(monkeypatch: pytest.
     for figure in ("events_per_second", "ratio_vw_json", "ratio_vw_text", "two_core_ratio"):
         assert result[figure] > 0
     assert [row["events"] for row in result["rows"]] == [3_000] * 9 + [1_000, 200]
+
+
+def test_retrain_compares_challengers_with_single_runs_of_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retrain, "GRID", retrain.GRID[::5])
+    monkeypatch.setattr(retrain, "QUICK", retrain.Size(events=25_000, rounds=1))
+    result = measured(retrain)
+    assert (result["same_bits"], result["logloss_difference"]) == (True, 0)
+    for figure in ("ratio_singles", "ratio_singles_kept", "ratio_vw_cache", "two_core_ratio"):
+        assert result[figure] > 0
+    assert len(result["rows"]) == 6
 
 
 def test_learn_with_weights_in_redis_is_compared_with_a_call_an_event(

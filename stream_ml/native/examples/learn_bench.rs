@@ -72,6 +72,7 @@ fn course() -> Course {
         beta: 1.0,
         l1: 0.0,
         l2: 0.0,
+        decay: 1.0,
         base_rate: None,
         base_rate_events: 1_000,
     };

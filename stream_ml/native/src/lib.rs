@@ -7,6 +7,7 @@ mod ahead;
 pub mod block;
 mod bucket;
 pub mod call;
+pub mod challengers;
 pub mod codec;
 mod compile;
 pub mod counters;

@@ -126,6 +126,14 @@ pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// The same for float32: once rounded to it, the bits are those of `sigmoid`. No branch, so that many go into a vector.
+#[inline(always)]
+pub fn sigmoid_near(x: f64) -> f64 {
+    let above = if x > -700.0 { x } else { -700.0 };
+    let near = if above < 700.0 { above } else { 700.0 };
+    1.0 / (1.0 + exp_near(-near))
+}
+
 /// ln(p / (1 − p)).
 #[inline]
 pub fn logit(p: f64) -> f64 {

@@ -5,6 +5,9 @@
 
 use crate::options::{LearnerOptions, OptimizerKind};
 use crate::rows::{Columns, LANES, Row};
+pub use side_by_side::{Lanes, Optimizers, of_each};
+
+mod side_by_side;
 
 /// Bounds that keep every float32 finite whatever the stream says; no sane stream meets them.
 const MAX_GRADIENT: f32 = 1e15;
@@ -23,6 +26,9 @@ pub struct Optimizer {
     beta: f32,
     l1: f32,
     l2: f32,
+    /// What an update keeps of z and √n, and so of n.
+    decay: f32,
+    decay_of_n: f32,
 }
 
 impl Optimizer {
@@ -33,6 +39,7 @@ impl Optimizer {
             beta,
             l1,
             l2,
+            decay,
             ..
         } = *options;
         Optimizer {
@@ -42,6 +49,8 @@ impl Optimizer {
             beta,
             l1,
             l2,
+            decay,
+            decay_of_n: decay * decay,
         }
     }
 
@@ -54,11 +63,20 @@ impl Optimizer {
         }
     }
 
+    fn without_decay(&self) -> Optimizer {
+        Optimizer {
+            decay: 1.0,
+            decay_of_n: 1.0,
+            ..*self
+        }
+    }
+
     /// The row that has the weight under these hyper-parameters that `row` has under those `before`, of one optimizer: a
     /// weight of zero stays zero, n is the same sum of squares whatever they are. Where z is the weight, nothing changes.
     pub fn adopt(&self, before: &Optimizer, row: Row) -> Row {
         debug_assert_eq!(self.kind, before.kind);
-        if self.kind != OptimizerKind::Ftrl || self == before {
+        // A weight does not ask how its row will decay.
+        if self.kind != OptimizerKind::Ftrl || self.without_decay() == before.without_decay() {
             return row;
         }
         let Row { z, n } = row;
@@ -110,12 +128,14 @@ impl Optimizer {
     }
 
     /// Algorithm 1, "update": `g = slope · x; sigma = (√(n + g²) − √n) · (1 / alpha); z += g − sigma · w; n += g²`.
+    /// With a decay d < 1 every addend of the objective, linear and quadratic, counts d times what it counted before, each
+    /// time the feature is learned: `z` becomes d z before, √n d √n. (With d = 1 the bits are those of the paper's lines.)
     #[inline(always)]
     fn ftrl_step(&self, slope: f32, x: f32, w: f32, z: f32, n: f32, root: f32) -> (f32, f32) {
         let g = bound(slope * x, MAX_GRADIENT);
-        let grown = at_most(n + g * g, MAX_N);
-        let sigma = (grown.sqrt() - root) * self.inverse_alpha;
-        (bound(z + (g - sigma * w), MAX_Z), grown)
+        let grown = at_most(n * self.decay_of_n + g * g, MAX_N);
+        let sigma = (grown.sqrt() - root * self.decay) * self.inverse_alpha;
+        (bound(z * self.decay + (g - sigma * w), MAX_Z), grown)
     }
 
     /// AdaGrad as composite mirror descent (Duchi et al. 2011, section 5): z is the weight itself, n = Σ g²,

@@ -15,10 +15,49 @@ pub struct LearnerOptions {
     pub beta: f32,
     pub l1: f32,
     pub l2: f32,
+    /// Forgetting (ftrl): what of a row is kept each time its feature is learned.
+    #[serde(default = "all")]
+    pub decay: f32,
     /// The mean label, where it is known beforehand.
     pub base_rate: Option<f64>,
     /// Else it is measured over the first this many examples, and frozen.
     pub base_rate_events: u64,
+}
+
+fn all() -> f32 {
+    1.0
+}
+
+impl LearnerOptions {
+    /// Within these no weight, rate or row can become infinite (shown by the tests of `optimizer.rs`).
+    pub fn check(&self) -> Result<(), String> {
+        let LearnerOptions {
+            alpha,
+            beta,
+            l1,
+            l2,
+            decay,
+            ..
+        } = *self;
+        if !(1e-10..=1e10).contains(&alpha) {
+            return Err(format!("learner: alpha {alpha} is outside 1e-10 to 1e10"));
+        }
+        if ![beta, l1, l2]
+            .iter()
+            .all(|value| (0.0..=1e10).contains(value))
+        {
+            return Err(format!(
+                "learner: beta {beta}, l1 {l1}, l2 {l2}; each is 0 to 1e10"
+            ));
+        }
+        let forgets = decay != 1.0;
+        if !(decay > 0.0 && decay <= 1.0) || forgets && self.optimizer != OptimizerKind::Ftrl {
+            return Err(format!(
+                "learner: decay {decay}; it is above 0 and at most 1, and 1 but for ftrl"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Which features have a row: the `table` part of a plan; one without it has the default.

@@ -260,6 +260,18 @@ impl<R: AsRef<[u8]>> Job<R> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Pieces there are, for those who hand them out themselves.
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Scan a piece; returns its partition.
+    pub fn fill(&self, scanner: &mut impl Scan, piece: usize, block: &mut Block) -> i32 {
+        let piece = self.pieces[piece];
+        self.scan_piece(scanner, piece, block);
+        self.ranges[piece.range].partition
+    }
+
     fn scan_piece(&self, scanner: &mut impl Scan, piece: Piece, block: &mut Block) {
         let Piece { range, from, to } = piece;
         let Records {

@@ -7,9 +7,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     scanning::register(module)?;
     learning::register(module)?;
     partition::register(module)?;
+    challengers::register(module)?;
     serving::register(module)
 }
 
+/// `Challengers`, `ComparedBlock`.
+mod challengers;
 /// `Learner`, `Learned`, `Cut`, `Seal`.
 mod learning;
 /// `PartitionLearner`, `Batch`, `score_state`, `blob_watermark`.

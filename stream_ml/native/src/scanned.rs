@@ -141,6 +141,11 @@ impl<'a> ScannedBlock<'a> {
         Ok(())
     }
 
+    /// Whether every feature's slot is known.
+    pub fn has_slots(&self) -> bool {
+        self.slots.len() == self.ids.len()
+    }
+
     /// Put the block back as it was.
     pub fn fill(&self, block: &mut Block) {
         block.clear();

@@ -53,7 +53,7 @@ impl ScoreState {
     /// Count one example into the base rate, unless it is known or frozen.
     #[inline(always)]
     pub(crate) fn count(&mut self, options: &LearnerOptions, label: f32, importance: f32) {
-        if options.base_rate.is_some() || self.examples >= options.base_rate_events {
+        if self.is_frozen(options) {
             return;
         }
         self.examples += 1;
@@ -61,6 +61,11 @@ impl ScoreState {
         self.label_sum += f64::from(importance) * f64::from(label);
         self.base =
             loss::bounded(smoothed(options.loss, self.label_sum, self.importance_sum) as f32);
+    }
+
+    /// Whether `count` changes nothing any more.
+    pub(crate) fn is_frozen(&self, options: &LearnerOptions) -> bool {
+        options.base_rate.is_some() || self.examples >= options.base_rate_events
     }
 
     /// Go on under other options with the same score of everything. The base stays what it is, whatever rate the options

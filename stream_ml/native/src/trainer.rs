@@ -361,7 +361,7 @@ impl Trainer {
 }
 
 /// The examples of the record that begins at `from`.
-fn record_at(block: &Block, from: usize) -> Range<usize> {
+pub(crate) fn record_at(block: &Block, from: usize) -> Range<usize> {
     let record = block.examples[from].record;
     let len = block.examples[from..]
         .iter()

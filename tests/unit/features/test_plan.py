@@ -173,3 +173,16 @@ def test_a_text_without_a_line_break_is_a_path(tmp_path: Path) -> None:
     assert compile_model(str(path)) == compile_model(path) == compile_model(MODEL)
     with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read"):
         compile_model("absent.toml")
+
+
+def test_decay_is_in_the_plan_only_where_it_forgets() -> None:
+    forgetting = compile_model(MODEL + "decay = 0.99\n")
+    assert orjson.loads(forgetting.plan_bytes)["learner"]["decay"] == 0.99
+    assert Plan(forgetting.plan_bytes).fingerprint == forgetting.fingerprint
+    assert compile_model(MODEL + "decay = 1.0\n").fingerprint == compile_model(MODEL).fingerprint
+
+
+@pytest.mark.parametrize("decay", ["0.0", "1.5", '0.5\noptimizer = "sgd"'])
+def test_a_decay_that_cannot_be_is_refused(decay: str) -> None:
+    with pytest.raises(ConfigError, match="decay"):
+        compile_model(f"{MODEL}decay = {decay}\n")

@@ -74,7 +74,7 @@ impl Source {
         }
         let source: Source = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         check_sizes(&source)?;
-        check_learner(&source.learner)?;
+        source.learner.check()?;
         check_table(&source.table)?;
         Ok(source)
     }
@@ -95,29 +95,6 @@ fn check_sizes(source: &Source) -> Result<(), String> {
     }
     if source.evaluate_every == 0 {
         return Err("evaluate_every 0".into());
-    }
-    Ok(())
-}
-
-/// Within these no weight, rate or row can become infinite (shown by the tests of `optimizer.rs`).
-fn check_learner(learner: &LearnerOptions) -> Result<(), String> {
-    let LearnerOptions {
-        alpha,
-        beta,
-        l1,
-        l2,
-        ..
-    } = *learner;
-    if !(1e-10..=1e10).contains(&alpha) {
-        return Err(format!("learner: alpha {alpha} is outside 1e-10 to 1e10"));
-    }
-    if ![beta, l1, l2]
-        .iter()
-        .all(|value| (0.0..=1e10).contains(value))
-    {
-        return Err(format!(
-            "learner: beta {beta}, l1 {l1}, l2 {l2}; each is 0 to 1e10"
-        ));
     }
     Ok(())
 }

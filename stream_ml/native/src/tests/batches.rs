@@ -40,6 +40,7 @@ fn options(optimizer: OptimizerKind, base_rate: Option<f64>) -> LearnerOptions {
         beta: 1.0,
         l1: 0.0,
         l2: 0.0,
+        decay: 1.0,
         base_rate,
         base_rate_events: 10,
     }
@@ -169,17 +170,15 @@ fn a_state_of_rows_is_the_state_they_came_of() {
 
 #[test]
 fn models_that_drop_or_limit_rows_say_why_they_cannot_share_them() {
-    let refused = |table: TableOptions| {
-        let course = Course {
-            fingerprint: String::new(),
-            options: options(OptimizerKind::Ftrl, None),
-            table,
-            record_wise: false,
-            duplicate_window: 0,
-            judging: Judging::every(1),
-        };
-        course.can_share_rows().err().unwrap_or_default()
+    let course = |table: TableOptions| Course {
+        fingerprint: String::new(),
+        options: options(OptimizerKind::Ftrl, None),
+        table,
+        record_wise: false,
+        duplicate_window: 0,
+        judging: Judging::every(1),
     };
+    let refused = |table| course(table).can_share_rows().err().unwrap_or_default();
     let table = TableOptions::default();
     assert_eq!(refused(table), "");
     let expire_after_seconds = Some(5.0);
@@ -190,4 +189,8 @@ fn models_that_drop_or_limit_rows_say_why_they_cannot_share_them() {
     assert!(refused(expiring).starts_with("expire_after_seconds"));
     let max_rows = 100;
     assert!(refused(TableOptions { max_rows, ..table }).starts_with("max_rows"));
+    let mut forgetting = course(table);
+    forgetting.options.decay = 0.5;
+    let refusal = forgetting.can_share_rows().err().unwrap_or_default();
+    assert!(refusal.starts_with("decay"), "{refusal}");
 }

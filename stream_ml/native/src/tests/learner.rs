@@ -34,6 +34,7 @@ fn learner(threads: usize) -> Learner<FirstByte, Vec<u8>> {
         beta: 1.0,
         l1: 0.0,
         l2: 0.0,
+        decay: 1.0,
         base_rate: None,
         base_rate_events: 10,
     };

@@ -103,3 +103,15 @@ const GOLDEN: [u64; 5] = [
     4590130578603591751,
     4585643160471242835,
 ];
+
+#[test]
+fn sigmoid_near_rounds_to_the_same_float32() {
+    let far = [0.0, 1e-30, 88.7, 699.9, 700.0, 745.3, 1e4, 1e15];
+    let near = (0..200_000).map(|at| f64::from((at as f32 - 1e5) * 0.000_37));
+    for x in far.into_iter().chain(near) {
+        for x in [x, -x] {
+            let (one, other) = (sigmoid(x) as f32, sigmoid_near(x) as f32);
+            assert_eq!(one.to_bits(), other.to_bits(), "{x}");
+        }
+    }
+}

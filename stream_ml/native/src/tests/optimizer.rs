@@ -13,6 +13,7 @@ fn optimizer(kind: OptimizerKind, alpha: f32, beta: f32, l1: f32, l2: f32) -> Op
         beta,
         l1,
         l2,
+        decay: 1.0,
         base_rate,
         base_rate_events,
     })
@@ -164,4 +165,33 @@ fn where_z_is_the_weight_a_row_stays_what_it_is() {
         );
         assert_eq!(after.adopt(&before, row), row);
     }
+}
+
+/// What decays is the sum that FTRL minimises: g·w and the squares alike, so that z and √n shrink by the same factor.
+#[test]
+fn a_decay_shrinks_what_was_learned_each_time_the_feature_is() {
+    let keeps = optimizer(Ftrl, 0.3, 0.5, 0.1, 0.2);
+    let decay = 0.75f32;
+    let forgets = Optimizer {
+        decay,
+        decay_of_n: decay * decay,
+        ..keeps
+    };
+    let (mut z, mut n) = (0.0f32, 0.0f32);
+    let (mut sum, mut root) = (0.0f64, 0.0f64);
+    for (at, slope) in [0.5f32, -0.25, 0.75, 0.1].into_iter().enumerate() {
+        let w = forgets.weight(z, n);
+        let g = f64::from(slope) * 2.0;
+        let grown = ((0.75 * root).powi(2) + g * g).sqrt();
+        sum = 0.75 * sum + g - (grown - 0.75 * root) / f64::from(0.3f32) * f64::from(w);
+        root = grown;
+        (z, n) = forgets.step(slope, 2.0, w, z, n);
+        assert!((f64::from(z) - sum).abs() < 1e-6, "{at}: {z} {sum}");
+        assert!((f64::from(n) - root * root).abs() < 1e-6, "{at}");
+    }
+    assert_ne!(
+        forgets.step(0.5, 2.0, 0.1, 1.0, 2.0),
+        keeps.step(0.5, 2.0, 0.1, 1.0, 2.0)
+    );
+    assert_eq!(forgets.adopt(&keeps, Row { z, n }), Row { z, n });
 }

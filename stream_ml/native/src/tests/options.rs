@@ -20,6 +20,7 @@ fn options_are_what_the_plan_states() {
         beta: 1.0,
         l1: 0.25,
         l2: 2.0,
+        decay: 1.0,
         base_rate: Some(0.125),
         base_rate_events: 30,
     };

@@ -45,6 +45,7 @@ fn learner(
         beta: 1.0,
         l1: 0.01,
         l2: 0.0,
+        decay: 1.0,
         base_rate: None,
         base_rate_events: 50,
     };

@@ -9,6 +9,7 @@ fn options(loss: Loss, base_rate: Option<f64>, base_rate_events: u64) -> Learner
         beta: 1.0,
         l1: 0.25,
         l2: 2.0,
+        decay: 1.0,
         base_rate,
         base_rate_events,
     }

@@ -10,6 +10,7 @@ fn trainer(record_wise: bool, fingerprint: &str) -> Trainer {
         beta: 1.0,
         l1: 0.0,
         l2: 0.0,
+        decay: 1.0,
         base_rate: Some(0.5),
         base_rate_events: 0,
     };

@@ -23,6 +23,13 @@ impl Course {
                     .into(),
             );
         }
+        if self.options.decay != 1.0 {
+            return Err(
+                "decay cannot be had where several learners share the rows: what they take away at once adds up; \
+                 leave it out, or keep the weights in memory"
+                    .into(),
+            );
+        }
         Ok(())
     }
 }
