@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from stream_ml.weights.lines import InForce
+from stream_ml.weights.lines import InForce, resumed_at
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Standing:
     def __init__(self, variant: str, in_force: InForce) -> None:
         self._variant = variant
         self.learns, self.ends = in_force.learns(variant), in_force.is_over(variant)
+        self._resumed_at = resumed_at(in_force.decisions, variant)
 
     def turn(self, in_force: InForce, events: Mapping[int, int]) -> bool:
         """Take notice of what is in force now, *events* being learned next; return whether it was resumed."""
@@ -32,8 +33,11 @@ class Standing:
             log.warning(
                 "learning goes on" if self.learns else "learning is stopped", extra={"variant": self._variant}
             )
-            self.ends = self.ends or (self.learns and self._skips(in_force, events))
-        return self.learns and not learned
+        # A stop and its resume may be read at once.
+        before, self._resumed_at = self._resumed_at, resumed_at(in_force.decisions, self._variant)
+        resumed = self._resumed_at > before
+        self.ends = self.ends or (resumed and self._skips(in_force, events))
+        return resumed
 
     def _skips(self, in_force: InForce, events: Mapping[int, int]) -> bool:
         decisions = (each.decision for each in in_force.decisions if each.decision.variant == self._variant)

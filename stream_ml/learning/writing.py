@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import Batch
-from stream_ml.learning.breaking import Breaker
+from stream_ml.learning.breaking import Breaker, Labels
 from stream_ml.learning.inbox import Inbox, JournalRead
 from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
@@ -111,7 +111,9 @@ class WriterLoop:
         in_force = self._keeper.as_of.in_force
         self._standing = Standing(started.variant, in_force)
         self._silence = Silence(parties.name, settings.silence_after_seconds, clock)
-        self._breaker = Breaker(parties.name, started.variant, parties.who, self._learner, in_force)
+        self._labels = Labels.of(self._learner.metrics())
+        decisions = in_force.decisions
+        self._breaker = Breaker(parties.name, started.variant, parties.who, self._labels, decisions)
 
     @property
     def learns(self) -> bool:
@@ -207,8 +209,9 @@ class WriterLoop:
             self._margins.use("events", part.partition, part.size, part.first_at)
 
     def _look_at_labels(self) -> None:
-        if decision := self._breaker.turn(self._learner, self._keeper.as_of.in_force):
-            self._append(decision)
+        before, self._labels = self._labels, Labels.of(self._learner.metrics())
+        if flood := self._breaker.learned(self._labels.since(before)):
+            self._append(self._breaker.decision(flood, self._keeper.as_of.in_force.decisions))
             self._reached(Point.BREAKER_OPENED)
 
     def _take_notice(self, read: JournalRead) -> None:

@@ -19,7 +19,7 @@ from stream_ml.sharing.snapshotting import SharedSnapshots
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.lines import Announced
+from stream_ml.weights.lines import Announced, resumed_at
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 from stream_ml.weights.state import JournalState
 
@@ -61,6 +61,10 @@ class Newest:
     def learns(self, state: JournalState) -> bool:
         """Whether no decision stops the variant."""
         return state.learns(self._variant)
+
+    def resumed_at(self, state: JournalState) -> int:
+        """Return the place of the decision that resumed the variant; -1 if none is in force."""
+        return resumed_at(state.decisions.values(), self._variant)
 
     def is_over(self, state: JournalState) -> bool:
         """Whether nobody learns the variant any more: it was stopped, and another one serves."""
@@ -145,6 +149,7 @@ class Chores:
         events: SharedEvents,
         snapshot_seconds: float,
         retain: Callable[[list[Announced]], None],
+        resumed: Callable[[], None],
         clock: Clock,
     ) -> None:
         """
@@ -154,11 +159,13 @@ class Chores:
             partitions: of the events.
             owned: the partitions that this process owns now.
             retain: removes what is older than the snapshots that are kept.
+            resumed: called when a decision lets learning go on.
         """
         self._model, self._shards, self._partitions, self._owned = model, shards, partitions, owned
         self._publisher, self._snapshots = publisher, snapshots
         self._newest, self._homes, self._events = newest, homes, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
+        self._resumed, self._resumed_at = resumed, -1
         self.learns = False
         self._known: tuple[Stream, ...] | None = None
         self._mine: set[int] = set()
@@ -215,6 +222,12 @@ class Chores:
         learned, self.learns = self.learns, self._newest.learns(state)
         if learned != self.learns:
             log.info("learns" if self.learns else "learning is stopped", extra={"model": self._model})
+            metrics.LEARNER_STOPPED.labels(self._model).set(not self.learns)
+        resumed_at = self._newest.resumed_at(state)
+        if resumed_at > self._resumed_at:
+            # A stop and its resume may be read at once.
+            self._resumed_at = resumed_at
+            self._resumed()
         if self._newest.is_over(state):
             return True
         self._newest.check_serving(state)

@@ -100,6 +100,7 @@ class SharingLoop:
         group: Group,
         take: Callable[[int], OwnedPartition],
         learns: Callable[[], bool],
+        pushed: Callable[[Pushed], None],
         limits: SharingLimits,
         clock: Clock,
     ) -> None:
@@ -109,9 +110,11 @@ class SharingLoop:
         Args:
             take: becomes the owner of a partition; called in a worker.
             learns: whether no decision stops learning; while one does, partitions stay owned.
+            pushed: called with every batch that counts.
         """
         self._model, self._log, self._topic, self._group = model, log, topic, group
-        self._take, self._learns, self._limits, self._clock = take, learns, limits, clock
+        self._take, self._learns, self._pushed = take, learns, pushed
+        self._limits, self._clock = limits, clock
         self._learned = True
         self._assigned: dict[int, _Assigned] = {}
         self._reader: Reader | None = None
@@ -214,6 +217,7 @@ class SharingLoop:
         self._size.took(pushed.records, pushed.call_seconds)
         if pushed.counted:
             self.learned += pushed.learned.learned
+            self._pushed(pushed)
             metrics.LEARNER_PUSHED_EVENTS.labels(self._model).inc(pushed.learned.learned)
             for refusal in pushed.learned.refused:
                 metrics.LEARNER_REFUSALS.labels(self._model, refusal.reason).inc()

@@ -18,6 +18,7 @@ from stream_ml._native import Batch as ScannedBatch
 from stream_ml._native import Learned, PartitionLearner
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import EventRange
+from stream_ml.learning.breaking import Labels
 from stream_ml.sharing import blob
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.outputs import Outputs
@@ -45,12 +46,13 @@ class Pushed:
     What was done with one batch of *records*.
 
     Attributes:
-        counted: False where the home shard had it already.
+        counted: False where the home shard had it already. labels: of what was learned.
         call_seconds: of a shard's call, on average of the slower of pull and push.
     """
 
     records: int
     learned: Learned
+    labels: Labels
     counted: bool
     pull_seconds: float
     learn_seconds: float
@@ -112,7 +114,9 @@ class OwnedPartition:
         pull_at = time.perf_counter()
         rows = self._pull(scanned)
         pulled_at = time.perf_counter()
+        known = Labels.of(self.learner.metrics())
         learned, additions = self.learner.learn(scanned, rows)
+        labels = Labels.of(self.learner.metrics()).since(known)
         learned_at = time.perf_counter()
         self._outputs.dead_letters(part, learned)
         if before is not None:
@@ -124,6 +128,7 @@ class OwnedPartition:
         return Pushed(
             len(part.values),
             learned,
+            labels,
             counts,
             pull_seconds=pull_seconds,
             learn_seconds=pull_at - began + learned_at - pulled_at,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
+from stream_ml.learning.breaking import Breaker, Labels
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.parties import Parties
+from stream_ml.learning.silence import Silence
 from stream_ml.learning.windows import WindowReader
 from stream_ml.learning.wiring import feed_limits
 from stream_ml.runtime.clock import Clock
@@ -16,7 +18,7 @@ from stream_ml.sharing.chores import Chores
 from stream_ml.sharing.lagging import Lag
 from stream_ml.sharing.loop import SharingLimits, SharingLoop
 from stream_ml.sharing.outputs import Outputs
-from stream_ml.sharing.owning import OwnedPartition, take
+from stream_ml.sharing.owning import OwnedPartition, Pushed, take
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.sharing.watching import Watch
@@ -48,6 +50,10 @@ class Sharing:
         self._plan = Plan(parties.model.plan_bytes)
         self._kept = KeptShards(parties, variant, shards, journal, settings, clock)
         self._events = variant.events(parties, clock)
+        self._journal = journal
+        # What the rate was before, the blobs of all partitions would tell; the next events do too.
+        self._breaker = Breaker(parties.name, variant.name, parties.who, Labels())
+        self._silence = Silence(parties.name, settings.silence_after_seconds, clock)
         self.loop = self._new_loop()
         self._chores = self._new_chores()
 
@@ -62,8 +68,13 @@ class Sharing:
         watch = Watch(self._parties.name, self._shards, self._new_lag(), _LOOK_SECONDS)
         with ThreadPoolExecutor(2, "beside") as threads:
             beside = [threads.submit(run, ended) for run in (self._chores.run, watch.run)]
+
+            def ends() -> bool:
+                self._silence.turn()
+                return stop.requested() or any(each.done() for each in beside)
+
             try:
-                self.loop.run(lambda: stop.requested() or any(each.done() for each in beside))
+                self.loop.run(ends)
             finally:
                 ended.request()
             for each in beside:
@@ -72,6 +83,13 @@ class Sharing:
     def _new_lag(self) -> Lag:
         topic = self._parties.topics.events.name
         return Lag(self._parties.name, self._parties.log, topic, lambda: self.loop.owned, self._clock)
+
+    def _look_at(self, pushed: Pushed) -> None:
+        """See whether labels break, here or in what other learners decide, and whether any come."""
+        self._silence.came(pushed.learned)
+        if self._settings.label_breaker and (flood := self._breaker.learned(pushed.labels)):
+            in_force = self._kept.newest.state().in_force()
+            self._journal.append(self._breaker.decision(flood, in_force.decisions))
 
     def _window_begins(self, partition: int) -> int:
         """Return the offset before which no event is in the variant's duplicate window."""
@@ -128,7 +146,8 @@ class Sharing:
             topic,
             group,
             taken,
-            lambda: self._chores.learns,
+            lambda: self._chores.learns and not self._breaker.tripped,
+            self._look_at,
             limits,
             self._clock,
         )
@@ -162,6 +181,7 @@ class Sharing:
             self._events,
             settings.snapshot_interval_seconds,
             self._retain,
+            self._breaker.reset,
             self._clock,
         )
 

@@ -167,6 +167,16 @@ def learns(decisions: Iterable[Decided], variant: str) -> bool:
     return variant not in stopped
 
 
+def resumed_at(decisions: Iterable[Decided], variant: str) -> int:
+    """Return the place of the decision, among those in force, that resumed *variant*; -1 if none did."""
+    places = [
+        each.place
+        for each in decisions
+        if each.decision.kind == "resume" and each.decision.variant == variant
+    ]
+    return max(places, default=-1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantInForce(_Strict):
     """What holds for one variant; see `VariantState`, of which this is the statement."""

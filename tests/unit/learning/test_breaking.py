@@ -11,7 +11,8 @@ import pytest
 from stream_ml.drift.breaker import events_to_trip
 from stream_ml.learning.points import Point
 from stream_ml.learning.resuming import learn_backlog, restore_step, skip_to
-from stream_ml.weights.lines import Decision
+from stream_ml.learning.standing import Standing
+from stream_ml.weights.lines import Decided, Decision, InForce
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import BackgroundLife, EndAt, Rig, new_learner
 from tests.unit.learning.test_challenging import learns, state
@@ -139,3 +140,16 @@ def test_a_rate_that_wanders_does_not_trip_it(rig: Rig) -> None:
         rig.send(stream(500, 4_000 + 500 * number, RATE * (1 + 0.03 * number)))
     rig.run_to_the_end()
     assert stopped(rig) == []
+
+
+def test_a_stop_and_its_resume_that_are_read_at_once_let_it_go_on(rig: Rig) -> None:
+    """As where a person resumes before the writer has read its own line back."""
+    in_force = state(rig).in_force()
+    standing = Standing("v1", in_force)
+    stop = Decided(5, Decision(kind="stop", variant="v1", who="breaker", why="labels broke"))
+    resume = Decided(6, Decision(kind="resume", variant="v1", who="me", why="good", replaces=5))
+    assert not standing.turn(InForce(variants=(), decisions=(stop,)), {})
+    assert standing.turn(InForce(variants=(), decisions=(resume,)), {})
+    assert not standing.turn(InForce(variants=(), decisions=(resume,)), {}), "once"
+    again = Standing("v1", in_force)
+    assert again.turn(InForce(variants=(), decisions=(resume,)), {})
