@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from stream_ml.errors import InvalidRecord
-from stream_ml.runtime.settings import MODEL_NAME
+from stream_ml.runtime.service_settings import MODEL_NAME
 from stream_ml.streams.log import Log
 
 FORMAT = 1

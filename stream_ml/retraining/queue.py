@@ -110,10 +110,14 @@ class Queue:
                     return self._claim(job)
             return None
 
-    def waiting(self) -> int:
-        """Return how many jobs, of those read, nobody works at."""
+    def waiting(self) -> dict[str, int]:
+        """Return how many jobs nobody works at, of every model that had one."""
         with self._lock:
-            return sum(self._ours(job) and self._work.of(name).free for name, job in self._jobs.items())
+            counts = {job.model: 0 for job in self._jobs.values() if self._ours(job)}
+            for name, job in self._jobs.items():
+                if self._ours(job):
+                    counts[job.model] += self._work.of(name).free
+            return counts
 
     def jobs(self) -> list[tuple[Job, JobState]]:
         """Return all jobs that were read, oldest first."""

@@ -152,6 +152,7 @@ class Retrainer:
         max_failures: of one job, after which it is given up.
         reached: called at every named point; tests end the process there.
         taken, ended: called with the job; and with how it went.
+        looked: called whenever the queue was read and had no job.
     """
 
     queue: Queue
@@ -165,6 +166,7 @@ class Retrainer:
     reached: Reached = lambda moment: None
     taken: Callable[[Job], None] = lambda job: None
     ended: Callable[[Job, str], None] = lambda job, how: None
+    looked: Callable[[], None] = lambda: None
 
     def run(self, stop: Stop) -> None:
         """
@@ -175,6 +177,7 @@ class Retrainer:
         """
         while not stop.requested():
             if (lease := self._next()) is None:
+                self.looked()
                 stop.wait(self.retry_seconds)
                 continue
             self.taken(lease.job)

@@ -254,6 +254,16 @@ LEARNER_OLDEST_SNAPSHOT_MARGIN = _gauge(
     "log",
 )
 
+# -- retrainer -------------------------------------------------------------------------------------------
+
+RETRAINER_TAKEN = _counter("stream_ml_retrainer_jobs_taken_total", "Jobs that this process took.")
+RETRAINER_ENDED = _counter(
+    "stream_ml_retrainer_jobs_ended_total",
+    "Jobs that this process had and has no more, by how: done, failed, released, stopped, lost.",
+    "how",
+)
+RETRAINER_WAITING = _gauge("stream_ml_retrainer_jobs_waiting", "Jobs that nobody works at.")
+
 # -- predictor -------------------------------------------------------------------------------------------
 
 PREDICTOR_READY = _gauge("stream_ml_predictor_ready", "1 while scores of the model are answered.")

@@ -15,6 +15,8 @@ from stream_ml.features.plan import TABLE_SETTINGS
 from stream_ml.features.settings import EXPRESSION_KEYS
 from stream_ml.learning.batch import Batch, EventRange
 from stream_ml.learning.outputs import Source, StepOutputs
+from stream_ml.retraining import queue_lines
+from stream_ml.retraining.jobs import decode_job, encode_job, job_id
 from stream_ml.streams.dead_letters import read_dead_letter
 from stream_ml.streams.log import Fetch
 from stream_ml.weights.feed import Chunk, Interval, decode_chunk, encode_chunk
@@ -119,3 +121,21 @@ def test_the_page_of_the_plan_names_every_operation_that_the_core_compiles() -> 
     arms = source.split("match self.op {")[1].split("no such operation")[0]
     operations = set(re.findall(r'"([^"\s]+)"(?= [|=])', arms))
     assert set(re.findall(r'\["([^"]+)"', PLAN_PAGE)) - set(FIELD_NAMES) == operations
+
+
+def test_the_retrain_job_is_one_and_its_id_that_of_its_drift() -> None:
+    text = EXAMPLES["retrain-job"].encode()
+    job = decode_job(orjson.loads(text)["job"].encode(), text)
+    assert encode_job(job) == text
+    drift = [job.reason[key] for key in ("variant", "statistic", "segment", "index")]
+    assert job.job == job_id(job.model, *drift)
+
+
+def test_every_line_of_retrain_work_is_on_the_page_to_the_byte_and_counts() -> None:
+    texts = EXAMPLES["retrain-work"].splitlines()
+    lines = [queue_lines.decode_line(text.encode()) for text in texts]
+    assert [queue_lines.encode_line(line)[1].decode() for line in lines] == texts
+    assert {type(line) for line in lines} == set(get_args(queue_lines.Line))
+    state = queue_lines.WorkState()
+    assert all(state.apply(offset, line) for offset, line in enumerate(lines))
+    assert {line.job for line in lines} == {orjson.loads(EXAMPLES["retrain-job"])["job"]}

@@ -195,9 +195,11 @@ def test_how_many_jobs_wait(log: MemoryLog, clock: ManualClock) -> None:
     one = queue(log, clock, models=["bookings"])
     ask(log, job("x"), job("y"), job("z"), job("other", model="coupons"))
     taken(one)
-    assert one.waiting() == 2
+    assert one.waiting() == {"bookings": 2}
     one.cancel("y", "not needed")
-    assert one.waiting() == 1
+    assert one.waiting() == {"bookings": 1}
+    taken(one).done({})
+    assert one.waiting() == {"bookings": 0}
 
 
 def test_a_record_that_is_no_job_is_logged_and_the_next_is_taken(

@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from stream_ml.runtime import lifecycle, metrics
 from stream_ml.runtime.bounds import bounds
 from stream_ml.runtime.redis_settings import RedisSettings
-from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, ServiceSettings
+from stream_ml.runtime.retrainer_settings import RetrainerSettings
+from stream_ml.runtime.service_settings import ServiceSettings
+from stream_ml.runtime.settings import LearnerSettings, PredictorSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
@@ -38,8 +40,9 @@ def rows_of(kind: type[BaseModel], *known: type[BaseModel]) -> list[str]:
         rows_of(RedisSettings),
         rows_of(LearnerSettings, ServiceSettings, RedisSettings),
         rows_of(PredictorSettings, ServiceSettings),
+        rows_of(RetrainerSettings, ServiceSettings),
     ],
-    ids=["every service", "weights in Redis", "learner", "predictor"],
+    ids=["every service", "weights in Redis", "learner", "predictor", "retrainer"],
 )
 def test_every_setting_is_there_with_its_default_and_meaning(rows: list[str]) -> None:
     wanted = "\n".join(rows)

@@ -10,13 +10,9 @@ from stream_ml.errors import ConfigError
 from stream_ml.features import model_file
 from stream_ml.runtime import settings as settings_module
 from stream_ml.runtime.bounds import bounds
-from stream_ml.runtime.settings import (
-    LearnerSettings,
-    PredictorSettings,
-    ServiceSettings,
-    load,
-    log_effective,
-)
+from stream_ml.runtime.retrainer_settings import RetrainerSettings
+from stream_ml.runtime.service_settings import ServiceSettings
+from stream_ml.runtime.settings import LearnerSettings, PredictorSettings, load, log_effective
 
 
 def file_with(tmp_path: Path, text: str) -> Path:
@@ -39,7 +35,7 @@ def test_a_file_is_typed_and_what_it_leaves_out_has_a_default(tmp_path: Path) ->
 
 
 def test_every_field_of_every_service_is_described() -> None:
-    for kind in (LearnerSettings, PredictorSettings):
+    for kind in (LearnerSettings, PredictorSettings, RetrainerSettings):
         assert [name for name, field in kind.model_fields.items() if not field.description] == []
 
 
@@ -57,7 +53,7 @@ def test_a_missing_key_says_what_it_is(tmp_path: Path) -> None:
 
 NUMBERS = [
     (kind, name)
-    for kind in (LearnerSettings, PredictorSettings)
+    for kind in (LearnerSettings, PredictorSettings, RetrainerSettings)
     for name, field in kind.model_fields.items()
     if field.annotation in (int, float)
 ]
@@ -78,6 +74,13 @@ def test_a_number_beyond_its_bounds_is_refused_with_them_their_reason_and_its_me
             load(kind, file_with(tmp_path, f"{name} = {wrong}"), {})
         refused = f"{name}: {wrong} is given, wanted is {said.group()}\n  hint: {field.description}"
         assert refused in str(caught.value)
+
+
+def test_a_comparison_of_retraining_ends_after_it_begins(tmp_path: Path) -> None:
+    text = 'learner_settings = ["l.toml"]\nmin_compared_events = 10\nmax_compared_events = 9\n'
+    file = file_with(tmp_path, text + '[kafka]\n"bootstrap.servers" = "b:1"\n')
+    with pytest.raises(ConfigError, match="max_compared_events is 9, below min_compared_events"):
+        load(RetrainerSettings, file, {})
 
 
 @pytest.mark.parametrize(

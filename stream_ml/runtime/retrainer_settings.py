@@ -1,0 +1,78 @@
+"""Settings of the retrainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from stream_ml.runtime.bounds import DAY, HOUR, TICK, number
+from stream_ml.runtime.service_settings import ServiceSettings
+
+
+class RetrainerSettings(ServiceSettings):
+    """Settings of the retrainer."""
+
+    learner_settings: list[Path] = Field(
+        min_length=1, description="Settings files of the learners whose models are retrained."
+    )
+    reports: Path = Field(default=Path("reports"), description="Folder of the reports, one in it a job.")
+    scratch: Path = Field(
+        default=Path("retraining"),
+        description="Folder where jobs keep what they can go on from; its files may be deleted.",
+    )
+    lease_seconds: float = number(
+        30.0,
+        (1, DAY),
+        "Silence of a retrainer after which another takes its job.",
+        "so long a job waits when its retrainer died",
+    )
+    look_interval_seconds: float = number(
+        2.0, (TICK, HOUR), "Time between two looks for a job.", "jobs wait that long"
+    )
+    max_failures: int = number(
+        5, (1, 1000), "How often a job is tried that goes wrong.", "each time takes as long as the job does"
+    )
+    min_gain: float = number(
+        0.005,
+        (0, 0.9),
+        "Share of the champion's log loss that a challenger must be known to save.",
+        "nobody saves all of it",
+    )
+    miss: float = number(
+        0.01,
+        (0.0001, 0.2),
+        "Probability that a comparison ever promotes who does not save that much.",
+        "less is never proved, more is a guess",
+    )
+    min_compared_events: int = number(
+        5_000, (0, 10**12), "Events before a challenger is promoted.", "beyond any log"
+    )
+    max_compared_events: int = number(
+        2_000_000, (1, 10**12), "Events after which the champion stays.", "beyond any log"
+    )
+    calibration: float = number(
+        0.1,
+        (0.001, 10),
+        "How far a challenger's calibration ratio may be from 1.",
+        "a ratio is hardly nearer, and further says nothing",
+    )
+    slice_loss: float = number(
+        0.05,
+        (0, 10),
+        "Share by which a challenger's log loss may be larger for a segment.",
+        "more than that is no bound",
+    )
+    slice_events: int = number(
+        1_000, (1, 10**12), "Events below which a segment is not judged.", "beyond any log"
+    )
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.max_compared_events < self.min_compared_events:
+            raise ValueError(
+                f"max_compared_events is {self.max_compared_events}, below min_compared_events "
+                f"({self.min_compared_events}): nobody could be promoted"
+            )
+        return self
