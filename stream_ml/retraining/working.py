@@ -216,7 +216,8 @@ class Retrainer:
             return "stopped"
         except LeaseLost:
             raise
-        except RecoverableError as error:
+        except (RecoverableError, OSError) as error:
+            # A full disk; or whoever took over has ended the job, and its folder is gone: then this is void.
             log.warning("a job waits", extra={"job": job.job, "reason": str(error)})
             lease.release(str(error), failed=True)
             return "released"

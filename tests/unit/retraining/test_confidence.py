@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -73,6 +74,14 @@ def test_weights_make_a_mean_a_weight() -> None:
     assert (scaled.mean, scaled.low, scaled.high) == pytest.approx(
         [10 * x for x in (found.mean, found.low, found.high)]
     )
+
+
+@pytest.mark.parametrize("lead", [lambda at: 1 - np.exp(-at / 30), lambda at: 0.3 + np.exp(-at / 30)])
+def test_a_lead_that_grows_or_fades_is_no_spell(lead: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Every single block is above 0, and the blocks hang together: that must not hide it."""
+    random = np.random.default_rng(6)
+    values, weights = lead(np.arange(40.0)) + random.normal(0, 0.1, 40), np.ones(40)
+    assert interval(values, weights, 0.01).low > 0
 
 
 def test_a_smaller_miss_is_wider() -> None:

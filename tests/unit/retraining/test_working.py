@@ -186,6 +186,28 @@ def test_one_that_slept_before_its_end_does_not_end_the_job_again(
     assert (rig.end().who, rig.state().failures) == ("b", 1)
 
 
+def test_one_that_slept_finds_its_folder_gone_and_works_on(rig: Rig, tmp_path: Path, log: MemoryLog) -> None:
+    other, later = Rig(tmp_path, log, "b"), job("y")
+
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        if job.job == "x":
+            assert other.queue.take() is None
+            other.clock.advance(LEASE_SECONDS + 1)
+            other.run()
+            ask(log, later)
+        (folder / "half").write_bytes(b"rows")
+        return report(warm=0.02)
+
+    rig.run(work, jobs=2)
+    assert rig.ends == [("x", "lost"), ("y", "done")]
+
+
+def test_a_disk_that_is_full_is_tried_again(rig: Rig) -> None:
+    rig.run(failing(OSError(28, "No space left on device")), jobs=1)
+    assert rig.ends == [("x", "released")]
+    assert rig.state().failures == 1
+
+
 def test_a_cancelled_job_ends_the_work(rig: Rig, log: MemoryLog) -> None:
     operator = Queue(log, "operator", rig.clock)
     operator.read()
