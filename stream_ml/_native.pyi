@@ -120,7 +120,22 @@ class Learner:
     ranges into calls, and on any machine.
     """
 
-    def __new__(cls, plan: Plan, *, scan_threads: int = 1, expected_rows: int = 0) -> Learner: ...
+    def __new__(
+        cls,
+        plan: Plan,
+        *,
+        scan_threads: int = 1,
+        expected_rows: int = 0,
+        waiting_labels: int | None = None,
+    ) -> Learner:
+        """
+        Make an empty one.
+
+        Args:
+            waiting_labels: learn every event at its label's time (scored at its own; one without is learned
+                at once) instead of its own; at most so many wait, if there are more those whose label comes
+                first are learned early. They are in no image and no state: `learn_waiting` comes before.
+        """
     def learn(
         self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]], *, keep_scans: bool = False
     ) -> Learned:
@@ -131,6 +146,8 @@ class Learner:
 
         Raises ValueError, and learns nothing, if one is damaged.
         """
+    def learn_waiting(self) -> Learned:
+        """Learn the events that still wait for their label, in the order of the labels."""
     def cut(self) -> Cut:
         """Return every row changed or removed since the last cut, as it is now, and the score state."""
     def begin_image(self) -> None:
@@ -189,7 +206,8 @@ class Learner:
 
         records learned duplicates refused skipped empty; examples log_loss auc calibration
         normalized_entropy importance_sum label_sum prediction_sum loss_sum, the same with ``served_`` in
-        front; rows rows_refused rows_not_admitted rows_expired table_bytes evaluations.
+        front; rows rows_refused rows_not_admitted rows_expired table_bytes evaluations; with
+        *waiting_labels* also labels_waiting and labels_early (learned before their label was known).
         """
     @property
     def watermark_us(self) -> int: ...

@@ -47,10 +47,16 @@ def parties_of(
     )
 
 
-def native_learner(model: CompiledModel, settings: LearnerSettings) -> _native.Learner:
-    """Return an empty learner for *model*."""
-    plan = _native.Plan(model.plan_bytes)
-    return _native.Learner(plan, scan_threads=settings.scan_threads, expected_rows=settings.expected_rows)
+def native_learner(
+    model: CompiledModel, settings: LearnerSettings, waiting_labels: int | None = None
+) -> _native.Learner:
+    """Return an empty learner for *model*; *waiting_labels* as it says."""
+    return _native.Learner(
+        _native.Plan(model.plan_bytes),
+        scan_threads=settings.scan_threads,
+        expected_rows=settings.expected_rows,
+        waiting_labels=waiting_labels,
+    )
 
 
 def kafka_log(settings: LearnerSettings, stopping: Callable[[], bool] = lambda: False) -> KafkaLog:

@@ -29,6 +29,9 @@ from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
 from stream_ml.weights.journal import Entry
 from stream_ml.weights.snapshots import SnapshotStore
 
+# Of 40 features each takes some 600 bytes.
+DEFAULT_WAITING_LABELS = 1_000_000
+
 
 @click.command()
 @click.argument("settings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -41,6 +44,18 @@ from stream_ml.weights.snapshots import SnapshotStore
     "--from-snapshot",
     is_flag=True,
     help="Begin with the newest snapshot that is not later, instead of an empty table.",
+)
+@click.option(
+    "--honest-labels",
+    is_flag=True,
+    help="Learn each event when its label was known (label_time), not with it; print the honest figures.",
+)
+@click.option(
+    "--waiting-labels",
+    type=click.IntRange(min=0),
+    default=DEFAULT_WAITING_LABELS,
+    show_default=True,
+    help="Events that wait for their label at most; the others are learned early, and counted.",
 )
 @click.option(
     "--scan-cache",
@@ -67,6 +82,8 @@ def replay(
     to_step: int | None,
     to_time: str | None,
     from_snapshot: bool,
+    honest_labels: bool,
+    waiting_labels: int,
     scan_cache: Path | None,
     scan_cache_bytes: int,
     output: str | None,
@@ -89,10 +106,11 @@ def replay(
         progress(quiet=as_json) as say,
     ):
         parties = parties_of(given, log)
+        waiting = _waiting(parties.model, waiting_labels) if honest_labels else None
         with _scans(scan_cache, scan_cache_bytes, parties) as scans:
             rebuilt = rebuild(
                 parties,
-                partial(native_learner, parties.model, given),
+                partial(native_learner, parties.model, given, waiting),
                 variant,
                 to_step,
                 to_time=until,
@@ -100,7 +118,7 @@ def replay(
                 watched=partial(_watched, say),
                 scans=scans,
             )
-            found = rebuilt.described()
+            found = rebuilt.described() | (rebuilt.figures() if honest_labels else {})
             if output is not None:
                 say("the rows are written")
                 found["snapshot"] = _store(rebuilt, output, parties.model)
@@ -110,6 +128,15 @@ def replay(
         click.echo(orjson.dumps(found).decode())
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in found.items()))
+
+
+def _waiting(model: CompiledModel, waiting_labels: int) -> int:
+    if model.model_file.label_time is None:
+        raise ConfigError(
+            "--honest-labels: the model file does not say when a label became known\n"
+            '  hint: label_time = "cancelled_at", at its top'
+        )
+    return waiting_labels
 
 
 @contextmanager

@@ -31,8 +31,9 @@ SLOT_NAME = re.compile(r"[\w.-]{1,100}")
 RESERVED_SLOT = "bias"
 
 TOP_KEYS = ("name", *(key.name for key in EXPRESSION_KEYS), UNLABELLED.name, "features", "learner")
-# Keys of [learner] that mean nothing without another one.
+# Keys that mean nothing without another one.
 NEEDED = {
+    "label_time": "timestamp",
     "duplicate_window": "event_id",
     "max_skew_seconds": "timestamp",
     "expire_after_seconds": "timestamp",
@@ -329,10 +330,11 @@ class _Reader:
         if "label" not in self.document:
             self._missing("label", 'label = "redeemed"')
         given = self._table("learner")
-        for setting, needed in NEEDED.items():
-            if setting in given and needed not in {*self.document, *given}:
+        for name, needed in NEEDED.items():
+            table = ("learner",) if name in LEARNER_KEYS else ()
+            if name in (given if table else self.document) and needed not in {*self.document, *given}:
                 self.problems.add(
-                    self._position(("learner", setting)).key, f"{setting} means nothing without {needed}"
+                    self._position((*table, name)).key, f"{name} means nothing without {needed}"
                 )
         low, high = BASE_RATES.get(learner["loss"], (float("-inf"), float("inf")))
         if isinstance(learner["base_rate"], float) and not low < learner["base_rate"] < high:

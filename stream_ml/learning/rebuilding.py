@@ -54,6 +54,11 @@ class Rebuilt:
             **self.learner.digest(),
         }
 
+    def figures(self) -> dict[str, float]:
+        """Return what learning by label times is judged by."""
+        totals = self.learner.metrics()
+        return {name: totals[name] for name in ("auc", "log_loss", "calibration", "labels_early")}
+
     def store_in(self, store: SnapshotStore, model: CompiledModel, created_at: float) -> SnapshotName:
         """
         Put it into *store* as a snapshot, and return its name.
@@ -127,6 +132,7 @@ def rebuild(
     with loaded.journal as journal:
         loaded.replay.follow(watched(journal.read_to_end()), to_step)
     loaded.replay.close()
+    loaded.replay.learner.learn_waiting()  # of a learner that waits for labels
     events = {partition: (first.get(partition, 0), end) for partition, end in loaded.replay.events.items()}
     replay, epoch = loaded.replay, known.state.variants[variant].epoch
     return Rebuilt(variant, replay.step, events, replay.learner, loaded.seed, epoch, replay.newest_at)

@@ -73,6 +73,14 @@ impl<S: Scan, R: AsRef<[u8]> + Send + Sync + 'static> Learner<S, R> {
         })
     }
 
+    /// Learn the events that still wait for their labels.
+    pub fn learn_waiting(&mut self) -> std::io::Result<Learned> {
+        self.counted(Learned::default(), |learner, learned| {
+            learner.trainer.learn_waiting(&mut learned.evaluations);
+            Ok(())
+        })
+    }
+
     /// Know the ids of these events, as if they had been learned; returns how many had one.
     pub fn remember(&mut self, records: Records<R>) -> std::io::Result<u64> {
         let (partition, mut known) = (records.partition, 0);

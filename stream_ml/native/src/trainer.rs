@@ -13,8 +13,10 @@ use crate::table::{MAX_ROWS, Table};
 #[cfg(target_arch = "x86_64")]
 use crate::wide;
 use crate::windows::{Window, Windows};
+use late::Late;
 
 mod borrowed;
+mod late;
 pub mod state;
 
 /// Rows of this many examples ahead are on their way from memory.
@@ -60,6 +62,8 @@ pub struct Trainer {
     homes: Vec<u32>,
     /// Examples of the block in hand that were learned.
     judged: Vec<Judged>,
+    /// Where an event is learned when its label is known.
+    late: Option<Late>,
 }
 
 impl Trainer {
@@ -77,6 +81,7 @@ impl Trainer {
             said: Vec::new(),
             homes: Vec::new(),
             judged: Vec::new(),
+            late: None,
             course,
         })
     }
@@ -140,7 +145,12 @@ impl Trainer {
             ("table_bytes", self.table.bytes() as f64),
             ("evaluations", self.evaluations.index as f64),
         ];
-        metrics.extend(table.map(|(name, figure)| (name.to_string(), figure)));
+        let late = self.late.iter().flat_map(|late| {
+            let (waiting, early) = (late.waiting() as f64, late.early as f64);
+            [("labels_waiting", waiting), ("labels_early", early)]
+        });
+        let others = table.into_iter().chain(late);
+        metrics.extend(others.map(|(name, figure)| (name.to_string(), figure)));
         metrics
     }
 
@@ -160,10 +170,12 @@ impl Trainer {
         self.counters.empty += block.empty;
         // Taken out for the time of the block, so that it can be borrowed beside the rest.
         let mut windows = std::mem::take(&mut self.windows);
-        let done = windows
-            .of(partition)
-            .map(|window| self.learn_block(window, block, closed));
-        self.windows = windows;
+        let mut late = self.late.take();
+        let done = windows.of(partition).map(|window| match &mut late {
+            Some(late) => self.learn_late(late, window, block, closed),
+            None => self.learn_block(window, block, closed),
+        });
+        (self.windows, self.late) = (windows, late);
         done
     }
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stream_ml.cli.replay import _changes_nothing
-from stream_ml.errors import CannotContinue
+from stream_ml.cli.replay import _changes_nothing, _waiting
+from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.features import compile_model
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.ways_on import ACCEPT_LOSS
 from stream_ml.runtime.settings import LearnerSettings
@@ -26,3 +27,12 @@ def test_a_replay_that_is_impossible_asks_for_the_store_and_not_for_a_loss() -> 
         "no snapshot of v1 verifies\n  hint: is s3://***@b/store the model's snapshot store?"
     )
     assert "accept-loss" not in said
+
+
+MODEL = 'name = "m"\nlabel = "y"\ntimestamp = "at"\nlabel_time = "known_at"\n[features]\na = "a"\n'
+
+
+def test_honest_labels_need_a_model_file_that_says_when_they_became_known() -> None:
+    assert _waiting(compile_model(MODEL), 17) == 17
+    with pytest.raises(ConfigError, match="label_time ="):
+        _waiting(compile_model(MODEL.replace('label_time = "known_at"\n', "")), 17)

@@ -158,6 +158,7 @@ def test_a_mistake_is_shown_with_file_line_and_caret() -> None:
         (MINIMAL + "[learner]\nbase_rate = 1\n", "1", "logistic loss lies above 0 and below 1", ""),
         (MINIMAL + "[learner]\nloss='poisson'\nbase_rate = -1.0\n", "-1.0", "of a poisson loss", ""),
         (MINIMAL + "[learner]\nduplicate_window = 9\n", "duplicate_window", "nothing without event_id", ""),
+        ('label_time = "known_at"\n' + MINIMAL, "label_time", "nothing without timestamp", ""),
         (MINIMAL + "[learner]\nmax_skew_seconds = 9\n", "max_skew_seconds", "nothing without timestamp", ""),
         ('unlabelled = "drop"\n' + MINIMAL, '"drop"', "unknown unlabelled 'drop'", "one of: refuse, skip"),
     ],

@@ -4,9 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from stream_ml._native import Plan
+from stream_ml._native import Learner, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Point, go_on
@@ -27,7 +28,12 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def rebuilt(
-    rig: Rig, variant: str | None = None, to_step: int | None = None, store: str = "snapshots", **how: Any
+    rig: Rig,
+    variant: str | None = None,
+    to_step: int | None = None,
+    store: str = "snapshots",
+    new: Callable[[], Learner] | None = None,
+    **how: Any,
 ) -> Rebuilt:
     parties = Parties(
         log=rig.log,
@@ -38,7 +44,8 @@ def rebuilt(
         accept_loss=False,
         reached=go_on,
     )
-    return rebuild(parties, partial(new_learner, rig.model), variant, to_step, watched=seen_by(rig), **how)
+    new = new or partial(new_learner, rig.model)
+    return rebuild(parties, new, variant, to_step, watched=seen_by(rig), **how)
 
 
 def seen_by(rig: Rig) -> Callable[[list[Entry]], Iterator[Entry]]:
@@ -68,6 +75,23 @@ def test_a_replay_into_an_empty_table_has_the_bits_of_the_learner_and_covers_eac
     assert (found["learned"], found["duplicates"], found["refused"]) == tuple(
         2 * count for count in expected_counts(200)
     )
+
+
+def test_a_replay_may_learn_each_event_when_its_label_was_known(tmp_path: Path) -> None:
+    late = MODEL.replace("[features]", 'timestamp = "at"\nlabel_time = "known_at"\n[features]', 1)
+    rig = Rig(tmp_path, model_text=late)
+    clicks = [orjson.loads(event) for event in events(80)]
+    rig.send([orjson.dumps(each | {"at": at, "known_at": at + 30}) for at, each in enumerate(clicks)])
+    life = rig.run_to_the_end()
+
+    def waiting() -> Learner:
+        return Learner(Plan(rig.model.plan_bytes), waiting_labels=20)
+
+    honest = rebuilt(rig, new=waiting)
+    assert honest.described()["learned"] == rebuilt(rig).described()["learned"] == 80
+    assert honest.figures()["labels_early"] == 10 + 50, "thirty would wait for theirs at any time"
+    assert honest.learner.digest()["rows_hash"] == life.digest["rows_hash"], "the order is the same"
+    assert honest.figures()["log_loss"] != rebuilt(rig).learner.metrics()["log_loss"]
 
 
 def test_a_step_of_the_past_is_what_the_learner_was_then(rig: Rig) -> None:

@@ -87,10 +87,18 @@ pub(super) fn course_of(plan: &crate::plan::Plan) -> Course {
 #[pymethods]
 impl Learner {
     #[new]
-    #[pyo3(signature = (plan, *, scan_threads = 1, expected_rows = 0))]
-    fn new(plan: &Plan, scan_threads: usize, expected_rows: usize) -> PyResult<Learner> {
+    #[pyo3(signature = (plan, *, scan_threads = 1, expected_rows = 0, waiting_labels = None))]
+    fn new(
+        plan: &Plan,
+        scan_threads: usize,
+        expected_rows: usize,
+        waiting_labels: Option<usize>,
+    ) -> PyResult<Learner> {
         let plan = &plan.plan;
-        let trainer = Trainer::new(course_of(plan), expected_rows).map_err(no_memory)?;
+        let mut trainer = Trainer::new(course_of(plan), expected_rows).map_err(no_memory)?;
+        if let Some(most) = waiting_labels {
+            trainer.wait_for_labels(most);
+        }
         let scanner = || Scanner::new(Arc::clone(plan), Mode::Learn);
         let helping = (0..scan_threads).map(|_| scanner());
         let inner = Inner::new(trainer, scanner(), helping).map_err(no_memory)?;
@@ -129,6 +137,10 @@ impl Learner {
                 .collect::<Result<_, _>>()?;
             Ok(learner.learn_scanned(&parsed))
         })
+    }
+
+    fn learn_waiting(&self, py: Python<'_>) -> PyResult<Learned> {
+        self.timed(py, |learner| Ok(learner.learn_waiting()))
     }
 
     fn cut(&self, py: Python<'_>) -> Cut {
