@@ -65,15 +65,13 @@ def test_the_plan_is_canonical_json_with_fields_by_number() -> None:
 
 
 def test_label_time_and_segment_are_in_the_plan_only_if_given() -> None:
-    given = MODEL.replace("[features]", 'label_time = "known_at"\nsegment = "shop"\n[features]')
-    plan, before = (
-        orjson.loads(compile_model(given).plan_bytes),
-        orjson.loads(compile_model(MODEL).plan_bytes),
-    )
+    timed = MODEL.replace("[features]", 'timestamp = "at"\n[features]')
+    given = timed.replace("[features]", 'label_time = "known_at"\nsegment = "shop"\n[features]')
+    plan, before = (orjson.loads(compile_model(text).plan_bytes) for text in (given, timed))
     assert set(plan) - set(before) == {"label_time", "segment"}
     # Their fields come behind those of the other keys and before those of features.
-    assert plan["fields"][:4] == [["y"], ["id"], ["known_at"], ["shop"]]
-    assert (plan["label_time"], plan["segment"]) == (["time", 2], ["text", 3])
+    assert plan["fields"][:5] == [["y"], ["id"], ["at"], ["known_at"], ["shop"]]
+    assert (plan["label_time"], plan["segment"]) == (["time", 3], ["text", 4])
     assert [slot["seed"] for slot in plan["slots"]] == [slot["seed"] for slot in before["slots"]]
 
 

@@ -106,7 +106,7 @@ fn an_event_is_scored_at_its_time_and_learned_at_that_of_its_label() {
     let mut learn_order: Vec<usize> = (0..300).collect();
     learn_order.sort_by_key(|&at| (block.examples[at].label_time_us, at));
     let mut known = learn_order.iter().peekable();
-    for at in 0..300 {
+    for (at, prediction) in predictions.iter_mut().enumerate() {
         let now = block.examples[at].timestamp_us;
         while let Some(&&due) = known.peek()
             && block.examples[due].label_time_us <= now
@@ -118,7 +118,7 @@ fn an_event_is_scored_at_its_time_and_learned_at_that_of_its_label() {
         let features = block.features(at);
         let (ids, values) = (&block.ids[features.clone()], &block.values[features]);
         let said = plain.scorer.score(&plain.table, ids, values, &plain.state);
-        predictions[at] = f64::from(said.prediction);
+        *prediction = f64::from(said.prediction);
     }
     known.for_each(|&due| {
         plain.learn(0, &one(&block, due), &mut Vec::new()).unwrap();
