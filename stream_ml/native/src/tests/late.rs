@@ -14,6 +14,7 @@ fn trainer(record_wise: bool, duplicate_window: usize) -> Trainer {
         beta: 0.7,
         l1: 0.02,
         l2: 0.1,
+        decay: 1.0,
         base_rate: None,
         base_rate_events: 30,
     };
