@@ -17,6 +17,8 @@ __all__ = [
     "Front",
     "Learned",
     "Learner",
+    "Ordered",
+    "Ordering",
     "PartitionLearner",
     "Plan",
     "Refusal",
@@ -330,6 +332,44 @@ class Challengers:
     @property
     def features(self) -> int:
         """Features that have rows."""
+
+@final
+class Ordering:
+    """
+    What Challengers do beside arithmetic, for who does that elsewhere: the order of learning, lines of features.
+
+    Features have lines by the order in which they came; 0 is the line of those that have no row.
+    """
+
+    def __new__(cls, plan: Plan, *, slots: bool = False) -> Ordering: ...
+    def order(self, ranges: Sequence[tuple[int, Sequence[bytes | None], Sequence[int]]]) -> Ordered:
+        """Scan ranges; return what is to be done with their examples, in this order."""
+    def put(self, ids: bytes | memoryview) -> bytes:
+        """Return the lines (uint32) of ids that have rows already."""
+    def counts(self) -> dict[str, int]:
+        """As those of Challengers."""
+    @property
+    def ids(self) -> bytes:
+        """Feature ids by line (uint64), the first of which is none."""
+    @property
+    def features(self) -> int: ...
+    @property
+    def watermark_us(self) -> int: ...
+
+@final
+class Ordered:
+    """Columns of examples, numpy-ready bytes, native byte order."""
+
+    judges: bytes  # uint8: its score is judged
+    learns: bytes  # uint8: it is learned; where learn_after is record, later than judged
+    first: bytes  # uint32: its features are [first, end) of the columns below
+    end: bytes  # uint32
+    label: bytes  # float32
+    importance: bytes  # float32
+    number: bytes  # uint64: examples learned before it
+    lines: bytes  # uint32, by feature
+    values: bytes  # float32, by feature
+    slots: bytes  # uint16, by feature, where asked for
 
 @final
 class ComparedBlock:

@@ -30,6 +30,7 @@ COMMANDS = {
     "skip": "give up events that cannot be learned",
     "status": "show variants, and who learns which partition, how far",
     "history": "show who decided what about a model, when and why",
+    "retrain": "train challengers on a file, compare them with the model",
     "promote": "let a challenger serve",
     "rollback": "let the variant serve again that did before",
     "stop": "stop learning; scores go on",

@@ -22,6 +22,9 @@ pub use index::{Counts, Course};
 pub use settings::Settings;
 use team::{Lent, Source, Team};
 
+/// For those who learn elsewhere: examples in their order, with the line of each feature.
+pub mod ordering;
+
 mod figures;
 mod group;
 mod index;

@@ -11,7 +11,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     serving::register(module)
 }
 
-/// `Challengers`, `ComparedBlock`.
+/// `Challengers`, `ComparedBlock`, `Ordering`, `Ordered`.
 mod challengers;
 /// `Learner`, `Learned`, `Cut`, `Seal`.
 mod learning;

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::learning::{bytes, check_timestamps, contiguous, course_of, no_memory};
 use super::scanning::Plan;
+use crate::challengers::ordering::{self, Act, Op, Work};
 use crate::challengers::{self, Course, Figures, Settings};
 use crate::learner::Records;
 use crate::options::OptimizerKind;
@@ -18,7 +19,9 @@ use crate::scanned::ScannedRange;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Challengers>()?;
-    module.add_class::<ComparedBlock>()
+    module.add_class::<ComparedBlock>()?;
+    module.add_class::<Ordering>()?;
+    module.add_class::<Ordered>()
 }
 
 /// alpha, beta, l1, l2, decay, slots by number (None: all), the first example that is learned.
@@ -96,24 +99,10 @@ impl Challengers {
             return Err(PyValueError::new_err("counting has no weights to compare"));
         }
         let settings = settings_of(plan, settings)?;
-        let own = course_of(plan);
-        let mut course = Course {
-            table: own.table,
-            record_wise: own.record_wise,
-            duplicate_window: own.duplicate_window,
-            block_examples,
-            slots: settings.iter().any(|one| one.slots.is_some()),
-        };
+        let differ = settings.iter().any(|one| one.slots.is_some());
+        let mut course = shared_course(plan, block_examples, differ);
         course.table.max_rows = max_rows.unwrap_or(usize::MAX).min(course.table.max_rows);
-        let scanner = || {
-            let scanner = Scanner::new(Arc::clone(plan), Mode::Learn);
-            if course.slots {
-                scanner.with_slots()
-            } else {
-                scanner
-            }
-        };
-        let scanners = (0..threads).map(|_| scanner()).collect();
+        let scanners = (0..threads).map(|_| scanner_of(plan, differ)).collect();
         let slots = plan.slots().len();
         let inner = Inner::new(course, &settings, slots, scanners, expected_rows);
         Ok(Challengers {
@@ -127,17 +116,7 @@ impl Challengers {
         py: Python<'_>,
         ranges: Vec<(i32, Vec<Option<PyBackedBytes>>, Vec<i64>)>,
     ) -> PyResult<Vec<ComparedBlock>> {
-        let ranges: Vec<_> = ranges
-            .into_iter()
-            .map(|(partition, values, timestamps_ms)| Records {
-                partition,
-                values,
-                timestamps_ms,
-            })
-            .collect();
-        ranges.iter().try_for_each(|range| {
-            check_timestamps(range.values.len(), range.timestamps_ms.len())
-        })?;
+        let ranges = records_of(ranges)?;
         let done = py.detach(|| self.lock().learn(ranges));
         Ok(blocks(done.map_err(no_memory)?))
     }
@@ -210,11 +189,7 @@ impl Challengers {
 
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = py.detach(|| self.lock().counts());
-        let dict = PyDict::new(py);
-        for (name, count) in counts.all() {
-            dict.set_item(name, count)?;
-        }
-        Ok(dict)
+        dict_of_counts(py, counts)
     }
 }
 
@@ -241,4 +216,182 @@ fn blocks(figures: Vec<Figures>) -> Vec<ComparedBlock> {
         prediction_sums: one.prediction,
     };
     figures.into_iter().map(block).collect()
+}
+
+fn shared_course(plan: &plan::Plan, block_examples: u64, slots: bool) -> Course {
+    let own = course_of(plan);
+    Course {
+        table: own.table,
+        record_wise: own.record_wise,
+        duplicate_window: own.duplicate_window,
+        block_examples,
+        slots,
+    }
+}
+
+fn scanner_of(plan: &Arc<plan::Plan>, slots: bool) -> Scanner {
+    let scanner = Scanner::new(Arc::clone(plan), Mode::Learn);
+    if slots { scanner.with_slots() } else { scanner }
+}
+
+#[pyclass(frozen)]
+pub struct Ordering {
+    inner: Mutex<ordering::Ordering<Scanner>>,
+}
+
+impl Ordering {
+    fn lock(&self) -> MutexGuard<'_, ordering::Ordering<Scanner>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Ordering {
+    #[new]
+    #[pyo3(signature = (plan, *, slots = false))]
+    fn new(plan: &Plan, slots: bool) -> PyResult<Ordering> {
+        let plan = &plan.plan;
+        let course = shared_course(plan, u64::MAX, slots);
+        let scanner = scanner_of(plan, slots);
+        let inner = ordering::Ordering::new(course, scanner, course.table.max_rows);
+        Ok(Ordering {
+            inner: Mutex::new(inner.map_err(no_memory)?),
+        })
+    }
+
+    fn order(
+        &self,
+        py: Python<'_>,
+        ranges: Vec<(i32, Vec<Option<PyBackedBytes>>, Vec<i64>)>,
+    ) -> PyResult<Ordered> {
+        let ranges = records_of(ranges)?;
+        let work = py.detach(|| self.lock().order(ranges));
+        Ok(Ordered {
+            work: work.map_err(no_memory)?,
+        })
+    }
+
+    fn put(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
+        let ids = crate::rows::parse_ids(&contiguous(ids)?).map_err(PyValueError::new_err)?;
+        let lines: Option<Vec<u32>> = py.detach(|| {
+            let mut inner = self.lock();
+            ids.iter()
+                .map(|&id| inner.put(id).map(|line| line as u32))
+                .collect()
+        });
+        let lines = lines.ok_or_else(|| PyValueError::new_err("there is no room for the rows"))?;
+        Ok(bytes(py, bytemuck::cast_slice(&lines)))
+    }
+
+    #[getter]
+    fn ids(&self, py: Python<'_>) -> Py<PyBytes> {
+        let ids = py.detach(|| self.lock().ids().to_vec());
+        bytes(py, bytemuck::cast_slice(&ids))
+    }
+
+    #[getter]
+    fn features(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.lock().ids().len() - 1)
+    }
+
+    #[getter]
+    fn watermark_us(&self, py: Python<'_>) -> i64 {
+        py.detach(|| self.lock().watermark_us())
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = py.detach(|| self.lock().counts());
+        dict_of_counts(py, counts)
+    }
+}
+
+/// What is to be done with examples, as columns.
+#[pyclass(frozen)]
+pub struct Ordered {
+    work: Work,
+}
+
+impl Ordered {
+    fn column<T: bytemuck::NoUninit>(&self, py: Python<'_>, of: impl Fn(&Op) -> T) -> Py<PyBytes> {
+        let values: Vec<T> = self.work.ops.iter().map(of).collect();
+        bytes(py, bytemuck::cast_slice(&values))
+    }
+}
+
+#[pymethods]
+impl Ordered {
+    #[getter]
+    fn judges(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| u8::from(op.act != Act::Learn))
+    }
+
+    #[getter]
+    fn learns(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| u8::from(op.act != Act::Judge))
+    }
+
+    #[getter]
+    fn first(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| op.first)
+    }
+
+    #[getter]
+    fn end(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| op.end)
+    }
+
+    #[getter]
+    fn label(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| op.label)
+    }
+
+    #[getter]
+    fn importance(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| op.importance)
+    }
+
+    #[getter]
+    fn number(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.column(py, |op| op.number)
+    }
+
+    #[getter]
+    fn lines(&self, py: Python<'_>) -> Py<PyBytes> {
+        bytes(py, bytemuck::cast_slice(&self.work.lines))
+    }
+
+    #[getter]
+    fn values(&self, py: Python<'_>) -> Py<PyBytes> {
+        bytes(py, bytemuck::cast_slice(&self.work.values))
+    }
+
+    #[getter]
+    fn slots(&self, py: Python<'_>) -> Py<PyBytes> {
+        bytes(py, bytemuck::cast_slice(&self.work.slots))
+    }
+}
+
+fn records_of(
+    ranges: Vec<(i32, Vec<Option<PyBackedBytes>>, Vec<i64>)>,
+) -> PyResult<Vec<Records<PyBackedBytes>>> {
+    ranges
+        .iter()
+        .try_for_each(|(_, values, timestamps)| check_timestamps(values.len(), timestamps.len()))?;
+    let range = |(partition, values, timestamps_ms)| Records {
+        partition,
+        values,
+        timestamps_ms,
+    };
+    Ok(ranges.into_iter().map(range).collect())
+}
+
+fn dict_of_counts<'py>(
+    py: Python<'py>,
+    counts: challengers::Counts,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, count) in counts.all() {
+        dict.set_item(name, count)?;
+    }
+    Ok(dict)
 }

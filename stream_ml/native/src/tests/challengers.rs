@@ -310,4 +310,4 @@ fn after_a_panic_nothing_goes_on() {
 
 /// What challengers differ in beside the arithmetic.
 #[path = "challengers_apart.rs"]
-mod apart;
+mod challengers_apart;

@@ -1,0 +1,156 @@
+"""
+Training: champion and challengers learn the same events in one pass, and are compared after the cut.
+
+All learn up to the end: before the cut to be trained, after it because the champion goes on learning, too.
+A run that is killed begins again: the same events give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, Protocol
+
+import numpy as np
+
+from stream_ml._native import Challengers, ComparedBlock, Plan
+from stream_ml.errors import ConfigError
+from stream_ml.features import CompiledModel
+from stream_ml.retraining.blocks import Blocks, Sums
+from stream_ml.retraining.challengers import Challenger, NativeSetting
+
+Device = Literal["auto", "cpu", "cuda"]
+Tell = Callable[[float, str], None]
+# Enough for several threads, few enough for a sign of life every second.
+EVENTS_A_CALL = 20_000
+_UNKNOWN_TIME = -1
+_ROWS_A_PIECE = 1 << 20
+
+
+class Base(Protocol):
+    """What warm challengers begin with: a snapshot's plan, rows and score state."""
+
+    @property
+    def plan(self) -> Plan:
+        """Of the learner that left them."""
+        ...
+
+    @property
+    def score_state(self) -> bytes:
+        """What a score needs beside rows."""
+        ...
+
+    def rows(self) -> Iterable[bytes]:
+        """Yield all rows, in the wire format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    How the events are divided.
+
+    Attributes:
+        events: of all; `training`: of them the first, before the cut.
+        block: compared events that are summed together.
+    """
+
+    events: int
+    training: int
+    block: int = 500
+
+    def __post_init__(self) -> None:
+        if not 0 < self.training < self.events:
+            raise ConfigError(f"{self.training} of {self.events} events to train on leave none to compare")
+
+
+class Trained:
+    """
+    What training gives.
+
+    Attributes:
+        blocks: of the compared part; the first challenger is its champion.
+        counts: events learned, repeated, refused and so on.
+    """
+
+    def __init__(self, core: Challengers, compared: Sequence[ComparedBlock], names: Sequence[str]) -> None:
+        self._core, self._names = core, list(names)
+        self.blocks = _blocks(compared, self._names)
+        self.counts = core.counts()
+
+    def rows(self, name: str) -> Iterator[bytes]:
+        """Yield a challenger's rows, in the wire format."""
+        at = self._names.index(name)
+        for first in range(0, self._core.features, _ROWS_A_PIECE):
+            yield self._core.rows(at, first, _ROWS_A_PIECE)
+
+    def score_state(self, name: str) -> bytes:
+        """Return what a score of the challenger needs beside rows."""
+        return self._core.score_state(self._names.index(name))
+
+
+def train(
+    model: CompiledModel,
+    events: Iterable[bytes],
+    part: Part,
+    challengers: Sequence[Challenger],
+    *,
+    base: Base | None = None,
+    threads: int = 2,
+    tell: Tell = lambda progress, doing: None,
+) -> Trained:
+    """
+    Let *challengers*, the champion first, learn *events*; each event is scored before it is learned.
+
+    Raises:
+        ConfigError: nothing is left to compare, or settings that no model can have.
+    """
+    core = _core(model, part, [each.native(model, part.training) for each in challengers], threads)
+    if base is not None:
+        _warm(core, base, [at for at, each in enumerate(challengers) if each.warm])
+    rest, done, cut = iter(events), 0, 0
+    compared: list[ComparedBlock] = []
+    while batch := list(islice(rest, _size(done, part))):
+        if done == part.training:
+            cut = core.counts()["learned"]
+        blocks = core.learn([(0, batch, [_UNKNOWN_TIME] * len(batch))])
+        if done >= part.training:
+            # A block that began before the cut is left out.
+            compared += [block for block in blocks if block.first >= cut]
+        done += len(batch)
+        tell(done / max(part.events, done), f"{len(challengers)} challengers have learned {done:,} events")
+    if not compared:
+        raise ConfigError(f"{done:,} events leave no block of {part.block:,} to compare")
+    return Trained(core, compared, [each.name for each in challengers])
+
+
+def _size(done: int, part: Part) -> int:
+    """Return how many events come next; a call ends at the cut."""
+    return min(EVENTS_A_CALL, part.training - done) if done < part.training else EVENTS_A_CALL
+
+
+def _core(model: CompiledModel, part: Part, settings: Sequence[NativeSetting], threads: int) -> Challengers:
+    try:
+        return Challengers(Plan(model.plan_bytes), settings, threads=threads, block_examples=part.block)
+    except ValueError as error:
+        raise ConfigError(f"challengers: {error}") from error
+
+
+def _warm(core: Challengers, base: Base, warm: Sequence[int]) -> None:
+    if warm:
+        for rows in base.rows():
+            core.load_rows(warm, base.plan, rows)
+        core.load_score_state(warm, base.plan, base.score_state)
+
+
+def _blocks(compared: Sequence[ComparedBlock], names: Sequence[str]) -> Blocks:
+    losses = np.array([block.loss_sums for block in compared], dtype=np.float64)
+    predictions = np.array([block.prediction_sums for block in compared], dtype=np.float64)
+    champion, *others = (Sums(losses[:, at], predictions[:, at]) for at in range(len(names)))
+    return Blocks(
+        examples=np.array([block.end - block.first for block in compared], dtype=np.float64),
+        importance=np.array([block.importance_sum for block in compared], dtype=np.float64),
+        labels=np.array([block.label_sum for block in compared], dtype=np.float64),
+        champion=champion,
+        challengers=dict(zip(names[1:], others, strict=True)),
+    )

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from stream_ml.cli import cli
+from stream_ml.errors import ConfigError
+
+MODEL = """
+name = "clicks"
+label = "y"
+[features]
+user = "user"
+item = "item"
+[learner]
+alpha = {alpha}
+"""
+
+
+def files(folder: Path, alpha: float, count: int = 60_000) -> tuple[Path, Path]:
+    random = np.random.default_rng(11)
+    user, item = random.integers(0, 40, count), random.integers(0, 60, count)
+    label = random.random(count) < 1 / (1 + np.exp(2 - user % 7 + item % 5))
+    events, model = folder / "events.jsonl", folder / "model.toml"
+    events.write_bytes(
+        b"".join(
+            orjson.dumps({"y": int(y), "user": int(u), "item": int(i)}) + b"\n"
+            for y, u, i in zip(label, user, item, strict=True)
+        )
+    )
+    model.write_text(MODEL.format(alpha=alpha))
+    return events, model
+
+
+def retrain(folder: Path, alpha: float, *options: str) -> str:
+    events, model = files(folder, alpha)
+    command = ["retrain", "--events", str(events), "--model", str(model), *options]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def grid(folder: Path, settings: list[dict[str, Any]]) -> str:
+    path = folder / "grid.json"
+    path.write_bytes(orjson.dumps(settings))
+    return str(path)
+
+
+def test_a_model_that_hardly_learns_is_beaten(tmp_path: Path) -> None:
+    settings = [{"name": "faster", "alpha": 0.1}, {"name": "slower", "alpha": 0.0001}]
+    told = orjson.loads(retrain(tmp_path, 0.0005, "--json", "--grid", grid(tmp_path, settings)))
+    assert (told["winner"], told["promoted"], told["says"]) == ("faster", True, "promote")
+    low, high = told["interval"]
+    assert 0 < low < told["difference"] < high
+    assert [each["name"] for each in told["challengers"]] == ["faster", "slower"]
+    assert told["challengers"][1]["difference"] < 0
+    assert told["champion"]["log_loss"] > told["challengers"][0]["log_loss"]
+    assert told["events"] == 30_000
+
+
+def test_a_good_model_stays(tmp_path: Path) -> None:
+    settings = [{"name": "same"}, {"name": "hardly", "alpha": 0.31}, {"name": "worse", "l1": 30.0}]
+    told = orjson.loads(retrain(tmp_path, 0.3, "--json", "--grid", grid(tmp_path, settings)))
+    assert (told["winner"], told["promoted"]) == (None, False)
+    same, _, worse = told["challengers"]
+    assert same["difference"] == 0
+    assert worse["difference"] < 0
+
+
+def test_without_a_grid_a_dozen_settings_around_the_model_are_tried(tmp_path: Path) -> None:
+    told = orjson.loads(retrain(tmp_path, 0.3, "--json", "--train-share", "0.2"))
+    assert len(told["challengers"]) >= 10
+    assert told["events"] == 48_000
+
+
+def test_a_person_gets_a_table_and_the_report(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    settings = [{"name": "faster", "alpha": 0.1}]
+    options = ("--grid", grid(tmp_path, settings), "--report", str(tmp_path / "report"))
+    told = retrain(tmp_path, 0.0005, *options)
+    assert "# clicks: promote: faster" in told
+    assert f"report: {tmp_path / 'report' / 'report.md'}" in told
+    assert (tmp_path / "report" / "report.md").read_text().startswith("# clicks: promote: faster")
+    assert (tmp_path / "report" / "loss.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [[], [{"name": "a"}, {"name": "a"}], [{"name": "champion"}], [{"name": "a", "alpah": 1.0}]],
+)
+def test_a_grid_that_is_none_is_refused(tmp_path: Path, settings: list[dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match=r"settings|nexpected"):
+        retrain(tmp_path, 0.1, "--grid", grid(tmp_path, settings))
