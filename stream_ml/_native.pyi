@@ -336,7 +336,7 @@ class Challengers:
 @final
 class Ordering:
     """
-    What Challengers do beside arithmetic, for who does that elsewhere: the order of learning, lines of features.
+    What Challengers do beside arithmetic, for who does that elsewhere: order of learning, lines of features.
 
     Features have lines by the order in which they came; 0 is the line of those that have no row.
     """

@@ -20,7 +20,7 @@ from stream_ml.retraining.gate import Rule, judge
 from stream_ml.retraining.grid import default_grid
 from stream_ml.retraining.jobs import MOST_SETTINGS, Setting, job_id
 from stream_ml.retraining.report import Report
-from stream_ml.retraining.training import Part, train
+from stream_ml.retraining.training import Device, Part, train
 from stream_ml.streams.events_from_files import event_bytes, read_events
 
 _RULE = Rule()
@@ -48,6 +48,13 @@ _GRID: TypeAdapter[tuple[Setting, ...]] = TypeAdapter(tuple[Setting, ...])
     show_default=True,
     help="Of the events; over the rest challengers and champion are compared.",
 )
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where challengers learn; auto takes a GPU that is there.",
+)
 @click.option("--min-gain", type=float, default=_RULE.min_gain, show_default=True, help="Share of the loss.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write the report there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object for scripts.")
@@ -57,6 +64,7 @@ def retrain(
     file_format: str | None,
     grid: Path | None,
     train_share: float,
+    device: Device,
     min_gain: float,
     report: Path | None,
     as_json: bool,
@@ -81,6 +89,7 @@ def retrain(
             part,
             everyone,
             threads=os.cpu_count() or 1,
+            device=device,
             tell=lambda done, doing: say(f"{done:.0%}: {doing}"),
         )
     rule = Rule(min_gain=min_gain)

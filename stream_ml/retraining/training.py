@@ -19,8 +19,10 @@ from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
 from stream_ml.retraining.blocks import Blocks, Sums
 from stream_ml.retraining.challengers import Challenger, NativeSetting
+from stream_ml.retraining.cuda import Compared, CudaChallengers, can_learn, is_there
 
 Device = Literal["auto", "cpu", "cuda"]
+Core = Challengers | CudaChallengers
 Tell = Callable[[float, str], None]
 # Enough for several threads, few enough for a sign of life every second.
 EVENTS_A_CALL = 20_000
@@ -73,7 +75,9 @@ class Trained:
         counts: events learned, repeated, refused and so on.
     """
 
-    def __init__(self, core: Challengers, compared: Sequence[ComparedBlock], names: Sequence[str]) -> None:
+    def __init__(
+        self, core: Core, compared: Sequence[ComparedBlock | Compared], names: Sequence[str]
+    ) -> None:
         self._core, self._names = core, list(names)
         self.blocks = _blocks(compared, self._names)
         self.counts = core.counts()
@@ -97,19 +101,27 @@ def train(
     *,
     base: Base | None = None,
     threads: int = 2,
+    device: Device = "cpu",
     tell: Tell = lambda progress, doing: None,
 ) -> Trained:
     """
     Let *challengers*, the champion first, learn *events*; each event is scored before it is learned.
 
+    Args:
+        device: "auto" takes a GPU where there is one that can do it: logistic ftrl, begun cold.
+
     Raises:
-        ConfigError: nothing is left to compare, or settings that no model can have.
+        ConfigError: nothing is left to compare, settings that no model can have, or a GPU that is not there.
     """
-    core = _core(model, part, [each.native(model, part.training) for each in challengers], threads)
-    if base is not None:
+    settings = [each.native(model, part.training) for each in challengers]
+    if _on_gpu(device, model, base):
+        core: Core = CudaChallengers(model, settings, block_examples=part.block)
+    else:
+        core = _core(model, part, settings, threads)
+    if base is not None and isinstance(core, Challengers):
         _warm(core, base, [at for at, each in enumerate(challengers) if each.warm])
     rest, done, cut = iter(events), 0, 0
-    compared: list[ComparedBlock] = []
+    compared: list[ComparedBlock | Compared] = []
     while batch := list(islice(rest, _size(done, part))):
         if done == part.training:
             cut = core.counts()["learned"]
@@ -122,6 +134,14 @@ def train(
     if not compared:
         raise ConfigError(f"{done:,} events leave no block of {part.block:,} to compare")
     return Trained(core, compared, [each.name for each in challengers])
+
+
+def _on_gpu(device: Device, model: CompiledModel, base: Base | None) -> bool:
+    if device == "cuda" and not is_there():
+        raise ConfigError("no GPU can be reached\n  hint: pip install stream-ml[gpu]; device cpu needs none")
+    if device == "cuda" and base is not None:
+        raise ConfigError("a GPU's challengers begin cold\n  hint: device cpu begins warm")
+    return device == "cuda" or (device == "auto" and base is None and can_learn(model) and is_there())
 
 
 def _size(done: int, part: Part) -> int:
@@ -143,7 +163,7 @@ def _warm(core: Challengers, base: Base, warm: Sequence[int]) -> None:
         core.load_score_state(warm, base.plan, base.score_state)
 
 
-def _blocks(compared: Sequence[ComparedBlock], names: Sequence[str]) -> Blocks:
+def _blocks(compared: Sequence[ComparedBlock | Compared], names: Sequence[str]) -> Blocks:
     losses = np.array([block.loss_sums for block in compared], dtype=np.float64)
     predictions = np.array([block.prediction_sums for block in compared], dtype=np.float64)
     champion, *others = (Sums(losses[:, at], predictions[:, at]) for at in range(len(names)))

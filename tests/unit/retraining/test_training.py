@@ -9,6 +9,7 @@ import pytest
 from stream_ml._native import Learner, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
+from stream_ml.retraining import training
 from stream_ml.retraining.challengers import Challenger, challenger_of, champion_of
 from stream_ml.retraining.grid import default_grid
 from stream_ml.retraining.jobs import Setting
@@ -127,6 +128,20 @@ def test_the_number_of_threads_changes_no_bit(model: CompiledModel) -> None:
     )
     for name in one.blocks.challengers:
         assert one.blocks.challengers[name].loss.tolist() == many.blocks.challengers[name].loss.tolist()
+
+
+def test_where_no_gpu_is_auto_is_the_cpu_and_cuda_is_refused(
+    model: CompiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "is_there", lambda: False)
+    settings = everyone(model, Setting(name="x", alpha=0.2))
+    auto, cpu = (train(model, events(), PART, settings, device=device) for device in ("auto", "cpu"))
+    assert auto.blocks.champion.loss.tolist() == cpu.blocks.champion.loss.tolist()
+    with pytest.raises(ConfigError, match="no GPU"):
+        train(model, events(), PART, settings, device="cuda")
+    monkeypatch.setattr(training, "is_there", lambda: True)
+    with pytest.raises(ConfigError, match="begin cold"):
+        train(model, events(), PART, settings, device="cuda", base=Snapshot(model, events()))
 
 
 def test_a_slot_that_is_not_there_is_refused(model: CompiledModel) -> None:
