@@ -34,6 +34,8 @@ TESTS = {
 }
 # `learn --weights redis`, as its results file is named.
 LEARN_REDIS = "learn-redis"
+# `retrain --device cuda`; not among `all`, for it wants a GPU.
+RETRAIN_CUDA = "retrain-cuda"
 Command = Callable[..., None]
 
 
@@ -72,12 +74,17 @@ def _add(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @_options
     @click.option("--output", type=click.Path(path_type=Path), help="Write the object to this file too.")
-    def command(as_json: bool, quick: bool, seed: int, output: Path | None, weights: str = "") -> None:
-        _measure(LEARN_REDIS if weights == "redis" else name, as_json, quick, seed, output)
+    def command(as_json: bool, quick: bool, seed: int, output: Path | None, **other: str) -> None:
+        named = {("weights", "redis"): LEARN_REDIS, ("device", "cuda"): RETRAIN_CUDA}
+        chosen = next((named[option] for option in other.items() if option in named), name)
+        _measure(chosen, as_json, quick, seed, output)
 
     if name == "learn":
         where = click.Choice(["memory", "redis"])
         click.option("--weights", type=where, default="memory", help="Where the rows are.")(command)
+    if name == "retrain":
+        where = click.Choice(["cpu", "cuda"])
+        click.option("--device", type=where, default="cpu", help="cuda: on a GPU, against the CPU.")(command)
 
 
 def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None) -> None:

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 # How those are called that are no command of their own.
-COMMANDS = {"learn-redis": "learn --weights redis"}
+COMMANDS = {"learn-redis": "learn --weights redis", "retrain-cuda": "retrain --device cuda"}
 # In the order of an event's way; the figures of each as a reader wants them said.
 SHOWN: Mapping[str, Mapping[str, str]] = {
     "learn": {
@@ -101,6 +101,14 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "ratio_vw_cache": "times 16 runs of Vowpal Wabbit from its binary cache, two at a time",
         "two_core_ratio": "two cores, times one",
         "same_bits": "rows of every challenger equal those of its single run",
+    },
+    "retrain-cuda": {
+        "device": "GPU",
+        "challenger_events_per_second": "32 challengers over one scan of JSON, events/s × 32",
+        "gpu_challenger_events_per_second": "the GPU's part alone, events/s × 32",
+        "bandwidth_share": "of the device's memory bandwidth",
+        "ratio_cpu": "times the same on two cores",
+        "logloss_difference": "largest difference of logloss to the CPU, as a share",
     },
     "sparing": {
         "fewest_rows_ratio": "rows with admission and expiry, times those without",

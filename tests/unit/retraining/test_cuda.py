@@ -22,11 +22,10 @@ pytest.importorskip("numba.cuda")
 BOUND = 1e-5
 
 
-@cache
-def simulated(warps: int) -> dict[str, Any]:
-    """In a process of its own: the simulator is chosen when numba is imported."""
+def in_simulator(*arguments: str) -> str:
+    """Return what a process of its own prints: the simulator is chosen when numba is imported."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.retraining.simulated_cuda", str(warps)],
+        [sys.executable, *arguments],
         cwd=Path(__file__).parents[3],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
@@ -34,7 +33,14 @@ def simulated(warps: int) -> dict[str, Any]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = orjson.loads(done.stdout)
+    return done.stdout
+
+
+@cache
+def simulated(warps: int) -> dict[str, Any]:
+    told: dict[str, Any] = orjson.loads(
+        in_simulator("-m", "tests.unit.retraining.simulated_cuda", str(warps))
+    )
     return told
 
 
@@ -65,3 +71,20 @@ def test_what_the_kernel_does_not_have_is_refused() -> None:
     squared = compile_model('name = "m"\nlabel = "y"\n[features]\nx = "x"\n[learner]\nloss = "squared"\n')
     with pytest.raises(ConfigError, match="logistic"):
         CudaChallengers(squared, [(0.1, 1.0, 0.0, 0.0, 1.0, None, 0)])
+
+
+MEASURED = """
+import orjson
+from loadtest import retrain_cuda
+retrain_cuda.GRID = retrain_cuda.GRID[::16]
+retrain_cuda.QUICK = retrain_cuda.Size(events=60, warps=1, copied_bytes=1 << 12, block=20)
+print(orjson.dumps(retrain_cuda.run(quick=True, seed=3).as_object()).decode())
+"""
+
+
+def test_the_load_test_for_a_gpu_runs_in_the_simulator() -> None:
+    told = orjson.loads(in_simulator("-c", MEASURED))
+    assert (told["name"], told["events"], told["challengers"]) == ("retrain-cuda", 60, 2)
+    assert told["logloss_difference"] <= BOUND
+    for figure in ("events_per_second", "bandwidth_share", "ratio_cpu"):
+        assert told[figure] > 0
