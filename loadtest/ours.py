@@ -67,7 +67,7 @@ def learn_file(
     learner = Learner(compiled, scan_threads=scan_threads, expected_rows=expected_rows)
     refused = 0
     batches = records(path, batch_records)
-    for batch in _read_ahead(batches) if scan_threads else batches:
+    for batch in read_ahead(batches) if scan_threads else batches:
         refused += len(learner.learn([(0, batch, [0] * len(batch))]).refused)
     seconds, cpu_seconds = watch.read()
     metrics = learner.metrics()
@@ -100,7 +100,7 @@ def blocks(path: Path, batch_records: int) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _read_ahead(batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+def read_ahead(batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
     """Yield the batches; the next one is read while one is learned, as the service does it."""
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, batches, None)

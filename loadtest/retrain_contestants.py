@@ -22,6 +22,8 @@ from stream_ml.features.plan import compile_model
 
 # Kept scans handed over together, as a poll hands over records.
 SCANS_A_CALL = 8
+# More than a single learner takes: a call ends with one thread waiting for the other, and works at 16 models.
+BATCH_RECORDS = 64
 BLOCK_EXAMPLES = 10_000
 VW_CACHE = ".vwcache"
 
@@ -81,7 +83,8 @@ def challengers(path: Path, grid: Sequence[Settings], threads: int, kept: bool) 
         while call := [(0, scan) for scan in islice(scans, SCANS_A_CALL)]:
             blocks += many.learn_scanned(call)
     else:
-        for records in ours.blocks(path, ours.BATCH_RECORDS_OF_THREADS):
+        batches = ours.blocks(path, BATCH_RECORDS)
+        for records in ours.read_ahead(batches) if threads > 1 else batches:
             blocks += many.learn([(0, records, [0] * len(records))])
     seconds, _ = watch.read()
     importance = sum(block.importance_sum for block in blocks)
