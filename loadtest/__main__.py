@@ -30,6 +30,7 @@ TESTS = {
     "recover": "A large model's learner and predictor are started again: how long, and the same bits.",
     "replay": "A log is learned again, with and without the scans that were kept of it.",
     "retrain": "16 challengers over one scan, against 16 single runs of ours and of Vowpal Wabbit.",
+    "drift": "Planted drifts: found, named, how soon; false alarms against their budget.",
     "sparing": "What admission and expiry save in rows, and cost in loss and speed.",
 }
 # `learn --weights redis`, as its results file is named.

@@ -13,7 +13,7 @@ import numpy as np
 from stream_ml.drift.baseline import Baseline, baseline_of
 from stream_ml.drift.chart import Chart
 from stream_ml.drift.evaluation import Floats
-from stream_ml.drift.statistics import JUDGED_BY_FIGURE, MENDS, Value, direction
+from stream_ml.drift.statistics import MENDS, NOTICEABLE, Value, direction
 
 # Observations kept. The latest ones are no part of what was before: a change may have begun in them.
 KEPT = 96
@@ -40,6 +40,11 @@ class Change:
     strength: float
     before: float
     after: float
+
+    @property
+    def size(self) -> float:
+        """By how much it differs."""
+        return self.after - self.before
 
 
 @dataclass
@@ -147,10 +152,12 @@ class Cell:
     def _is_for_the_worse(self, change: Change, before: float, after: float) -> bool:
         if self.statistic in MENDS:
             return abs(after) > abs(before)
-        ways = [change.strength]
-        if self.statistic in JUDGED_BY_FIGURE:
-            ways.append(change.after - change.before)
-        return all(way * self.chart.direction >= 0 for way in ways)
+        if self.statistic in NOTICEABLE:
+            unit = change.before if self.statistic.endswith("loss") else 1.0
+            worse = (change.after - change.before) * self.chart.direction
+            if worse < NOTICEABLE[self.statistic] * unit:
+                return False
+        return change.strength * self.chart.direction >= 0
 
     def state(self) -> dict[str, Any]:
         """Return what `restored` takes: JSON."""

@@ -22,12 +22,15 @@ from stream_ml.errors import CannotContinue
 STATE_FORMAT = 1
 # In standard errors. A chart also rings where a little was a little off for long, as labels in long runs are
 # and a young model is; that is a warning.
-LEAST_STRENGTH = 4.5
+LEAST_STRENGTH = 5.0
 # What a change has to be stronger to be told by that name. Other labels show as a label rate and, a little
 # stronger, as predictions that are off; a person is told the plain one. A change of the whole shows in every
 # segment, and in one of them by chance most; a change of one segment shows there by far the most.
 _LESS_PLAIN = {"calibration": 1.5, "served_calibration": 1.5, "prediction_shape": 1.5}
 _A_SEGMENT = 1.25
+# From so many standard errors on labels do not follow the predictions.
+_OFF = 2.0
+_Key = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,26 @@ class Monitor:
         if not changes:
             return rang[0], rang[0].change(rang[0].began) or Change(since, 0.0, 0.0, 0.0)
         best = max(changes, key=lambda key: abs(changes[key].strength) / _handicap(*key))
+        best = self._cause(best, changes)
         return self.cells[best], self.cells[best].placed(changes[best])
+
+    @staticmethod
+    def _cause(best: tuple[str, str | None], changes: Mapping[tuple[str, str | None], Change]) -> _Key:
+        """
+        Tell other labels from other examples.
+
+        Labels that follow the predictions move with them: then the examples are others. Labels that do not
+        pull the predictions of a learner after them: then the labels are.
+        """
+        statistic, segment = best
+        rate, said = changes.get(("label_rate", segment)), changes.get(("prediction", segment))
+        if statistic not in {"label_rate", "prediction"} or rate is None or said is None:
+            return best
+        residual = changes.get(("calibration", segment)) or changes.get(("served_calibration", segment))
+        off = residual is not None and abs(residual.strength) >= _OFF
+        if not off and abs(said.size) >= abs(rate.size) / 2:
+            return "prediction", segment
+        return "label_rate" if off else statistic, segment
 
     def _thresholds(self, seen: Sequence[Seen]) -> tuple[dict[str, float], dict[str, float]]:
         for each in seen:
@@ -212,7 +234,7 @@ def _told(kind: Kind, cell: Cell, change: Change | None, evaluation: Evaluation)
             index=evaluation.index,
             learned_to=evaluation.learned_to,
             since_learned=change.since_learned,
-            size=change.after - change.before,
+            size=change.size,
             strength=change.strength,
             before=change.before,
             after=change.after,

@@ -54,8 +54,8 @@ JUDGED_BY_LABEL = frozenset({"loss", "calibration", "auc"})
 # Coming nearer to where it should be is no drift: a learner mends this one after a drift.
 MENDS = frozenset({"calibration", "served_calibration"})
 # What a person reads of these has to be worse too: a model that learns grows surer than it is right,
-# slowly, while it is right more often.
-JUDGED_BY_FIGURE = frozenset({"loss", "auc", "served_loss", "served_auc"})
+# slowly, while it is right more often. By so much: of the loss a part, of the AUC a difference.
+NOTICEABLE = {"loss": 0.02, "served_loss": 0.02, "auc": 0.01, "served_auc": 0.01}
 _LEAST_EXPECTED = 5.0
 _SHAPE_GROUPS = 10
 
@@ -86,8 +86,9 @@ def values_of(tally: Tally) -> Iterator[tuple[str, Value]]:
     share = binned / weight / tally.examples if logistic else np.zeros(len(binned))
     label, said = tally.label_sum / weight, tally.prediction_sum / weight
     yield "label_rate", Value(label, _of_rate(label, tally.examples) if logistic else 0.0, label)
-    spread = max(float(share @ probability**2) * tally.examples - said**2, 0.0) if logistic else 0.0
-    yield "prediction", Value(said, spread / tally.examples, said)
+    # Predictions spread less than labels; but a learner's weights follow its labels' chance, and they do it
+    # for long, so that the predictions of all its examples are off together.
+    yield "prediction", Value(said, _of_rate(said, tally.examples) if logistic else 0.0, said)
     ratio = said / label if label else inf
     yield "calibration", Value(label - said, float(share @ variance), ratio)
     expected = float(binned @ entropy) / weight

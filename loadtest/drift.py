@@ -1,0 +1,129 @@
+"""`loadtest drift`: drifts of stated sizes found in time, and false alarms against their budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+
+from loadtest.drifting import COURSES, EVERY, KINDS, Course, Kind, Planted, blocks, watched
+from loadtest.report import Report
+from stream_ml.drift.alarms import Alarm
+from stream_ml.drift.monitor import Rules
+
+FULL_DRIFTS, QUICK_DRIFTS = 20, 1  # of each kind and course
+FULL_STREAMS, QUICK_STREAMS = 100, 2  # stationary ones, of each sort
+BEFORE, AFTER = 60, 70  # evaluations
+STATIONARY = 200
+# Within so many events of its beginning; one segment of a tenth has a tenth of the events that tell.
+WITHIN = {"label_rate": 10_000, "flips": 10_000, "covariate": 10_000, "segment": 45_000}
+LATER = {"abrupt": 0, "gradual": 15_000, "recurring": 0}
+# Log-odds that no feature knows: their deviation, and the events over which they forget themselves.
+WANDERS = {"independent labels": None, "runs of 200": (0.3, 200.0), "runs of 1,000": (0.3, 1_000.0)}
+METHOD = (
+    "Generated events of 4 fields, 10 segments, evaluations of 1,000 events, learned by the native learner "
+    "and watched by the monitor's rules with their defaults (one false drift in 10,000 evaluations). Drifts "
+    "begin after 60 evaluations, of each kind and course as many. Stationary streams have 200 evaluations."
+)
+BARS = {"found": "≥ 0.95", "named": "≥ 0.9"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What became of a planted drift.
+
+    Attributes:
+        delay: events from its beginning until it was told; None: not in time.
+        early: alarms before it began. again: alarms after the first one; none of a drift that stays.
+    """
+
+    planted: Planted
+    delay: int | None
+    named: bool
+    early: int
+    again: int
+
+
+def within(kind: Kind, course: Course) -> int:
+    """Return the stated number of events in which a drift is to be told."""
+    return WITHIN[kind] + LATER[course]
+
+
+def outcome(seed: int, kind: Kind, course: Course, rules: Rules) -> Outcome:
+    """Plant a drift, watch, and say what came of it."""
+    planted = Planted(kind, course, BEFORE * EVERY + seed % 7 * (EVERY // 7))
+    alarms = watched(blocks(seed, BEFORE + AFTER, planted), rules)
+    early = [alarm for alarm in alarms if alarm.learned_to <= planted.at]
+    told: Sequence[Alarm] = alarms[len(early) :]
+    delay = told[0].learned_to - planted.at if told else None
+    in_time = delay is not None and delay <= within(kind, course)
+    named = in_time and planted.is_named(told[0])
+    return Outcome(planted, delay if in_time else None, named, len(early), max(len(told) - 1, 0))
+
+
+def outcomes(each: int, seed: int, rules: Rules) -> Iterator[Outcome]:
+    """Plant so many drifts of each kind and course."""
+    for number in range(each):
+        for kind in KINDS:
+            for course in COURSES:
+                yield outcome(seed * 1_000 + number, kind, course, rules)
+
+
+def false_alarms(streams: int, seed: int, wander: tuple[float, float] | None, rules: Rules) -> int:
+    """Return the drifts told in streams that do not drift."""
+    return sum(
+        len(watched(blocks(seed * 1_000 + each, STATIONARY, wander=wander), rules)) for each in range(streams)
+    )
+
+
+def most_allowed(evaluations: int, rules: Rules) -> int:
+    """Return the upper end of the 95 % interval of false alarms if exactly the budget is used (Poisson)."""
+    random = np.random.default_rng(0)
+    return int(np.quantile(random.poisson(evaluations / rules.false_alarm_every, 200_000), 0.975))
+
+
+def run(quick: bool, seed: int) -> Report:
+    """Plant drifts, watch stationary streams."""
+    rules = Rules()
+    found = list(outcomes(QUICK_DRIFTS if quick else FULL_DRIFTS, seed, rules))
+    streams = QUICK_STREAMS if quick else FULL_STREAMS
+    false = {name: false_alarms(streams, seed, wander, rules) for name, wander in WANDERS.items()}
+    evaluations = streams * STATIONARY
+    figures: dict[str, Any] = {
+        "drifts": len(found),
+        "found": sum(one.delay is not None for one in found) / len(found),
+        "named": sum(one.named for one in found) / len(found),
+        "early": sum(one.early for one in found),
+        "median_delay_events": median(_delays(found)),
+        "stationary_evaluations": evaluations * len(WANDERS),
+        "false_alarms": sum(false.values()),
+        "false_alarms_allowed": most_allowed(evaluations * len(WANDERS), rules),
+        **{f"false_alarms_{name.replace(' ', '_').replace(',', '')}": n for name, n in false.items()},
+    }
+    return Report("drift", METHOD, seed, quick, figures, BARS, [*_table(found)])
+
+
+def _delays(found: Sequence[Outcome]) -> list[int]:
+    return [one.delay for one in found if one.delay is not None] or [0]
+
+
+def _table(found: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
+    for kind in KINDS:
+        for course in COURSES:
+            those = [one for one in found if (one.planted.kind, one.planted.course) == (kind, course)]
+            delays = _delays(those)
+            yield {
+                "drift": kind,
+                "course": course,
+                "drifts": len(those),
+                "within": within(kind, course),
+                "found": sum(one.delay is not None for one in those) / len(those),
+                "named": sum(one.named for one in those) / len(those),
+                "median delay": int(median(delays)),
+                "90 % delay": int(quantiles(delays, n=10)[-1]) if len(delays) > 1 else delays[0],
+                "told again": sum(one.again for one in those),
+            }
