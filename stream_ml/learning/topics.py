@@ -12,6 +12,11 @@ from stream_ml.weights.feed import feed_topic
 from stream_ml.weights.journal import journal_topic
 
 
+def drifts_topic(model: str) -> str:
+    """Return the name of the topic of the warnings and drifts of *model*."""
+    return f"{model}.drift"
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Where a model's learner reads and writes."""

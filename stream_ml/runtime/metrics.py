@@ -263,6 +263,27 @@ RETRAINER_ENDED = _counter(
     "how",
 )
 RETRAINER_WAITING = _gauge("stream_ml_retrainer_jobs_waiting", "Jobs that nobody works at.")
+# -- drift monitor ---------------------------------------------------------------------------------------
+
+DRIFT_EVALUATIONS = _counter(
+    "stream_ml_drift_monitor_evaluations_total", "Evaluations that were looked at by this process."
+)
+DRIFT_INDEX = _gauge("stream_ml_drift_monitor_index", "Number of the last evaluation that was looked at.")
+DRIFT_ALARMS = _counter(
+    "stream_ml_drift_monitor_alarms_total", "Warnings and drifts told by this process, by kind.", "kind"
+)
+DRIFT_REPEATED = _counter(
+    "stream_ml_drift_monitor_repeated_total", "Evaluations that came again and were ignored."
+)
+DRIFT_READ_AGAIN = _counter(
+    "stream_ml_drift_monitor_read_again_total", "Evaluations that were left out, and read again in the topic."
+)
+DRIFT_LOST = _counter(
+    "stream_ml_drift_monitor_lost_total", "Evaluations that were gone from the topic before they were seen."
+)
+DRIFT_REFUSED = _counter(
+    "stream_ml_drift_monitor_refused_total", "Records of the topic of evaluations that are none."
+)
 
 # -- predictor -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,164 @@
+"""The parts around the rules: Faust brings evaluations and keeps states, the log takes alarms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import faust
+
+from services.drift_monitor.following import Following, stream_of
+from stream_ml.drift.alarms import Alarm, Stream
+from stream_ml.drift.evaluation import Evaluation, read
+from stream_ml.drift.monitor import Rules
+from stream_ml.errors import ConfigError, RecoverableError, StreamMlError
+from stream_ml.learning.outputs import evaluations_topic
+from stream_ml.learning.topics import drifts_topic
+from stream_ml.runtime.drift_settings import DriftMonitorSettings
+from stream_ml.runtime.lifecycle import Stop
+from stream_ml.streams.log import Log, Writer
+
+_TABLE = "states"
+# Faust has a client of its own; of librdkafka's properties it is told these.
+_TOLD = {"bootstrap.servers"}
+_MAX_STATE_BYTES = 8 << 20
+_POLL_SECONDS = 0.1
+_AGAIN_RECORDS = 100
+
+
+class DriftMonitor:
+    """
+    The service around the rules.
+
+    Attributes:
+        failed: what ended it, if something did.
+    """
+
+    def __init__(self, settings: DriftMonitorSettings, log: Log, writer: Writer) -> None:
+        self._settings, self._log, self._writer = settings, log, writer
+        self._evaluations = evaluations_topic(settings.model)
+        self._drifts = drifts_topic(settings.model)
+        self.failed: StreamMlError | None = None
+        self._app = self._faust()
+        table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
+        self._following = Following(
+            settings.model, rules_of(settings), _States(table), self._tell, self._again
+        )
+        source = self._app.topic(self._evaluations, key_serializer="raw", value_serializer="raw")
+        self._app.agent(source)(self._watch)
+
+    def _faust(self) -> Any:
+        name = f"{self._settings.model}.drift-monitor"
+        keep = {"cleanup.policy": "compact", "max.message.bytes": str(_MAX_STATE_BYTES)}
+        self._log.ensure_topic(f"{name}-{_TABLE}-changelog", 1, settings=keep)
+        self._log.ensure_topic(self._evaluations, 1, settings={"cleanup.policy": "delete"})
+        self._log.ensure_topic(self._drifts, 1, settings={"cleanup.policy": "delete"})
+        servers = str(self._settings.kafka["bootstrap.servers"]).split(",")
+        return faust.App(
+            name,
+            broker=[f"kafka://{each.strip()}" for each in servers],
+            store="memory://",
+            topic_partitions=1,
+            # The topics are ours to make, and one process needs no leader.
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            consumer_auto_offset_reset="earliest",
+            producer_max_request_size=_MAX_STATE_BYTES,
+            producer_acks=-1,
+            web_enabled=False,
+        )
+
+    async def _watch(self, records: Any) -> None:
+        async for event in records.events():
+            try:
+                self._following.take(event.key, event.value)
+            except StreamMlError as error:
+                self.failed = error
+                raise
+
+    def run(self, stop: Stop) -> None:
+        """
+        Watch until *stop* is asked for.
+
+        Raises:
+            StreamMlError: what ended it.
+        """
+        asyncio.run(self._run(stop))
+        if self.failed:
+            raise self.failed
+
+    async def _run(self, stop: Stop) -> None:
+        await self._app.start()
+        try:
+            while not (stop.requested() or self.failed or self._app.should_stop):
+                await asyncio.sleep(_POLL_SECONDS)
+            if not (stop.requested() or self.failed):
+                self.failed = RecoverableError("the Kafka client of Faust ended; its error is above")
+        finally:
+            await self._app.stop()
+
+    def _tell(self, stream: Stream, alarms: list[Alarm]) -> None:
+        for alarm in alarms:
+            self._writer.send(self._drifts, alarm.record(stream), key=alarm.key(stream).encode(), partition=0)
+        self._writer.flush(self._settings.broker_timeout_seconds)
+
+    def _again(self, stream: Stream, first: int, after: int) -> Iterator[Evaluation]:
+        """Read from the beginning: a gap is rare, and evaluations are few."""
+        bounds = self._log.bounds(self._evaluations, 0)
+        reader = self._log.reader(self._evaluations, {0: bounds.first}, keys=True)
+        due, place = first, bounds.first
+        try:
+            while place < bounds.next and due < after:
+                for fetch in reader.poll(_AGAIN_RECORDS, _POLL_SECONDS):
+                    place = fetch.next
+                    for key, value in zip(fetch.keys or (), fetch.values, strict=True):
+                        if value is None or not (key or b"").startswith(f"{stream.key}/".encode()):
+                            continue
+                        if stream_of(stream.model, key) == stream:
+                            evaluation = read(value)
+                            if due <= evaluation.index < after:
+                                due = evaluation.index + 1
+                                yield evaluation
+        finally:
+            reader.close()
+
+
+class _States(dict[str, bytes]):
+    """A Faust table by text; only what Following asks for."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__()
+        self._table = table
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._table.get(key.encode(), default)
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self._table[key.encode()] = value
+
+
+def rules_of(settings: DriftMonitorSettings) -> Rules:
+    """Return the rules that *settings* say."""
+    return Rules(
+        false_alarm_every=settings.false_alarm_every,
+        warnings_per_drift=settings.warnings_per_drift,
+        warm_up=settings.warm_up_evaluations,
+        cooldown=settings.cooldown_evaluations,
+        ignore=frozenset(settings.ignore),
+    )
+
+
+def check(settings: DriftMonitorSettings) -> None:
+    """
+    Look at what Faust could not be told.
+
+    Raises:
+        ConfigError: a property that its Kafka client would not follow.
+    """
+    ours = [name for name in settings.kafka if name.startswith(("security.", "sasl.", "ssl."))]
+    if ours:
+        raise ConfigError(
+            f"kafka.{ours[0]}: the drift monitor reads through Faust, which cannot be told it yet\n"
+            "  hint: let it reach the brokers on a listener of their private network"
+        )
