@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from stream_ml.runtime.bounds import number
-from stream_ml.runtime.settings import MODEL_NAME, ServiceSettings
+from stream_ml.runtime.service_settings import MODEL_NAME, ServiceSettings
 
 
 class DriftMonitorSettings(ServiceSettings):

@@ -263,6 +263,7 @@ RETRAINER_ENDED = _counter(
     "how",
 )
 RETRAINER_WAITING = _gauge("stream_ml_retrainer_jobs_waiting", "Jobs that nobody works at.")
+
 # -- drift monitor ---------------------------------------------------------------------------------------
 
 DRIFT_EVALUATIONS = _counter(

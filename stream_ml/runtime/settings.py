@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from stream_ml.errors import ConfigError
 from stream_ml.runtime import kafka_properties
 from stream_ml.runtime.bounds import CENTURY, DAY, HOUR, TICK, bounds, number
+from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.redis_settings import RedisSettings
 from stream_ml.runtime.retrainer_settings import RetrainerSettings
 from stream_ml.runtime.secrets import SECRET, without_secrets
@@ -275,7 +276,7 @@ class PredictorSettings(ServiceSettings):
 
 
 AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
-_ALL = (LearnerSettings, PredictorSettings, RetrainerSettings)
+_ALL = (LearnerSettings, PredictorSettings, RetrainerSettings, DriftMonitorSettings)
 
 
 def load(kind: type[AnySettings], path: Path | None, environment: Mapping[str, str]) -> AnySettings:
