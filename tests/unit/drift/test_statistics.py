@@ -35,7 +35,7 @@ def test_the_variance_is_the_one_that_draws_have(statistic: str) -> None:
         # That of the AUC alone: less what the predictions would have, it varies less.
         assert 0.5 < found / said < 1.0
     elif statistic == "prediction":
-        # That of labels, which a learner's weights follow; these predictions are of a model that does not learn.
+        # That of labels, which a learner's weights follow; here the model does not learn.
         assert 0.1 < found / said < 0.5
     else:
         assert 0.75 < found / said < 1.3
