@@ -29,6 +29,7 @@ COMMANDS = {
     "diff": "compare two model files, or snapshots, slot by slot",
     "skip": "give up events that cannot be learned",
     "status": "show variants, and who learns which partition, how far",
+    "jobs": "list retrain jobs, ask for one, cancel one",
     "history": "show who decided what about a model, when and why",
     "retrain": "train challengers on a file, compare them with the model",
     "promote": "let a challenger serve",

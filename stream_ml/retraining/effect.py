@@ -61,7 +61,10 @@ class BeginChallenger:
         """
         if report.verdict.says != "promote":
             return
-        setting = next(each for each in job.grid if each.name == report.verdict.challenger)
+        winner = report.verdict.challenger
+        assert winner is not None, "somebody is promoted"
+        # Not of the job, which may leave the grid to the retrainer.
+        setting = Setting(name=winner, **report.settings[winner])
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as journal:
             journal.read_to_end()
             if not _is_safe(journal.state, job.job):

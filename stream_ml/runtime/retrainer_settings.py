@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -66,6 +66,25 @@ class RetrainerSettings(ServiceSettings):
     )
     slice_events: int = number(
         1_000, (1, 10**12), "Events below which a segment is not judged.", "beyond any log"
+    )
+
+    train_share: float = number(
+        0.5,
+        (0.05, 0.95),
+        "Share of a job's events that challengers are trained on; over the rest they are compared.",
+        "else nothing is left for one of the two",
+    )
+    threads: int = number(
+        2, (1, 256), "Threads that challengers learn with; any number gives the same bits.", "few have more"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where challengers learn; auto takes a GPU that is there and can."
+    )
+    promotion: Literal["auto", "ask"] = Field(
+        default="auto", description="Whether who is proved serves by itself, or a person promotes."
+    )
+    watch_events: int = number(
+        200_000, (1, 10**12), "Events compared after a promotion, until the champion ends.", "beyond any log"
     )
 
     @model_validator(mode="after")

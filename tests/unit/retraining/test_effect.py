@@ -36,7 +36,8 @@ def report(winner: str | None, champion: str = "v1") -> Report:
     none = np.zeros(0)
     blocks = Blocks(none, none, none, Sums(none, none), {})
     verdict = gate.Verdict("promote" if winner else "keep", winner, 900, 0.5, (), "saves 2 %")
-    return Report("job-1", "clicks", {}, champion, gate.Rule(), blocks, verdict)
+    settings = {each.name: each.described() for each in JOB.grid}
+    return Report("job-1", "clicks", {}, champion, gate.Rule(), blocks, verdict, settings)
 
 
 class ChildrenInPlace:

@@ -1,0 +1,92 @@
+"""`stream-ml jobs`: retrain jobs of a model: lists them, asks for one, cancels one."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from contextlib import closing
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stream_ml.cli.deciding import SETTINGS, deciding
+from stream_ml.errors import ConfigError
+from stream_ml.learning.parties import Parties
+from stream_ml.retraining.jobs import JOBS_TOPIC, Job, Setting, Window, encode_job, ensure_jobs, job_id
+from stream_ml.retraining.queue import Queue
+from stream_ml.retraining.queue_lines import JobState
+from stream_ml.retraining.work import window_until_now
+from stream_ml.runtime.clock import SystemClock
+
+
+@click.command()
+@SETTINGS
+@click.option("--ask", "events", type=click.IntRange(min=1), help="Ask for one over the last so many events.")
+@click.option("--cancel", metavar="JOB", help="Cancel one, whoever works at it.")
+@click.option("--why", default="stream-ml jobs", help="For its report, and for who reads the list.")
+def jobs(settings: Path, events: int | None, cancel: str | None, why: str) -> None:
+    """
+    List the retrain jobs of a model; ask for one, or cancel one.
+
+    SETTINGS is the learner's file. A retrainer (python -m services.retrainer) does the jobs.
+    """
+    with deciding(settings) as (parties, _):
+        if events is not None:
+            job = ask(parties, events, why)
+            click.echo(f"job {job.job}: {sum(b - a for a, b in (job.window.events or {}).values()):,} events")
+            return
+        with closing(Queue(parties.log, parties.who, SystemClock(), models=[parties.name])) as queue:
+            queue.read()
+            if cancel is not None:
+                _cancel(queue, cancel, why)
+                return
+            Console().print(_table(parties, queue))
+
+
+def ask(parties: Parties, events: int, why: str) -> Job:
+    """
+    Ask for a retraining over the last *events* events; who does it chooses the grid.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    ensure_jobs(parties.log)
+    job = Job(
+        job=job_id(parties.name, time.time_ns()),
+        model=parties.name,
+        reason={"asked": why},
+        base=None,
+        window=Window(events=dict(window_until_now(parties, events))),
+        grid=(Setting(name="default"),),
+        asked_by=getpass.getuser(),
+    )
+    with parties.log.writer() as writer:
+        writer.send(JOBS_TOPIC, encode_job(job), key=job.job.encode(), partition=0)
+    return job
+
+
+def _cancel(queue: Queue, job: str, why: str) -> None:
+    if job not in {known.job for known, _ in queue.jobs()}:
+        raise ConfigError(f"there is no job {job}\n  hint: without --cancel they are listed")
+    click.echo(f"job {job} is cancelled" if queue.cancel(job, why) else f"job {job} was over before")
+
+
+def _table(parties: Parties, queue: Queue) -> Table:
+    table = Table("job", "state", "by", "what", "why", title=f"Retrain jobs of {parties.name}")
+    for job, state in queue.jobs():
+        if job.model == parties.name:
+            reason = job.reason.get("asked") or job.reason.get("statistic") or ""
+            table.add_row(job.job, *_standing(state), str(reason))
+    return table
+
+
+def _standing(state: JobState) -> tuple[str, str, str]:
+    if state.end is not None:
+        found = (state.end.outcome or {}).get("why") or state.end.why
+        return state.end.ended, state.end.who, str(found)
+    if state.free or state.claim is None:
+        return "waits", "", f"failed {state.failures} times" if state.failures else ""
+    alive = state.alive
+    return "at work", state.claim.who, "" if alive is None else f"{alive.progress:.0%}, {alive.doing}"

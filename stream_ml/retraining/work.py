@@ -1,0 +1,186 @@
+"""The work of a job: challengers are trained on the first part of its window, and judged on the rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stream_ml._native import Learner, Plan
+from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.features import CompiledModel
+from stream_ml.learning.loading import Loader
+from stream_ml.learning.parties import Parties, with_model_of
+from stream_ml.retraining import gate
+from stream_ml.retraining.challengers import challenger_of, champion_of
+from stream_ml.retraining.grid import default_grid
+from stream_ml.retraining.jobs import Job, Setting, Window
+from stream_ml.retraining.report import Report
+from stream_ml.retraining.training import Device, Part, Trained, train
+from stream_ml.retraining.window import Ranges, count_of, events_of
+from stream_ml.weights.artefact import CorruptSnapshot
+from stream_ml.weights.journal import JournalReader
+from stream_ml.weights.lines import Announced
+from stream_ml.weights.state import JournalState
+
+log = logging.getLogger(__name__)
+
+_ROWS_A_PIECE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedBase:
+    """What warm challengers begin with: a learner as of a snapshot."""
+
+    plan: Plan
+    score_state: bytes
+    pieces: list[bytes]
+
+    def rows(self) -> Iterator[bytes]:
+        """Yield all rows."""
+        return iter(self.pieces)
+
+    @classmethod
+    def of(cls, learner: Learner, model: CompiledModel) -> LearnedBase:
+        """Take everything out of *learner*."""
+        learner.begin_image()
+        pieces = list(iter(lambda: learner.take_image(_ROWS_A_PIECE), b""))
+        return cls(Plan(model.plan_bytes), learner.seal_image().score_state, pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """
+    Does the jobs of one model.
+
+    Attributes:
+        train_share: of the window; over the rest champion and challengers are compared.
+    """
+
+    parties: Parties
+    new_learner: Callable[[CompiledModel], Learner]
+    rule: gate.Rule
+    train_share: float
+    threads: int
+    device: Device
+
+    def __call__(self, job: Job, folder: Path, tell: Callable[[float, str], None]) -> Report:
+        """
+        Return the report of *job*, as `Work` describes it.
+
+        Raises:
+            ConfigError, CannotContinue: the job can never be done.
+        """
+        with JournalReader.open(self.parties.log, self.parties.topics.journal.name) as journal:
+            journal.read_to_end()
+            state = journal.state
+        if state.serving is None:
+            raise CannotContinue(f"no variant of {job.model} serves: there is nothing to challenge")
+        own = with_model_of(state.serving, state, self.parties)
+        window, base = self._base(job, own, state)
+        trained, part = self._trained(job, own.model, window, base, tell)
+        return Report(
+            job=job.job,
+            model=job.model,
+            reason=job.reason,
+            champion=state.serving,
+            rule=self.rule,
+            blocks=trained.blocks,
+            verdict=gate.judge(trained.blocks, self.rule),
+            settings={setting.name: setting.described() for setting in grid_of(job, own.model, part)},
+            notes=[
+                f"trained on {part.training:,} of {part.events:,} events, "
+                f"{'cold' if base is None else 'warm where a setting does not say otherwise'}",
+                ", ".join(f"{count:,} {name}" for name, count in trained.counts.items()),
+            ],
+        )
+
+    def _trained(
+        self,
+        job: Job,
+        model: CompiledModel,
+        window: Window,
+        base: LearnedBase | None,
+        tell: Callable[[float, str], None],
+    ) -> tuple[Trained, Part]:
+        topic = self.parties.topics.events.name
+        count = self._count(window)
+        part = Part(count, int(count * self.train_share))
+        everyone = [
+            champion_of(model),
+            *(challenger_of(setting, model) for setting in grid_of(job, model, part)),
+        ]
+        trained = train(
+            model,
+            events_of(window, self.parties.log, topic),
+            part,
+            everyone,
+            base=base,
+            threads=self.threads,
+            device=self.device,
+            tell=tell,
+        )
+        return trained, part
+
+    def _count(self, window: Window) -> int:
+        if window.events is not None:
+            return count_of(window.events)
+        return sum(1 for _ in events_of(window, self.parties.log, self.parties.topics.events.name))
+
+    def _base(self, job: Job, own: Parties, state: JournalState) -> tuple[Window, LearnedBase | None]:
+        """Return what to replay, and what warm challengers begin with: the window begins where that ends."""
+        loader = Loader(own, lambda: self.new_learner(own.model))
+        for snapshot in _candidates(job, state):
+            try:
+                learner = loader.begun_with(snapshot.name)
+            except CorruptSnapshot as error:
+                # Old ones are removed, and the journal still knows them.
+                log.info("no base", extra={"reason": str(error)})
+                continue
+            base, window = LearnedBase.of(learner, own.model), job.window
+            if window.events is not None:
+                ranges = window.events.items()
+                events = {p: (snapshot.events.get(p, first), end) for p, (first, end) in ranges}
+                window = replace(window, events=events)
+            return window, base
+        if job.base is not None:
+            raise CannotContinue(f"the base of the job, {job.base}, is not there any more")
+        return job.window, None
+
+
+def grid_of(job: Job, model: CompiledModel, part: Part) -> tuple[Setting, ...]:
+    """Return the job's settings; those around the champion's where it names one that says nothing."""
+    if len(job.grid) == 1 and not job.grid[0].described().keys() - {"warm"}:
+        return default_grid(model, part.training)
+    return job.grid
+
+
+def window_until_now(parties: Parties, events: int) -> Ranges:
+    """
+    Return about the last *events* offsets of the model's topic, an equal share of each partition.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    topic = parties.topics.events
+    bounds = {p: parties.log.bounds(topic.name, p) for p in range(topic.partitions)}
+    share = -(-events // max(1, topic.partitions))
+    ranges = {p: (max(each.first, each.next - share), each.next) for p, each in bounds.items()}
+    if not count_of(ranges):
+        raise ConfigError(f"{topic.name} is empty: there is nothing to train on")
+    return ranges
+
+
+def _candidates(job: Job, state: JournalState) -> list[Announced]:
+    """Return the base that the job names or, newest first, those that end before its window."""
+    assert state.serving is not None, "it was looked at"
+    known = state.variants[state.serving].snapshots
+    if job.base is not None:
+        return [each for each in known if each.name == job.base]
+    ranges = (job.window.events or {}).items()
+    return [
+        each
+        for each in reversed(known)
+        if ranges and all(each.events.get(p, 0) <= first for p, (first, _) in ranges)
+    ]
