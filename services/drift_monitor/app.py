@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,13 @@ from stream_ml.drift.monitor import Rules
 from stream_ml.errors import ConfigError, RecoverableError, StreamMlError
 from stream_ml.learning.outputs import evaluations_topic
 from stream_ml.learning.topics import drifts_topic
+from stream_ml.retraining.asking import ask
+from stream_ml.retraining.jobs import ensure_jobs, job_id
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Log, Writer
+
+log = logging.getLogger("drift_monitor")
 
 _TABLE = "states"
 # Faust has a client of its own; of librdkafka's properties it is told these.
@@ -54,6 +59,7 @@ class DriftMonitor:
         self._log.ensure_topic(f"{name}-{_TABLE}-changelog", 1, settings=keep)
         self._log.ensure_topic(self._evaluations, 1, settings={"cleanup.policy": "delete"})
         self._log.ensure_topic(self._drifts, 1, settings={"cleanup.policy": "delete"})
+        ensure_jobs(self._log)
         servers = str(self._settings.kafka["bootstrap.servers"]).split(",")
         return faust.App(
             name,
@@ -101,7 +107,26 @@ class DriftMonitor:
     def _tell(self, stream: Stream, alarms: list[Alarm]) -> None:
         for alarm in alarms:
             self._writer.send(self._drifts, alarm.record(stream), key=alarm.key(stream).encode(), partition=0)
+            if alarm.kind == "drift" and self._settings.retrain_events:
+                self._ask(stream, alarm)
         self._writer.flush(self._settings.broker_timeout_seconds)
+
+    def _ask(self, stream: Stream, alarm: Alarm) -> None:
+        """Ask for a retraining; told again after a restart, the job is the same."""
+        named = (stream.partition, alarm.statistic, alarm.segment, alarm.index)
+        try:
+            ask(
+                self._log,
+                self._writer,
+                stream.model,
+                self._settings.events_topic,
+                self._settings.retrain_events,
+                job=job_id(stream.model, stream.variant, *named),
+                reason={"variant": stream.variant, **alarm.said()},
+                asked_by="drift monitor",
+            )
+        except ConfigError as error:
+            log.error("no retraining is asked for", extra={"reason": str(error)})
 
     def _again(self, stream: Stream, first: int, after: int) -> Iterator[Evaluation]:
         """Read from the beginning: a gap is rare, and evaluations are few."""

@@ -14,10 +14,10 @@ from rich.table import Table
 from stream_ml.cli.deciding import SETTINGS, deciding
 from stream_ml.errors import ConfigError
 from stream_ml.learning.parties import Parties
-from stream_ml.retraining.jobs import JOBS_TOPIC, Job, Setting, Window, encode_job, ensure_jobs, job_id
+from stream_ml.retraining import asking
+from stream_ml.retraining.jobs import Job, ensure_jobs, job_id
 from stream_ml.retraining.queue import Queue
 from stream_ml.retraining.queue_lines import JobState
-from stream_ml.retraining.work import window_until_now
 from stream_ml.runtime.clock import SystemClock
 
 
@@ -47,24 +47,23 @@ def jobs(settings: Path, events: int | None, cancel: str | None, why: str) -> No
 
 def ask(parties: Parties, events: int, why: str) -> Job:
     """
-    Ask for a retraining over the last *events* events; who does it chooses the grid.
+    Ask for a retraining over the last *events* events.
 
     Raises:
         ConfigError: there are none.
     """
     ensure_jobs(parties.log)
-    job = Job(
-        job=job_id(parties.name, time.time_ns()),
-        model=parties.name,
-        reason={"asked": why},
-        base=None,
-        window=Window(events=dict(window_until_now(parties, events))),
-        grid=(Setting(name="default"),),
-        asked_by=getpass.getuser(),
-    )
     with parties.log.writer() as writer:
-        writer.send(JOBS_TOPIC, encode_job(job), key=job.job.encode(), partition=0)
-    return job
+        return asking.ask(
+            parties.log,
+            writer,
+            parties.name,
+            parties.topics.events.name,
+            events,
+            job=job_id(parties.name, time.time_ns()),
+            reason={"asked": why},
+            asked_by=getpass.getuser(),
+        )
 
 
 def _cancel(queue: Queue, job: str, why: str) -> None:

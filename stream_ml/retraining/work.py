@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_ml._native import Learner, Plan
-from stream_ml.errors import CannotContinue, ConfigError
+from stream_ml.errors import CannotContinue
 from stream_ml.features import CompiledModel
 from stream_ml.learning.loading import Loader
 from stream_ml.learning.parties import Parties, with_model_of
 from stream_ml.retraining import gate
+from stream_ml.retraining.asking import DEFAULT_GRID
 from stream_ml.retraining.challengers import challenger_of, champion_of
 from stream_ml.retraining.grid import default_grid
 from stream_ml.retraining.jobs import Job, Setting, Window
 from stream_ml.retraining.report import Report
 from stream_ml.retraining.training import Device, Part, Trained, train
-from stream_ml.retraining.window import Ranges, count_of, events_of
+from stream_ml.retraining.window import count_of, events_of
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced
@@ -150,26 +151,10 @@ class Retraining:
 
 
 def grid_of(job: Job, model: CompiledModel, part: Part) -> tuple[Setting, ...]:
-    """Return the job's settings; those around the champion's where it names one that says nothing."""
-    if len(job.grid) == 1 and not job.grid[0].described().keys() - {"warm"}:
+    """Return the job's settings, or those around the champion's where it leaves them to the retrainer."""
+    if job.grid == DEFAULT_GRID:
         return default_grid(model, part.training)
     return job.grid
-
-
-def window_until_now(parties: Parties, events: int) -> Ranges:
-    """
-    Return about the last *events* offsets of the model's topic, an equal share of each partition.
-
-    Raises:
-        ConfigError: there are none.
-    """
-    topic = parties.topics.events
-    bounds = {p: parties.log.bounds(topic.name, p) for p in range(topic.partitions)}
-    share = -(-events // max(1, topic.partitions))
-    ranges = {p: (max(each.first, each.next - share), each.next) for p, each in bounds.items()}
-    if not count_of(ranges):
-        raise ConfigError(f"{topic.name} is empty: there is nothing to train on")
-    return ranges
 
 
 def _candidates(job: Job, state: JournalState) -> list[Announced]:

@@ -32,4 +32,13 @@ class DriftMonitorSettings(ServiceSettings):
     cooldown_evaluations: int = number(
         40, (1, 100_000), "Evaluations after a drift in which no other is told.", "nothing is told then"
     )
+    events_topic: str = Field(
+        default="events", description="The topic that the model learns; a retrain job names offsets of it."
+    )
+    retrain_events: int = number(
+        200_000,
+        (0, 10**12),
+        "Last events that are replayed where a drift asks for a retraining; 0 asks for none.",
+        "beyond any log",
+    )
     ignore: list[str] = Field(default=[], description="Statistics that are not watched, as event_rate.")
