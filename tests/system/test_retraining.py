@@ -75,11 +75,11 @@ def loop(own_kafka: KafkaServer, tmp_path: Path) -> Iterator[Loop]:
 
 @pytest.mark.timeout(300)
 def test_a_better_challenger_is_found_promoted_and_stays(loop: Loop, own_kafka: KafkaServer) -> None:
-    loop.send(8_000)
+    loop.send(20_000)
     learner, retrainer = loop.lives.start(), loop.start()
     learner.wait_until(lambda: loop.lives.steps() > 0 and loop.state.serving == "v1", 60)
     with served(loop.lives, own_kafka) as asked:
-        assert "8,000 events" in said(loop.lives, "jobs", "--ask", "8000", "--why", "a look")
+        assert "20,000 events" in said(loop.lives, "jobs", "--ask", "20000", "--why", "a look")
         retrainer.wait_until(lambda: loop.state.serving == "v2", 90)
         line = loop.state.variants["v2"]
         assert line.challenge is not None
