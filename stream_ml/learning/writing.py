@@ -210,6 +210,8 @@ class WriterLoop:
 
     def _look_at_labels(self) -> None:
         before, self._labels = self._labels, Labels.of(self._learner.metrics())
+        if not self._keeper.as_of.in_force.serves(self._started.variant):
+            return  # one that catches up meets labels that who serves has learned, whatever they are
         if flood := self._breaker.learned(self._labels.since(before)):
             self._append(self._breaker.decision(flood, self._keeper.as_of.in_force.decisions))
             self._reached(Point.BREAKER_OPENED)

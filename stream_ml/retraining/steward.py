@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stream_ml.errors import RecoverableError
+from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.learning.parties import Parties
 from stream_ml.retraining.children import Children
 from stream_ml.retraining.promoting import caught_up, give_up, promote
@@ -101,7 +101,11 @@ class Steward:
                 self._told.add(variant)
                 log.warning("waits to be promoted", extra={"variant": variant, "proof": proof})
             return
-        promote(self.parties, variant, f"gate: {proof}")
+        try:
+            promote(self.parties, variant, f"gate: {proof}")
+        except ConfigError as error:
+            log.info("not promoted: what was read is old", extra={"reason": str(error)})
+            return
         metrics.RETRAINER_PROMOTIONS.labels(self.parties.name).inc()
         log.warning("promoted", extra={"variant": variant, "proof": proof})
 

@@ -87,7 +87,9 @@ class Sharing:
     def _look_at(self, pushed: Pushed) -> None:
         """See whether labels break, here or in what other learners decide, and whether any come."""
         self._silence.came(pushed.learned)
-        if self._settings.label_breaker and (flood := self._breaker.learned(pushed.labels)):
+        # A challenger meets labels that who serves has learned, whatever they are.
+        looks = self._settings.label_breaker and self._variant.challenge is None
+        if looks and (flood := self._breaker.learned(pushed.labels)):
             in_force = self._kept.newest.state().in_force()
             self._journal.append(self._breaker.decision(flood, in_force.decisions))
 

@@ -219,8 +219,13 @@ class InForce(_Strict):
 
     def is_over(self, variant: str) -> bool:
         """Whether nobody learns *variant* any more: it was stopped, and another one serves."""
-        serving = {each.decision.variant for each in self.decisions if each.decision.kind == "serve"}
-        return variant not in serving and not self.learns(variant)
+        return not self.serves(variant) and not self.learns(variant)
+
+    def serves(self, variant: str) -> bool:
+        """Whether *variant* serves."""
+        return any(
+            each.decision.kind == "serve" and each.decision.variant == variant for each in self.decisions
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from stream_ml.learning.standing import Standing
 from stream_ml.weights.lines import Decided, Decision, InForce
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import BackgroundLife, EndAt, Rig, new_learner
-from tests.unit.learning.test_challenging import learns, state
+from tests.unit.learning.test_challenging import challenger, learns, state
 from tests.unit.learning.test_resuming import rebuilt
 from tests.unit.learning.test_skipping import parties
 
@@ -153,3 +153,15 @@ def test_a_stop_and_its_resume_that_are_read_at_once_let_it_go_on() -> None:
     assert not standing.turn(InForce(variants=(), decisions=(resume,)), {}), "once"
     again = Standing("v1", in_force)
     assert again.turn(InForce(variants=(), decisions=(resume,)), {})
+
+
+def test_a_challenger_that_catches_up_does_not_trip_it(rig: Rig) -> None:
+    rig.run_to_the_end()
+    rig.overrides["label_breaker"] = False
+    rig.send(stream(2_000, 4_000, 1.0))
+    rig.run_to_the_end()
+    rig.overrides["label_breaker"] = True
+    other = challenger(rig, warm=False, events={0: 0})
+    other.run_to_the_end()
+    assert stopped(rig) == []
+    assert state(rig).variants["v2"].events == {0: 6_000}
