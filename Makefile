@@ -17,7 +17,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis demo demo-redis test bench soak ci lint format clean
+.PHONY: help setup native kafka redis demo demo-redis demo-drift test bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ demo: native ## Watch a model learn coupon responses while it serves (about a mi
 
 demo-redis: native redis ## Watch three learners share a model in Redis while one is killed
 	$(BIN)/python -m stream_ml demo-redis $(ARGS)
+
+demo-drift: native ## Watch drift being noticed, a better model trained and promoted (about a minute)
+	$(BIN)/python -m stream_ml demo-drift $(ARGS)
 
 test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)

@@ -14,6 +14,7 @@ from stream_ml.runtime.lifecycle import exit_code
 COMMANDS = {
     "demo": "learn a year of shopping baskets and score them live",
     "demo-redis": "let several learners share a model in Redis, and kill one",
+    "demo-drift": "let what visitors buy change; alarm, retraining, promotion",
     "hotels": "score hotel bookings, learn them months later: honest figures",
     "init": "write a model file from a sample of your own events",
     "check": "check a model file; show what it makes of an event",

@@ -45,9 +45,9 @@ def panel(moment: Moment) -> Panel:
     table.add_column(justify="right", style="bold")
     table.add_row("pushed", _progress(moment))
     table.add_row("learning", f"{moment.events_per_second:10,.0f} events/s")
-    table.add_row("log loss", _curve(moment.log_losses))
-    table.add_row("AUC", _curve(moment.aucs))
-    table.add_row("calibration", _curve(moment.calibrations))
+    table.add_row("log loss", curve(moment.log_losses))
+    table.add_row("AUC", curve(moment.aucs))
+    table.add_row("calibration", curve(moment.calibrations))
     table.add_row(
         "freshness", f"p99 {moment.freshness_p99_ms:7.1f} ms from push to the first score that knows it"
     )
@@ -65,7 +65,7 @@ def _progress(moment: Moment) -> Table:
     return row
 
 
-def _curve(values: Sequence[float]) -> Text:
+def curve(values: Sequence[float]) -> Text:
     """Draw a curve over the whole run, with the newest value as a number beside it."""
     known = [value for value in values if value == value]
     if not known:

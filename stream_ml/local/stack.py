@@ -54,6 +54,7 @@ class Stack:
         thrift_port: of the predictor; 0 picks one.
         learner, predictor: settings beside those that follow from the above.
         learners: how many; more than one share their weights in Redis.
+        monitor, retrainer: settings of the drift monitor and of the retrainer; None starts none.
     """
 
     model_file: Path
@@ -65,6 +66,8 @@ class Stack:
     learner: Mapping[str, Any] = field(default_factory=dict)
     predictor: Mapping[str, Any] = field(default_factory=dict)
     learners: int = 1
+    monitor: Mapping[str, Any] | None = None
+    retrainer: Mapping[str, Any] | None = None
     _held: IO[bytes] = field(init=False)
     _broker: EmbeddedBroker | None = field(default=None, init=False)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False)
@@ -98,6 +101,7 @@ class Stack:
         self._run("predictor", "predictor", self._predictor_settings())
         self._wait_ready("learner", self.running.learner_http)
         self._wait_ready("predictor", self.running.predictor_http)
+        self._start_keepers()
         self.running.save(self.directory)
 
     def _choose_addresses(self, model: str) -> Running:
@@ -133,6 +137,21 @@ class Stack:
             "http_port": _port_of(self.running.predictor_http),
             **self.predictor,
         }
+
+    def _start_keepers(self) -> None:
+        """Start who keeps the model good; their topics are theirs to make."""
+        if self.monitor is not None:
+            own = {"model": self.running.model, **self._common_settings()}
+            self._run("monitor", "drift_monitor", {**own, **self.monitor})
+        if self.retrainer is not None:
+            folder = self.directory.absolute()
+            own = {
+                **self._common_settings(),
+                "learner_settings": [str(folder / "learner.toml")],
+                "reports": str(folder / "reports"),
+                "scratch": str(folder / "retraining"),
+            }
+            self._run("retrainer", "retrainer", {**own, **self.retrainer})
 
     def _common_settings(self) -> dict[str, Any]:
         return {
