@@ -82,7 +82,7 @@ class Retraining:
             raise CannotContinue(f"no variant of {job.model} serves: there is nothing to challenge")
         own = with_model_of(state.serving, state, self.parties)
         window, base = self._base(job, own, state)
-        trained, part = self._trained(job, own.model, window, base, tell)
+        trained, part, grid = self._trained(job, own.model, window, base, tell)
         return Report(
             job=job.job,
             model=job.model,
@@ -91,7 +91,7 @@ class Retraining:
             rule=self.rule,
             blocks=trained.blocks,
             verdict=gate.judge(trained.blocks, self.rule),
-            settings={setting.name: setting.described() for setting in grid_of(job, own.model, part)},
+            settings={setting.name: setting.described() for setting in grid},
             notes=[
                 f"trained on {part.training:,} of {part.events:,} events, "
                 f"{'cold' if base is None else 'warm where a setting does not say otherwise'}",
@@ -106,15 +106,13 @@ class Retraining:
         window: Window,
         base: LearnedBase | None,
         tell: Callable[[float, str], None],
-    ) -> tuple[Trained, Part]:
+    ) -> tuple[Trained, Part, tuple[Setting, ...]]:
         topic = self.parties.topics.events.name
         count = self._count(window)
         training = int(count * self.train_share)
         part = Part(count, training, max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, (count - training) // _BLOCKS)))
-        everyone = [
-            champion_of(model),
-            *(challenger_of(setting, model) for setting in grid_of(job, model, part)),
-        ]
+        grid = grid_of(job, model, part, shared=self.parties.layout is not None)
+        everyone = [champion_of(model), *(challenger_of(setting, model) for setting in grid)]
         trained = train(
             model,
             events_of(window, self.parties.log, topic),
@@ -125,7 +123,7 @@ class Retraining:
             device=self.device,
             tell=tell,
         )
-        return trained, part
+        return trained, part, grid
 
     def _count(self, window: Window) -> int:
         if window.events is not None:
@@ -153,11 +151,16 @@ class Retraining:
         return job.window, None
 
 
-def grid_of(job: Job, model: CompiledModel, part: Part) -> tuple[Setting, ...]:
-    """Return the job's settings, or those around the champion's where it leaves them to the retrainer."""
-    if job.grid == DEFAULT_GRID:
-        return default_grid(model, part.training)
-    return job.grid
+def grid_of(job: Job, model: CompiledModel, part: Part, *, shared: bool) -> tuple[Setting, ...]:
+    """
+    Return the job's settings, or those around the champion's where it leaves them to the retrainer.
+
+    Args:
+        shared: its learners share rows in Redis, which cannot decay.
+    """
+    if job.grid != DEFAULT_GRID:
+        return job.grid
+    return tuple(each for each in default_grid(model, part.training) if not (shared and each.decay))
 
 
 def _candidates(job: Job, state: JournalState) -> list[Announced]:

@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from stream_ml._native import Plan
 from stream_ml.errors import StreamMlError
+from stream_ml.features import compile_model
 from stream_ml.retraining.promoting import caught_up
+from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.serving.client import PredictorClient
+from stream_ml.sharing.standing import standing
+from stream_ml.sharing.variant import SharedVariant, redis_shards
+from stream_ml.weights.journal import JournalReader
 from tests.clicks import event
 from tests.servers.kafka import KafkaServer
-from tests.servers.processes import Process, free_port
+from tests.servers.processes import Process, free_port, wait_until
+from tests.servers.redis import RedisServer
 from tests.system.lives import Lives
+from tests.system.shared_lives import quick_groups
 from tests.system.test_challengers import replayed
 from tests.system.test_deciding import said
 from tests.system.test_retraining import Loop
@@ -28,8 +36,14 @@ SLOW = MODEL.replace("alpha = 0.1", "alpha = 0.0005")
 class Service:
     """Learner, retrainer and two predictors; an application asks both predictors all the while."""
 
-    def __init__(self, kafka: KafkaServer, directory: Path) -> None:
-        self.lives = Lives(kafka, directory, partitions=1)
+    def __init__(self, kafka: KafkaServer, directory: Path, redis: RedisServer | None) -> None:
+        self.lives, self.redis = Lives(kafka, directory, partitions=1), redis
+        if redis is not None:
+            settings = self.lives.settings.read_text()
+            self.lives.settings.write_text(
+                f'weights = "redis://127.0.0.1:{redis.port}"\nredis_shards = 3\n{settings}'
+                '"session.timeout.ms" = "1500"\n"heartbeat.interval.ms" = "300"\n'
+            )
         (directory / "model.toml").write_text(SLOW)
         self.loop = Loop(self.lives, kafka)
         self.loop.settings.write_text(
@@ -103,11 +117,16 @@ class Service:
         self.lives.close()
 
 
-@pytest.fixture
-def service(own_kafka: KafkaServer, tmp_path: Path) -> Iterator[Service]:
-    service = Service(own_kafka, tmp_path)
+@pytest.fixture(params=["memory", "redis"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    (tmp_path / "kafka").mkdir()
+    kafka = quick_groups(tmp_path / "kafka").start()
+    (tmp_path / "run").mkdir()
+    redis = request.getfixturevalue("redis_redis") if request.param == "redis" else None
+    service = Service(kafka, tmp_path / "run", redis)
     yield service
     service.close()
+    kafka.stop()
 
 
 @pytest.mark.timeout(600)
@@ -135,17 +154,38 @@ def test_promoted_and_rolled_back_while_everything_is_killed(
     service.ended.set()
     service.asking.join()
     service.processes["retrainer"].terminate()
-    last = lives.ended(service.processes["learner"])
     record_property("scores", service.scores)
     assert service.failed == []
     # Each of the two predictors changes over at its own moment; no answer names any other variant, or two.
     assert (service.asked[0], set(service.asked), service.asked[-1]) == ("v1", {"v1", "v2"}, "v1")
-    found = replayed(lives, "v1", SLOW)
-    assert found["rows_hash"] == last["rows_hash"]
-    assert found["learned"] == loop.sent
-    line = loop.state.variants["v2"]
-    assert line.challenge is not None
-    (report,) = (lives.directory / "scratch" / "challengers" / "clicks").iterdir()
-    challenger = replayed(lives, "v2", (report / "model.toml").read_text())
-    first, next = challenger["events"]["0"]  # type: ignore[index]
-    assert challenger["learned"] == next - first, "each event once"
+    (of_challenger,) = (lives.directory / "scratch" / "challengers" / "clicks").iterdir()
+    models = {"v1": SLOW, "v2": (of_challenger / "model.toml").read_text()}
+    (check_memory if service.redis is None else check_shards)(service, models)
+
+
+def check_memory(service: Service, models: dict[str, str]) -> None:
+    """Replays of both variants have learned each event once, the one that serves all of them, to the bit."""
+    last = service.lives.ended(service.processes["learner"])
+    found = {variant: replayed(service.lives, variant, model) for variant, model in models.items()}
+    assert found["v1"]["rows_hash"] == last["rows_hash"]
+    assert found["v1"]["learned"] == service.loop.sent
+    first, next = found["v2"]["events"]["0"]  # type: ignore[index]
+    assert found["v2"]["learned"] == next - first
+
+
+def check_shards(service: Service, models: dict[str, str]) -> None:
+    """The shards of both variants have learned each event once, those of the one that serves all of them."""
+    settings = load(LearnerSettings, service.lives.settings, {})
+    sent = service.loop.sent
+    with JournalReader(service.lives.log, "clicks.journal") as journal:
+        journal.read_to_end()
+        state = journal.state
+    for variant, model in models.items():
+        shards = redis_shards(SharedVariant.of(variant, state), "clicks", settings.weights, settings)
+        plan, line = Plan(compile_model(model).plan_bytes), state.variants[variant].line
+        assert line is not None
+        if variant == "v1":
+            wait_until(lambda: standing(shards, plan).next(0) == sent, 60)  # noqa: B023
+        stands = standing(shards, plan)
+        assert stands.totals["learned"] == stands.next(0) - line.events.get(0, 0)
+    assert service.processes["learner"].terminate() == 0
