@@ -15,6 +15,7 @@ from services.retrainer.parts import rule_of
 from stream_ml.errors import ConfigError
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.ways_on import naming
+from stream_ml.retraining.asking import Schedule
 from stream_ml.retraining.children import Children
 from stream_ml.retraining.effect import BeginChallenger
 from stream_ml.retraining.jobs import Job
@@ -121,5 +122,13 @@ def _model(
             children,
             Watch(parties, new_learner, rule, settings.watch_events),
             promotes=settings.promotion == "auto",
+            schedule=Schedule(
+                parties.log,
+                parties.name,
+                parties.topics.events.name,
+                settings.schedule_seconds,
+                settings.schedule_events,
+                clock,
+            ),
         ),
     )

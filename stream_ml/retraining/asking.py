@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from stream_ml.errors import ConfigError
-from stream_ml.retraining.jobs import JOBS_TOPIC, Job, Setting, Window, encode_job
+from stream_ml.retraining.jobs import JOBS_TOPIC, Job, Setting, Window, encode_job, job_id
+from stream_ml.runtime.clock import Clock
 from stream_ml.streams.log import Log, Writer
+
+log = logging.getLogger(__name__)
 
 # A grid that leaves it to the retrainer: about a dozen settings around the champion's.
 DEFAULT_GRID = (Setting(name="default"),)
@@ -44,6 +48,42 @@ def ask(
     )
     writer.send(JOBS_TOPIC, encode_job(asked), key=job.encode(), partition=0)
     return asked
+
+
+class Schedule:
+    """Asks for a retraining of a model every so often, once, however many retrainers have the schedule."""
+
+    def __init__(
+        self, log: Log, model: str, topic: str, every_seconds: float, events: int, clock: Clock
+    ) -> None:
+        """*every_seconds*: 0 is never; the first job is asked for when the first such time is over."""
+        self._log, self._model, self._topic = log, model, topic
+        self._every_seconds, self._events, self._clock = every_seconds, events, clock
+        self._asked = self._number()
+
+    def turn(self) -> None:
+        """Ask, if it is time."""
+        if (number := self._number()) == self._asked:
+            return
+        self._asked = number
+        with self._log.writer() as writer:
+            try:
+                ask(
+                    self._log,
+                    writer,
+                    self._model,
+                    self._topic,
+                    self._events,
+                    job=job_id(self._model, "schedule", number),
+                    reason={"asked": "schedule"},
+                    asked_by="schedule",
+                )
+            except ConfigError as error:
+                log.warning("no retraining is asked for", extra={"reason": str(error)})
+
+    def _number(self) -> int:
+        """Return the number of the time that we are in: the same for every retrainer."""
+        return int(self._clock.now() // self._every_seconds) if self._every_seconds else 0
 
 
 def window_until_now(log: Log, topic: str, events: int) -> dict[int, tuple[int, int]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.learning.parties import Parties
+from stream_ml.retraining.asking import Schedule
 from stream_ml.retraining.children import Children
 from stream_ml.retraining.promoting import caught_up, give_up, promote
 from stream_ml.retraining.watching import Outcome, Watch
@@ -35,6 +36,7 @@ class Steward:
     Attributes:
         promotes: whether who is proved and has caught up serves by itself; else a person promotes.
         ended: called with the outcome of every watch.
+        schedule: asks for jobs when it is time.
     """
 
     parties: Parties
@@ -42,6 +44,7 @@ class Steward:
     watch: Watch
     promotes: bool = True
     ended: Callable[[Outcome], None] = lambda outcome: None
+    schedule: Schedule | None = None
     _told: set[str] = field(default_factory=set, init=False)
 
     def run(self, stop: Stop) -> None:
@@ -65,6 +68,8 @@ class Steward:
 
     def turn(self, state: JournalState) -> None:
         """Do what *state* asks for."""
+        if self.schedule is not None:
+            self.schedule.turn()
         self.children.turn(state)
         for variant, known in state.variants.items():
             if known.challenge is not None and variant != state.serving and state.learns(variant):

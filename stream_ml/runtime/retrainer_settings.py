@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stream_ml.runtime.bounds import DAY, HOUR, TICK, number
+from stream_ml.runtime.bounds import CENTURY, DAY, HOUR, TICK, number
 from stream_ml.runtime.service_settings import ServiceSettings
 
 
@@ -85,6 +85,13 @@ class RetrainerSettings(ServiceSettings):
     )
     watch_events: int = number(
         200_000, (1, 10**12), "Events compared after a promotion, until the champion ends.", "beyond any log"
+    )
+
+    schedule_seconds: float = number(
+        0.0, (0, CENTURY), "A retraining is asked for every so often; 0 is never.", "a hundred years"
+    )
+    schedule_events: int = number(
+        200_000, (1, 10**12), "Last events that a job of the schedule replays.", "beyond any log"
     )
 
     @model_validator(mode="after")
