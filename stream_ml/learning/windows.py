@@ -82,7 +82,8 @@ def read_between(
         while start < end and silent < _SILENT_POLLS:
             fetches = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
             if not fetches:
-                log.bounds(topic, partition)
+                # Behind the log's own end nothing is waited for; before it there may be a hole.
+                end = min(end, log.bounds(topic, partition).next)
             silent = 0 if fetches else silent + 1
             take([_before(fetch, end) for fetch in fetches])
             start = max([start, *(fetch.next for fetch in fetches)])
