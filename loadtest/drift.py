@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -14,12 +16,13 @@ from loadtest.report import Report
 from stream_ml.drift.alarms import Alarm
 from stream_ml.drift.monitor import Rules
 
-FULL_DRIFTS, QUICK_DRIFTS = 20, 1  # of each kind and course
-FULL_STREAMS, QUICK_STREAMS = 100, 2  # stationary ones, of each sort
-BEFORE, AFTER = 60, 70  # evaluations
+FULL_DRIFTS, QUICK_DRIFTS = 17, 1  # of each kind and course
+FULL_STREAMS, QUICK_STREAMS = 50, 2  # stationary ones, of each sort
+BEFORE = 60  # evaluations
+AFTER = {"label_rate": 50, "flips": 50, "covariate": 50, "segment": 90}
 STATIONARY = 200
 # Within so many events of its beginning; one segment of a tenth has a tenth of the events that tell.
-WITHIN = {"label_rate": 10_000, "flips": 10_000, "covariate": 10_000, "segment": 45_000}
+WITHIN = {"label_rate": 10_000, "flips": 10_000, "covariate": 10_000, "segment": 70_000}
 LATER = {"abrupt": 0, "gradual": 15_000, "recurring": 0}
 # Log-odds that no feature knows: their deviation, and the events over which they forget themselves.
 WANDERS = {"independent labels": None, "runs of 200": (0.3, 200.0), "runs of 1,000": (0.3, 1_000.0)}
@@ -56,7 +59,7 @@ def within(kind: Kind, course: Course) -> int:
 def outcome(seed: int, kind: Kind, course: Course, rules: Rules) -> Outcome:
     """Plant a drift, watch, and say what came of it."""
     planted = Planted(kind, course, BEFORE * EVERY + seed % 7 * (EVERY // 7))
-    alarms = watched(blocks(seed, BEFORE + AFTER, planted), rules)
+    alarms = watched(blocks(seed, BEFORE + AFTER[kind], planted), rules)
     early = [alarm for alarm in alarms if alarm.learned_to <= planted.at]
     told: Sequence[Alarm] = alarms[len(early) :]
     delay = told[0].learned_to - planted.at if told else None
@@ -65,19 +68,23 @@ def outcome(seed: int, kind: Kind, course: Course, rules: Rules) -> Outcome:
     return Outcome(planted, delay if in_time else None, named, len(early), max(len(told) - 1, 0))
 
 
-def outcomes(each: int, seed: int, rules: Rules) -> Iterator[Outcome]:
+def outcomes(each: int, seed: int, rules: Rules) -> list[Outcome]:
     """Plant so many drifts of each kind and course."""
-    for number in range(each):
-        for kind in KINDS:
-            for course in COURSES:
-                yield outcome(seed * 1_000 + number, kind, course, rules)
+    numbers = [seed * 1_000 + number for number in range(each)]
+    those = [(number, kind, course, rules) for number in numbers for kind in KINDS for course in COURSES]
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
+        return list(processes.map(outcome, *zip(*those, strict=True)))
 
 
 def false_alarms(streams: int, seed: int, wander: tuple[float, float] | None, rules: Rules) -> int:
     """Return the drifts told in streams that do not drift."""
-    return sum(
-        len(watched(blocks(seed * 1_000 + each, STATIONARY, wander=wander), rules)) for each in range(streams)
-    )
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
+        numbers = range(seed * 1_000, seed * 1_000 + streams)
+        return sum(processes.map(_told_without, numbers, [wander] * streams, [rules] * streams))
+
+
+def _told_without(seed: int, wander: tuple[float, float] | None, rules: Rules) -> int:
+    return len(watched(blocks(seed, STATIONARY, wander=wander), rules))
 
 
 def most_allowed(evaluations: int, rules: Rules) -> int:
@@ -89,7 +96,7 @@ def most_allowed(evaluations: int, rules: Rules) -> int:
 def run(quick: bool, seed: int) -> Report:
     """Plant drifts, watch stationary streams."""
     rules = Rules()
-    found = list(outcomes(QUICK_DRIFTS if quick else FULL_DRIFTS, seed, rules))
+    found = outcomes(QUICK_DRIFTS if quick else FULL_DRIFTS, seed, rules)
     streams = QUICK_STREAMS if quick else FULL_STREAMS
     false = {name: false_alarms(streams, seed, wander, rules) for name, wander in WANDERS.items()}
     evaluations = streams * STATIONARY

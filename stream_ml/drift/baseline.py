@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log, sqrt
 
+import numpy as np
+
 from stream_ml.drift.evaluation import Floats
 
 # Blocks of so many neighbours: if neighbours are alike, the means of blocks vary more than they should.
@@ -57,7 +59,9 @@ def _long_run(watched: Floats) -> float:
         blocks = len(watched) // length
         if blocks < _LEAST_BLOCKS:
             break
-        means = watched[len(watched) - blocks * length :].reshape(blocks, length).mean(axis=1)
+        # Sums by hand: this is most of a monitor's work, and numpy's own variance takes four times as long.
+        sums = np.add.reduceat(watched, np.arange(len(watched) - blocks * length, len(watched), length))
+        off = sums - sums.sum() / blocks
         doubt = _DOUBT / sqrt(blocks) if length > 1 else 0.0
-        found = max(found, length * float(means.var(ddof=1)) * (1 + doubt))
+        found = max(found, float(off @ off) / (blocks - 1) / length * (1 + doubt))
     return found

@@ -94,7 +94,7 @@ class Cell:
         self.observations.append((float(single[0]), float(single[1]), float(single[2])))
         self.starts.append(learned_from)
         del self.observations[:-KEPT], self.starts[:-KEPT]
-        if rang and self.change(self.began) is None:
+        if rang and self.strongest(self.began) is None:
             # It mended, or nothing that a person would see is worse: this is how things are now.
             self.restart()
             return False
@@ -143,11 +143,11 @@ class Cell:
         )
         return change if self._is_for_the_worse(change, before.mean, after) else None
 
-    def placed(self, change: Change) -> Change:
+    def strongest(self, since_learned: int) -> Change | None:
         """Return the change from where on it is strongest: a chart leaves its bottom a little early."""
-        starts = [start for start in self.starts if start >= change.since_learned]
+        starts = [start for start in self.starts if start >= since_learned]
         later = (found for start in starts if (found := self.change(start)))
-        return max(later, key=lambda each: abs(each.strength), default=change)
+        return max(later, key=lambda each: abs(each.strength), default=None)
 
     def _is_for_the_worse(self, change: Change, before: float, after: float) -> bool:
         if self.statistic in MENDS:

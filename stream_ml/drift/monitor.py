@@ -23,13 +23,18 @@ STATE_FORMAT = 1
 # In standard errors. A chart also rings where a little was a little off for long, as labels in long runs are
 # and a young model is; that is a warning.
 LEAST_STRENGTH = 5.0
+# Labels in runs pull weights after them, and with these every prediction, for long.
+_LEAST_STRENGTH_OF_PREDICTIONS = 8.0
 # What a change has to be stronger to be told by that name. Other labels show as a label rate and, a little
 # stronger, as predictions that are off; a person is told the plain one. A change of the whole shows in every
 # segment, and in one of them by chance most; a change of one segment shows there by far the most.
 _LESS_PLAIN = {"calibration": 1.5, "served_calibration": 1.5, "prediction_shape": 1.5}
 _A_SEGMENT = 1.25
-# From so many standard errors on labels do not follow the predictions.
-_OFF = 2.0
+# Labels do not follow the predictions where what is left between them is so much of what labels do.
+_OFF = 0.37
+# Labels that are wrong are also more, or fewer; that the loss rises by so much of it tells them apart.
+_LOSS_TOO, _LEAST_LOSS = 0.6, 3.5
+_OF_LABELS = frozenset({"label_rate", "prediction", "calibration", "served_calibration"})
 _Key = tuple[str, str | None]
 
 
@@ -121,7 +126,7 @@ class Monitor:
             for one in rang:
                 one.restart()
             return alarms + _told("warning", cell, change, evaluation)
-        if abs(change.strength) < LEAST_STRENGTH:
+        if abs(change.strength) < _least_strength(cell):
             return alarms + self._not_yet(rang, warning, evaluation)
         self._begin_anew(evaluation.index + 1)
         # A warning of the same moment is told by it.
@@ -146,12 +151,16 @@ class Monitor:
     def _named(self, rang: Sequence[Cell]) -> tuple[Cell, Change]:
         """Return where the change shows most: not always there where it rang first."""
         since = min(cell.began for cell in rang)
-        changes = {key: change for key, cell in self.cells.items() if (change := cell.change(since))}
+        # Each from where on it is strongest: one chart leaves its bottom long before the others.
+        changes = {key: change for key, cell in self.cells.items() if (change := cell.strongest(since))}
         if not changes:
             return rang[0], rang[0].change(rang[0].began) or Change(since, 0.0, 0.0, 0.0)
         best = max(changes, key=lambda key: abs(changes[key].strength) / _handicap(*key))
-        best = self._cause(best, changes)
-        return self.cells[best], self.cells[best].placed(changes[best])
+        cause = self._cause(best, self._changes(changes[best].since_learned))
+        return self.cells[cause], changes.get(cause, changes[best])
+
+    def _changes(self, since_learned: int) -> dict[_Key, Change]:
+        return {key: change for key, cell in self.cells.items() if (change := cell.change(since_learned))}
 
     @staticmethod
     def _cause(best: tuple[str, str | None], changes: Mapping[tuple[str, str | None], Change]) -> _Key:
@@ -162,11 +171,16 @@ class Monitor:
         pull the predictions of a learner after them: then the labels are.
         """
         statistic, segment = best
+        if statistic in _OF_LABELS:
+            for name in ("loss", "served_loss"):
+                loss = changes.get((name, segment))
+                if loss and loss.strength >= max(_LEAST_LOSS, _LOSS_TOO * abs(changes[best].strength)):
+                    return name, segment
         rate, said = changes.get(("label_rate", segment)), changes.get(("prediction", segment))
         if statistic not in {"label_rate", "prediction"} or rate is None or said is None:
             return best
         residual = changes.get(("calibration", segment)) or changes.get(("served_calibration", segment))
-        off = residual is not None and abs(residual.strength) >= _OFF
+        off = residual is not None and abs(residual.strength) >= _OFF * abs(rate.strength)
         if not off and abs(said.size) >= abs(rate.size) / 2:
             return "prediction", segment
         return "label_rate" if off else statistic, segment
@@ -217,6 +231,11 @@ class Monitor:
             cells={(cell.statistic, cell.segment): cell for cell in cells},
             seeing=Seeing.restored(state["seeing"]),
         )
+
+
+def _least_strength(cell: Cell) -> float:
+    of_predictions = cell.statistic.startswith("prediction")
+    return _LEAST_STRENGTH_OF_PREDICTIONS if of_predictions else LEAST_STRENGTH
 
 
 def _handicap(statistic: str, segment: str | None) -> float:
