@@ -17,7 +17,7 @@ from stream_ml.drift.alarms import Alarm
 from stream_ml.drift.monitor import Rules
 
 FULL_DRIFTS, QUICK_DRIFTS = 17, 1  # of each kind and course
-FULL_STREAMS, QUICK_STREAMS = 50, 2  # stationary ones, of each sort
+FULL_STREAMS, QUICK_STREAMS = 30, 2  # stationary ones, of each sort
 BEFORE = 60  # evaluations
 AFTER = {"label_rate": 50, "flips": 50, "covariate": 50, "segment": 90}
 STATIONARY = 200

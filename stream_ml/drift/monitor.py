@@ -25,6 +25,8 @@ STATE_FORMAT = 1
 LEAST_STRENGTH = 5.0
 # Labels in runs pull weights after them, and with these every prediction, for long.
 _LEAST_STRENGTH_OF_PREDICTIONS = 8.0
+# A chart no higher, in standard deviations, is not asked how strong its change is: that takes time.
+_RAISED = 3.0
 # What a change has to be stronger to be told by that name. Other labels show as a label rate and, a little
 # stronger, as predictions that are off; a person is told the plain one. A change of the whole shows in every
 # segment, and in one of them by chance most; a change of one segment shows there by far the most.
@@ -152,7 +154,8 @@ class Monitor:
         """Return where the change shows most: not always there where it rang first."""
         since = min(cell.began for cell in rang)
         # Each from where on it is strongest: one chart leaves its bottom long before the others.
-        changes = {key: change for key, cell in self.cells.items() if (change := cell.strongest(since))}
+        raised = {key: cell for key, cell in self.cells.items() if cell.chart.highest[0] > _RAISED}
+        changes = {key: change for key, cell in raised.items() if (change := cell.strongest(since))}
         if not changes:
             return rang[0], rang[0].change(rang[0].began) or Change(since, 0.0, 0.0, 0.0)
         best = max(changes, key=lambda key: abs(changes[key].strength) / _handicap(*key))

@@ -29,7 +29,7 @@ def drifts(evaluations: Iterable[Evaluation], rules: Rules = Rules()) -> list[Al
     ("drift", "statistics", "segment", "within"),
     [
         (more_positives, "label_rate calibration", None, 6),
-        (flipped, "loss", None, 6),
+        (flipped, "loss auc", None, 6),
         (shifted, "prediction", None, 6),
         (one_segment, "label_rate calibration", "s3", 40),
     ],
