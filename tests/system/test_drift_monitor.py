@@ -101,7 +101,10 @@ def watched(kafka: KafkaServer, tmp_path: Path) -> Iterator[Watched]:
 
 @pytest.mark.timeout(900)
 def test_killed_again_and_again_it_tells_what_the_offline_run_tells(
-    watched: Watched, random: Random, rounds: Callable[[int, int], int]
+    watched: Watched,
+    random: Random,
+    rounds: Callable[[int, int], int],
+    record_property: Callable[[str, object], None],
 ) -> None:
     values, kills = records(), rounds(3, 20)
     expected = offline(watched.model, values)
@@ -117,6 +120,7 @@ def test_killed_again_and_again_it_tells_what_the_offline_run_tells(
     watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 90)
     assert watched.process.terminate() == lifecycle.STOPPED
     assert watched.told() == expected
+    record_property("kills, records", (kills, len(expected)))
 
 
 def test_evaluations_that_were_left_out_or_came_again_change_nothing(watched: Watched) -> None:
