@@ -141,7 +141,8 @@ class Stack:
     def _start_keepers(self) -> None:
         """Start who keeps the model good; their topics are theirs to make."""
         if self.monitor is not None:
-            own = {"model": self.running.model, **self._common_settings()}
+            named = {"model": self.running.model, "events_topic": self.topic}
+            own = {**self._common_settings(), **named}
             self._run("monitor", "drift_monitor", {**own, **self.monitor})
         if self.retrainer is not None:
             folder = self.directory.absolute()
