@@ -289,8 +289,7 @@ class DriftDemo:
         self._say(f"the watch is over: {state.serving} serves. Log loss is now {report.loss_after:.4f}")
 
     def _decided(self) -> JournalState | None:
-        while self._journal.poll(0.0):
-            pass
+        self._journal.read_to_end()
         state = self._journal.state
         # The watch ends one of the two.
         return state if sum(state.learns(variant) for variant in state.variants) == 1 else None

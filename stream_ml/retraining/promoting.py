@@ -10,12 +10,15 @@ from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState, VariantState
 
 
-def promote(parties: Parties, variant: str, why: str, *, force: bool = False) -> list[Decision]:
+def promote(
+    parties: Parties, variant: str, why: str, *, force: bool = False, place: VariantState | None = None
+) -> list[Decision]:
     """
     Let the challenger *variant* serve; its champion learns on, until the watch ends.
 
     Args:
         force: though nobody has proved that it is better.
+        place: of the champion, as it was a moment ago; None: it must have learned as much as that has now.
 
     Raises:
         ConfigError: it is no challenger of what serves, has not caught up, or is not proved.
@@ -23,7 +26,8 @@ def promote(parties: Parties, variant: str, why: str, *, force: bool = False) ->
 
     def decisions(state: JournalState) -> list[Decision]:
         known = _challenger(state, variant)
-        _check_caught_up(state, variant, known)
+        if place is None or not as_far(known, place):
+            _check_caught_up(state, variant, known)
         if not (force or (known.challenge is not None and known.challenge.proof)):
             raise ConfigError(
                 f"nobody has proved that {variant} is better than {state.serving}\n"

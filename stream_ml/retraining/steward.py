@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.learning.parties import Parties
+from stream_ml.learning.succeeding import as_far
 from stream_ml.retraining.asking import Schedule
 from stream_ml.retraining.children import Children
-from stream_ml.retraining.promoting import caught_up, give_up, promote
+from stream_ml.retraining.promoting import give_up, promote
 from stream_ml.retraining.watching import Outcome, Watch
 from stream_ml.runtime import metrics
 from stream_ml.runtime.lifecycle import Stop
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 0.2
+# Two writers are hardly ever at the same event while events come. Who comes to where the champion was so many
+# looks ago has caught up: two seconds.
+_LOOKS_BEHIND = 10
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Steward:
     ended: Callable[[Outcome], None] = lambda outcome: None
     schedule: Schedule | None = None
     _told: set[str] = field(default_factory=set, init=False)
+    # By variant: where its champion was, and how many looks ago.
+    _places: dict[str, tuple[VariantState, int]] = field(default_factory=dict, init=False)
 
     def run(self, stop: Stop) -> None:
         """
@@ -59,9 +65,7 @@ class Steward:
             with JournalReader.open(self.parties.log, topic) as journal:
                 journal.read_to_end()
                 while not stop.requested():
-                    while journal.poll(0.0):
-                        pass
-                    self._turn_unless_away(journal.state, stop)
+                    self._turn_unless_away(journal, stop)
         finally:
             self.watch.close()
             self.children.close()
@@ -79,8 +83,11 @@ class Steward:
             self._end(outcome)
         metrics.RETRAINER_WATCHED_EVENTS.labels(self.parties.name).set(max(watched, self.watch.events))
 
-    def _turn_unless_away(self, state: JournalState, stop: Stop) -> None:
+    def _turn_unless_away(self, journal: JournalReader, stop: Stop) -> None:
         try:
+            # To where it ends now: two writers that are busy would give it no end.
+            journal.read_to_end()
+            state = journal.state
             self.turn(state)
             # Polling the events of a watch is a wait of its own.
             if state.champion_of(state.serving) is None:
@@ -97,17 +104,29 @@ class Steward:
             # It was compared with a variant that serves no more.
             if state.champion_of(state.serving) != known.challenge.champion:
                 give_up(self.parties, variant, f"{state.serving} serves now, it challenged another")
-        elif known.challenge.proof and caught_up(state, variant):
-            self._promote(variant, known.challenge.proof)
+        elif known.challenge.proof and known.snapshots:
+            place = self._reached(known, variant, state)
+            if place is not None:
+                self._promote(variant, known.challenge.proof, place)
 
-    def _promote(self, variant: str, proof: str) -> None:
+    def _reached(self, known: VariantState, variant: str, state: JournalState) -> VariantState | None:
+        """Return where its champion is, or was a moment ago, if *variant* has learned as much."""
+        champion = state.variants[state.serving or ""]
+        place, looks = self._places.get(variant, (champion, _LOOKS_BEHIND))
+        if as_far(known, place):
+            return place
+        # A fold goes on with the same objects.
+        self._places[variant] = (place, looks + 1) if looks < _LOOKS_BEHIND else (replace(champion), 0)
+        return None
+
+    def _promote(self, variant: str, proof: str, place: VariantState) -> None:
         if not self.promotes:
             if variant not in self._told:
                 self._told.add(variant)
                 log.warning("waits to be promoted", extra={"variant": variant, "proof": proof})
             return
         try:
-            promote(self.parties, variant, f"gate: {proof}")
+            promote(self.parties, variant, f"gate: {proof}", place=place)
         except ConfigError as error:
             log.info("not promoted: what was read is old", extra={"reason": str(error)})
             return

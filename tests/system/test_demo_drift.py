@@ -26,7 +26,6 @@ def test_drift_is_noticed_and_a_better_model_serves_in_the_end(tmp_path: Path) -
     assert 0 < report["interval"][0] < report["difference"] < report["interval"][1]
     assert (report["promoted"], report["kept"]) == ("v2", True)
     assert report["loss_after"] < report["loss_before"]
-    assert report["loss_calm"] < report["loss_before"]
     assert report["unanswered"] == 0
     page = Path(report["report"])
     assert page == tmp_path / report["job"]

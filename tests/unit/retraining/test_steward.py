@@ -54,6 +54,39 @@ def test_who_has_not_caught_up_or_is_not_proved_does_not(rig: Rig) -> None:
     assert state(rig).serving == "v3"
 
 
+def on(rig: Rig, first: int) -> None:
+    """Events come, and the champion learns them."""
+    rig.send(stream(500, first=first))
+    rig.run_to_the_end()
+
+
+def test_who_is_where_the_champion_was_a_moment_ago_serves_though_events_go_on(rig: Rig) -> None:
+    challenger(rig, proof="saves 2 %").run_to_the_end()
+    looking = steward(rig)
+    on(rig, 2_000)
+    looking.turn(state(rig))
+    assert state(rig).serving == "v1"
+    challenger(rig, proof="saves 2 %").run_to_the_end()
+    on(rig, 2_500)
+    looking.turn(state(rig))
+    assert state(rig).serving == "v2"
+
+
+def test_who_comes_late_to_where_the_champion_was_has_not_caught_up(rig: Rig) -> None:
+    challenger(rig, proof="saves 2 %").run_to_the_end()
+    looking = steward(rig)
+    on(rig, 2_000)
+    looking.turn(state(rig))
+    challenger(rig, proof="saves 2 %").run_to_the_end()
+    on(rig, 2_500)
+    behind = state(rig)
+    behind.variants["v2"].events = {0: 2_000}
+    for _ in range(12):
+        looking.turn(behind)
+    looking.turn(state(rig))
+    assert state(rig).serving == "v1"
+
+
 def test_where_a_person_promotes_it_says_once_that_somebody_waits(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
