@@ -124,6 +124,7 @@ class DriftMonitor:
                 job=job_id(stream.model, stream.variant, *named),
                 reason={"variant": stream.variant, **alarm.said()},
                 asked_by="drift monitor",
+                after=self._settings.retrain_after_events,
             )
         except ConfigError as error:
             log.error("no retraining is asked for", extra={"reason": str(error)})

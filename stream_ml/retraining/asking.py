@@ -27,12 +27,14 @@ def ask(
     job: str,
     reason: Mapping[str, Any],
     asked_by: str,
+    after: int = 0,
 ) -> Job:
     """
     Ask for a retraining of *model* over about the last *events* events of *topic*; its grid is the default.
 
     Args:
         job: its id; of two with the same the first counts.
+        after: further events, which have yet to come; the job waits for them.
 
     Raises:
         ConfigError: there are no such topic, or no events.
@@ -42,7 +44,7 @@ def ask(
         model=model,
         reason=dict(reason),
         base=None,
-        window=Window(events=window_until_now(log, topic, events)),
+        window=Window(events=window_around_now(log, topic, events, after)),
         grid=DEFAULT_GRID,
         asked_by=asked_by,
     )
@@ -86,18 +88,18 @@ class Schedule:
         return int(self._clock.now() // self._every_seconds) if self._every_seconds else 0
 
 
-def window_until_now(log: Log, topic: str, events: int) -> dict[int, tuple[int, int]]:
+def window_around_now(log: Log, topic: str, events: int, after: int = 0) -> dict[int, tuple[int, int]]:
     """
-    Return about the last *events* offsets of *topic*, an equal share of each partition.
+    Return about the last *events* offsets of *topic* and the next *after*, an equal share of each partition.
 
     Raises:
         ConfigError: there are none.
     """
     found = log.topic(topic)
     partitions = 0 if found is None else found.partitions
-    share = -(-events // max(1, partitions))
+    share, more = (-(-count // max(1, partitions)) for count in (events, after))
     bounds = {p: log.bounds(topic, p) for p in range(partitions)}
-    ranges = {p: (max(each.first, each.next - share), each.next) for p, each in bounds.items()}
-    if all(first == end for first, end in ranges.values()):
+    ranges = {p: (max(each.first, each.next - share), each.next + more) for p, each in bounds.items()}
+    if all(each.first == each.next for each in bounds.values()):
         raise ConfigError(f"{topic} is empty, or not there: there is nothing to train on")
     return ranges

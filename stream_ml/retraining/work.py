@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from stream_ml.weights.state import JournalState
 log = logging.getLogger(__name__)
 
 _ROWS_A_PIECE = 1 << 18
+_LOOK_SECONDS = 0.5
 # The gate says nothing before 32 blocks, and takes their sums for normal.
 _BLOCKS, _SMALLEST_BLOCK, _LARGEST_BLOCK = 100, 50, 500
 
@@ -75,6 +77,7 @@ class Retraining:
         Raises:
             ConfigError, CannotContinue: the job can never be done.
         """
+        self._wait_for(job.window, tell)
         with JournalReader.open(self.parties.log, self.parties.topics.journal.name) as journal:
             journal.read_to_end()
             state = journal.state
@@ -98,6 +101,15 @@ class Retraining:
                 ", ".join(f"{count:,} {name}" for name, count in trained.counts.items()),
             ],
         )
+
+    def _wait_for(self, window: Window, tell: Callable[[float, str], None]) -> None:
+        """Wait until all of *window* has come."""
+        log, topic = self.parties.log, self.parties.topics.events.name
+        while missing := sum(
+            max(0, end - log.bounds(topic, p).next) for p, (_, end) in (window.events or {}).items()
+        ):
+            tell(0.0, f"waits for {missing:,} events that have yet to come")
+            time.sleep(_LOOK_SECONDS)
 
     def _trained(
         self,

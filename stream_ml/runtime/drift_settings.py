@@ -36,9 +36,15 @@ class DriftMonitorSettings(ServiceSettings):
         default="events", description="The topic that the model learns; a retrain job names offsets of it."
     )
     retrain_events: int = number(
-        200_000,
+        100_000,
         (0, 10**12),
-        "Last events that are replayed where a drift asks for a retraining; 0 asks for none.",
+        "Events before a drift was told that its retraining replays; 0 asks for none.",
+        "beyond any log",
+    )
+    retrain_after_events: int = number(
+        100_000,
+        (0, 10**12),
+        "Events after it that the retraining waits for: who is better since can only be seen in them.",
         "beyond any log",
     )
     ignore: list[str] = Field(default=[], description="Statistics that are not watched, as event_rate.")

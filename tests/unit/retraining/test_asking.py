@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_ml.errors import ConfigError
-from stream_ml.retraining.asking import DEFAULT_GRID, Schedule, ask, window_until_now
+from stream_ml.retraining.asking import DEFAULT_GRID, Schedule, ask, window_around_now
 from stream_ml.retraining.jobs import JOBS_TOPIC, decode_job, ensure_jobs
 from stream_ml.streams.memory import MemoryLog
 
@@ -41,13 +41,17 @@ def jobs(log: MemoryLog) -> list[str]:
 
 
 def test_the_window_is_an_equal_share_of_each_partition_as_far_as_there_is_one() -> None:
-    assert window_until_now(log_with(100, 10), "events", 60) == {0: (70, 100), 1: (0, 10)}
+    assert window_around_now(log_with(100, 10), "events", 60) == {0: (70, 100), 1: (0, 10)}
 
 
 @pytest.mark.parametrize("topic", ["events", "nothing"])
 def test_without_events_there_is_nothing_to_train_on(topic: str) -> None:
     with pytest.raises(ConfigError, match=f"{topic} is empty, or not there"):
-        window_until_now(log_with(0), topic, 60)
+        window_around_now(log_with(0), topic, 60)
+
+
+def test_it_may_reach_beyond_what_has_come() -> None:
+    assert window_around_now(log_with(100, 10), "events", 60, 20) == {0: (70, 110), 1: (0, 20)}
 
 
 def test_a_job_names_the_offsets_of_today() -> None:
