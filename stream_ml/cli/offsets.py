@@ -6,7 +6,7 @@ import re
 
 from stream_ml._native import Plan
 from stream_ml.errors import CannotContinue, ConfigError
-from stream_ml.learning.parties import Parties
+from stream_ml.learning.parties import Parties, of_variant
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.sharing.homes import AnotherRedis, home_of
 from stream_ml.sharing.standing import TELL, Standing, standing
@@ -31,7 +31,7 @@ def stands_of(parties: Parties, settings: LearnerSettings) -> dict[int, int] | N
     if state.serving is None or state.variants[state.serving].layout is None:
         return None
     shards = redis_shards(SharedVariant.of(state.serving, state), parties.name, settings.weights, settings)
-    told = standing(shards, Plan(parties.model.plan_bytes))
+    told = standing(shards, Plan(of_variant(parties, state).model.plan_bytes))
     return known_stands(told, state.serving, state, parties.topics.events.partitions)
 
 

@@ -19,14 +19,14 @@ from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
 from stream_ml.errors import CannotContinue, ConfigError
 from stream_ml.features import CompiledModel
-from stream_ml.learning.parties import Parties
+from stream_ml.learning.parties import Parties, of_variant
 from stream_ml.learning.rebuilding import Rebuilt, rebuild
 from stream_ml.learning.replaying import ReplayImpossible
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.secrets import url_without_secrets
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.streams.scan_cache import DEFAULT_MAX_BYTES, ScanCache
-from stream_ml.weights.journal import Entry
+from stream_ml.weights.journal import Entry, JournalReader
 from stream_ml.weights.snapshots import SnapshotStore
 
 # Of 40 features each takes some 600 bytes.
@@ -105,7 +105,7 @@ def replay(
         closing(kafka_log(given)) as log,
         progress(quiet=as_json) as say,
     ):
-        parties = parties_of(given, log)
+        parties = _own(parties_of(given, log), variant)
         waiting = _waiting(parties.model, waiting_labels) if honest_labels else None
         with _scans(scan_cache, scan_cache_bytes, parties) as scans:
             rebuilt = rebuild(
@@ -150,6 +150,13 @@ def _changes_nothing(settings: LearnerSettings) -> Iterator[None]:
             f"{what}\n  hint: is {url_without_secrets(settings.snapshot_store)} the model's snapshot store? "
             "STREAM_ML_SNAPSHOT_STORE names another; a later --to-step needs less of the past"
         ) from error
+
+
+def _own(parties: Parties, variant: str | None) -> Parties:
+    """A challenger's model file lies in its snapshots, not beside the learner's settings."""
+    with JournalReader.open(parties.log, parties.topics.journal.name) as journal:
+        journal.read_to_end()
+        return of_variant(parties, journal.state, variant)
 
 
 def _scans(folder: Path | None, max_bytes: int, parties: Parties) -> AbstractContextManager[ScanCache | None]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from services.learner.parts import kafka_log, parties_of
 from stream_ml._native import Plan
 from stream_ml.errors import ConfigError
-from stream_ml.learning.parties import Parties, where
+from stream_ml.learning.parties import Parties, of_variant, where
 from stream_ml.learning.ways_on import naming
 from stream_ml.runtime.settings import LearnerSettings, load
 from stream_ml.sharing.homes import home_of
@@ -45,7 +45,8 @@ def status(settings: Path) -> None:
         if state.variants[state.serving].layout is not None:
             variant = SharedVariant.of(state.serving, state)
             shards = redis_shards(variant, parties.name, given.weights, given)
-            stands = standing(shards, Plan(parties.model.plan_bytes))
+            own = of_variant(parties, state)
+            stands = standing(shards, Plan(own.model.plan_bytes))
             home = home_of(variant.name, state)
             console.print(_partitions(parties, stands), _shards(stands, shards, home), sep="\n")
 

@@ -70,6 +70,19 @@ def with_model_of(variant: str, state: JournalState, parties: Parties) -> Partie
     )
 
 
+def of_variant(parties: Parties, state: JournalState, variant: str | None = None) -> Parties:
+    """
+    Return *parties* with the model file of *variant*, or of the one that serves, if it is their challenger.
+
+    Any other variant is left to who is asked to work with it: the file is another one, and that is an error.
+    """
+    name = variant or state.serving
+    known = state.variants.get(name or "")
+    if name is None or known is None or known.file != parties.model.fingerprint:
+        return parties
+    return with_model_of(name, state, parties)
+
+
 def where(layout: Layout | None) -> str:
     """Return for people where rows are."""
     return "in a learner's memory" if layout is None else f"in {layout.shards} shards in Redis"

@@ -166,7 +166,7 @@ def test_promoted_and_rolled_back_while_everything_is_killed(
 def check_memory(service: Service, models: dict[str, str]) -> None:
     """Replays of both variants have learned each event once, the one that serves all of them, to the bit."""
     last = service.lives.ended(service.processes["learner"])
-    found = {variant: replayed(service.lives, variant, model) for variant, model in models.items()}
+    found = {variant: replayed(service.lives, variant) for variant in models}
     assert found["v1"]["rows_hash"] == last["rows_hash"]
     assert found["v1"]["learned"] == service.loop.sent
     first, next = found["v2"]["events"]["0"]  # type: ignore[index]
