@@ -9,6 +9,8 @@ import click
 from stream_ml.cli.deciding import SETTINGS, deciding, tell, why_option
 from stream_ml.retraining import promoting
 
+_PATIENCE_SECONDS = 20.0
+
 
 @click.command()
 @SETTINGS
@@ -23,4 +25,5 @@ def promote(settings: Path, variant: str, force: bool, why: str) -> None:
     ends, and is brought back if it turns out to be the better one.
     """
     with deciding(settings) as (parties, _):
-        tell(promoting.promote(parties, variant, why, force=force))
+        place = promoting.wait_caught_up(parties, variant, _PATIENCE_SECONDS)
+        tell(promoting.promote(parties, variant, why, force=force, place=place))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stream_ml.errors import ConfigError
 from stream_ml.learning.deciding import decide, decision
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.succeeding import as_far
+from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState, VariantState
+
+_POLL_SECONDS = 0.1
 
 
 def promote(
@@ -36,6 +41,26 @@ def promote(
         return [decision(state, "serve", variant, parties.who, why)]
 
     return decide(parties, decisions)
+
+
+def wait_caught_up(parties: Parties, variant: str, seconds: float) -> VariantState | None:
+    """
+    Return the place of what serves, as it is now, once *variant* has learned as far; None if it does not.
+
+    While events come without a pause, two writers are never at the same place at one moment.
+    """
+    with JournalReader.open(parties.log, parties.topics.journal.name) as journal:
+        journal.read_to_end()
+        champion = journal.state.variants.get(journal.state.serving or "")
+        if champion is None:
+            return None
+        place, polls = replace(champion), max(1, int(seconds / _POLL_SECONDS))
+        for _ in range(polls):
+            known = journal.state.variants.get(variant)
+            if known is None or (known.snapshots and as_far(known, place)):
+                return place
+            journal.poll(_POLL_SECONDS)
+        return None
 
 
 def rollback(parties: Parties, why: str) -> list[Decision]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stream_ml.errors import ConfigError
 from stream_ml.learning import deciding
 from stream_ml.learning.deciding import Overruled
-from stream_ml.retraining.promoting import caught_up, end_watch, give_up, promote, rollback
+from stream_ml.retraining.promoting import caught_up, end_watch, give_up, promote, rollback, wait_caught_up
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 from tests.clicks import MODEL, events
@@ -59,6 +60,22 @@ def test_one_that_has_not_caught_up_does_not_serve(rig: Rig) -> None:
         promote(parties(rig), "v2", "", force=True)
     challenger(rig).run_to_the_end()
     assert caught_up(state(rig), "v2")
+
+
+def test_while_both_learn_on_it_is_enough_to_come_to_where_the_champion_was(rig: Rig) -> None:
+    challenger(rig).run_to_the_end()
+    rig.send(events(100, first=400))
+    rig.run_to_the_end()
+    assert wait_caught_up(parties(rig), "v2", 0.2) is None, "it is behind"
+    behind = threading.Timer(0.3, lambda: challenger(rig).run_to_the_end())
+    behind.start()
+    place = wait_caught_up(parties(rig), "v2", 20)
+    behind.join()
+    rig.send(events(100, first=500))
+    rig.run_to_the_end()
+    assert not caught_up(state(rig), "v2"), "the champion has gone on"
+    promote(parties(rig), "v2", "", force=True, place=place)
+    assert state(rig).serving == "v2"
 
 
 def test_what_is_no_challenger_of_what_serves_is_refused_by_name(rig: Rig) -> None:
