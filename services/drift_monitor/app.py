@@ -29,6 +29,8 @@ _TABLE = "states"
 _TOLD = {"bootstrap.servers"}
 _MAX_STATE_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
+# Brokers allow no shorter session unless told to.
+_SESSION_SECONDS, _REBALANCE_SECONDS = 6.0, 10.0
 _AGAIN_RECORDS = 100
 
 
@@ -72,6 +74,10 @@ class DriftMonitor:
             consumer_auto_offset_reset="earliest",
             producer_max_request_size=_MAX_STATE_BYTES,
             producer_acks=-1,
+            # One that was killed is missed soon: until then brokers let no other take its place.
+            broker_session_timeout=_SESSION_SECONDS,
+            broker_heartbeat_interval=_SESSION_SECONDS / 4,
+            broker_rebalance_timeout=_REBALANCE_SECONDS,
             web_enabled=False,
         )
 

@@ -35,6 +35,9 @@ CATCH_UP_SECONDS = 60.0
 EVALUATED_TOGETHER = 1_000
 Show = Callable[[str], None]
 
+# Cancellations are known before stays are: the label rate breaks by its nature, nobody is to stop for that.
+_LEARNER = {"label_breaker": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -103,7 +106,7 @@ class _Run:
     def __enter__(self) -> Self:
         with ExitStack() as resources:
             model = resources.enter_context(as_file(files("stream_ml.hotels") / "hotels.toml"))
-            self._stack = resources.enter_context(Stack(model, self._directory))
+            self._stack = resources.enter_context(Stack(model, self._directory, learner=_LEARNER))
             running = self._stack.running
             log = resources.enter_context(closing(self._stack.log()))
             self._evaluations = resources.enter_context(closing(Evaluations(log, running.model)))
