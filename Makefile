@@ -47,7 +47,7 @@ demo-drift: native ## Watch drift being noticed, a better model trained and prom
 
 test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: setup ## Measure, write docs/results, and refresh the README's tables
 	$(BIN)/python -m loadtest all $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Protocol
 
@@ -13,8 +14,8 @@ from stream_ml._native import Learner, Plan, reserved_rows
 from stream_ml.sharing import images
 from stream_ml.sharing.mending import Places
 from stream_ml.sharing.rows import PACKED, RESERVED_IDS, shard_of
-from stream_ml.weights.artefact import ArtefactReader
-from stream_ml.weights.shards import Fence, Image, Rows, Shards
+from stream_ml.weights.artefact import ArtefactReader, CorruptSnapshot
+from stream_ml.weights.shards import Fence, Image, Rows, Shards, ShardUnavailable
 from stream_ml.weights.snapshots import SnapshotStore, load
 
 log = logging.getLogger(__name__)
@@ -34,15 +35,29 @@ class Source(Protocol):
 
 
 class StoredShards:
-    """A snapshot of shards."""
+    """
+    A snapshot of shards that was whole when it was chosen.
+
+    It raises ShardUnavailable where it is not any more: others take snapshots and remove old ones while this
+    one is read. Whoever tries again chooses anew.
+    """
 
     def __init__(self, store: SnapshotStore, name: str, shards: int) -> None:
         self._store, self._name, self._count = store, name, shards
 
     @cached_property
     def _images(self) -> list[Image]:
-        with self._store.open(self._name) as snapshot:
+        with self._another_next(), self._store.open(self._name) as snapshot:
             return images.decode(snapshot.parts().state)
+
+    @contextmanager
+    def _another_next(self) -> Iterator[None]:
+        try:
+            yield
+        except CorruptSnapshot as error:
+            raise ShardUnavailable(
+                f"{error}, while shards were restored from it; the newest one is read next"
+            ) from error
 
     def image(self, shard: int) -> Image:
         """Return what the shard held beside its rows."""
@@ -50,7 +65,8 @@ class StoredShards:
 
     def rows(self, shard: int) -> Iterator[Rows]:
         """Yield the rows of the shard, in pieces; each id once."""
-        return dealt(self._store, self._name, shard, self._count)
+        with self._another_next():
+            yield from dealt(self._store, self._name, shard, self._count)
 
 
 class Beginning:

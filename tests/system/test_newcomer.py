@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -50,26 +51,33 @@ def follow(commands: list[str], folder: Path) -> str:
     # What runs in the background is stopped at the end, as Ctrl-C would.
     script = ["set -euo pipefail", "trap 'kill -TERM $(jobs -p); wait' EXIT", *commands]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
+    with subprocess.Popen(
         ["bash", "-c", "\n".join(script)],
         cwd=folder,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-    )
+        start_new_session=True,
+    ) as shell:
+        try:
+            output, errors = shell.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            # All of them: what runs in the background would stay.
+            os.killpg(shell.pid, signal.SIGKILL)
+            output, errors = shell.communicate()
     logs = "".join(path.read_text() for path in folder.glob(".stream-ml/*.log"))
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
-    return done.stdout
+    assert shell.returncode == 0, f"{output}\n{errors}\n{logs}"
+    return output
 
 
 WAIT_UNTIL_LEARNED = """
-for attempt in $(seq 200); do
+for attempt in $(seq 100); do
   curl -s $(python -c "
 from pathlib import Path
 from stream_ml.local.running import Running
 print(Running.find(Path('.stream-ml')).learner_http)")/metrics \\
-    | grep -q '^stream_ml_learner_learned_total.* %d' && break
+    | grep '^stream_ml_learner_learned_total.* %d' >/dev/null && break
   sleep 0.1
 done
 """

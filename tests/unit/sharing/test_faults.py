@@ -11,7 +11,9 @@ from random import Random
 import pytest
 
 from stream_ml.runtime.metrics import REGISTRY
+from stream_ml.sharing.chores import Newest
 from stream_ml.weights.shards import Identity, Owner
+from stream_ml.weights.snapshots import SnapshotName
 from tests.clicks import event
 from tests.servers.processes import wait_until
 from tests.unit.sharing.exact import COUNTING, check_exact
@@ -169,6 +171,31 @@ def test_several_lives_come_and_go_while_calls_are_lost_and_servers_fail(
     for life in lives:
         life.end()
     assert storm.shards.pushes["duplicate"] + storm.shards.pushes.get("recut", 0) > 0
+    check_exact(storm.rig)
+
+
+def test_a_snapshot_that_is_removed_before_shards_are_restored_from_it_ends_nobody(
+    storm: Storm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by others who take newer ones meanwhile."""
+    storm.rig.overrides["snapshot_interval_seconds"] = 0.3
+    removed, verified = list[SnapshotName](), Newest.verified
+
+    def found_and_lost(newest: Newest) -> SnapshotName | None:
+        name = verified(newest)
+        if name is not None and not removed:
+            removed.append(name)
+            (storm.rig.folder / "snapshots" / str(name)).unlink()
+        return name
+
+    storm.send(1000)
+    life = storm.rig.life()
+    life.wait_until(storm.rig.all_pushed)
+    monkeypatch.setattr(Newest, "verified", found_and_lost)
+    empty_a_shard_that_a_snapshot_has(storm)
+    life.wait_until(storm.rig.all_pushed)
+    life.end()
+    assert removed
     check_exact(storm.rig)
 
 
