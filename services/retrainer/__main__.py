@@ -25,13 +25,16 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
     logging.configure("retrainer")
     keep_freed_memory()
 
-    def service(stop: lifecycle.Stop) -> None:
+    def serve(stop: lifecycle.Stop) -> None:
         settings = load(RetrainerSettings, given.settings, os.environ)
         logging.configure("retrainer", settings.log_level, settings.log_format)
         with Models(settings, stop) as models:
-            RetrainerService(settings, models.names, models.work, models.effect, reached).run(stop)
+            service = RetrainerService(
+                settings, models.names, models.work, models.effect, reached, models.ready
+            )
+            service.run(stop)
 
-    return lifecycle.run(service)
+    return lifecycle.run(serve)
 
 
 if __name__ == "__main__":

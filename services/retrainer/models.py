@@ -68,6 +68,10 @@ class Models:
         """Of the models."""
         return tuple(self._models)
 
+    def ready(self, job: Job) -> bool:
+        """Whether the events of *job* have come."""
+        return self._models[job.model].work.is_ready(job)
+
     def work(self, job: Job, folder: Path, tell: Tell) -> Report:
         """Do the work of *job*."""
         return self._models[job.model].work(job, folder, tell)
@@ -113,9 +117,17 @@ def _model(
     wait: Callable[[float], object],
 ) -> RetrainedModel:
     new_learner, clock, rule = partial(native_learner, settings=learner), SystemClock(), rule_of(settings)
-    children = Children(parties, path, settings.scratch / "challengers" / parties.name, clock)
+    children = Children(parties, path, settings.challengers_folder / parties.name, clock)
     return RetrainedModel(
-        Retraining(parties, new_learner, rule, settings.train_share, settings.threads, settings.device),
+        Retraining(
+            parties,
+            new_learner,
+            rule,
+            settings.train_share,
+            settings.threads,
+            settings.device,
+            settings.max_awaited_events,
+        ),
         BeginChallenger(parties, children, clock, wait),
         Steward(
             parties,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -53,6 +54,7 @@ class RetrainerService:
         models: whose jobs are taken.
         work, effect: what is done for a job.
         reached: called at every named point; tests end the process there.
+        ready: whether a job can be worked at now.
     """
 
     settings: RetrainerSettings
@@ -60,6 +62,7 @@ class RetrainerService:
     work: Work
     effect: Effect
     reached: Reached = go_on
+    ready: Callable[[Job], bool] = lambda job: True
     not_ready: str | None = field(default="starting", init=False)
 
     def run(self, stop: lifecycle.Stop) -> None:
@@ -88,11 +91,13 @@ class RetrainerService:
             self.work,
             self.effect,
             self.settings.reports,
-            self.settings.scratch,
+            self.settings.jobs_folder,
             self.settings.lease_seconds,
             retry_seconds=self.settings.look_interval_seconds,
             max_failures=self.settings.max_failures,
+            max_age_seconds=self.settings.max_job_age_seconds,
             reached=self.reached,
+            ready=self.ready,
             taken=_count_taken,
             ended=partial(_count_ended, queue),
             looked=partial(_show_waiting, queue),

@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from stream_ml.cli.cells import cell
 from stream_ml.cli.deciding import SETTINGS, deciding
 from stream_ml.retraining import history as told
 from stream_ml.weights.journal import JournalReader
@@ -32,7 +33,11 @@ def history(settings: Path, as_json: bool) -> None:
         for each in happened:
             click.echo(orjson.dumps(each.described()))
         return
-    table = Table("at", "variant", "what", "who", "why", title=f"History of {parties.name}")
+    Console().print(_table(parties.name, happened))
+
+
+def _table(model: str, happened: list[told.Happening]) -> Table:
+    table = Table("at", "variant", "what", "who", "why", title=f"History of {model}")
     for each in happened:
-        table.add_row(*map(str, each.described().values()))
-    Console().print(table)
+        table.add_row(*map(cell, each.described().values()))
+    return table

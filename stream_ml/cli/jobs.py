@@ -11,13 +11,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from stream_ml.cli.cells import cell
 from stream_ml.cli.deciding import SETTINGS, deciding
-from stream_ml.errors import ConfigError
+from stream_ml.errors import ConfigError, StreamMlError
 from stream_ml.learning.parties import Parties
 from stream_ml.retraining import asking
 from stream_ml.retraining.jobs import Job, ensure_jobs, job_id
 from stream_ml.retraining.queue import Queue
 from stream_ml.retraining.queue_lines import JobState
+from stream_ml.retraining.window import missing
 from stream_ml.runtime.clock import SystemClock
 
 
@@ -77,8 +79,20 @@ def _table(parties: Parties, queue: Queue) -> Table:
     for job, state in queue.jobs():
         if job.model == parties.name:
             reason = job.reason.get("asked") or job.reason.get("statistic") or ""
-            table.add_row(job.job, *_standing(state), str(reason))
+            state_, by, what = _standing(state)
+            if state.free:
+                what = ", ".join(filter(None, (what, _awaited(job, parties))))
+            table.add_row(*map(cell, (job.job, state_, by, what, str(reason))))
     return table
+
+
+def _awaited(job: Job, parties: Parties) -> str:
+    """Return what *job* waits for, beside a retrainer."""
+    try:
+        count = missing(job.window, parties.log, parties.topics.events.name)
+    except StreamMlError as error:
+        return str(error).splitlines()[0]
+    return f"{count:,} events have yet to come" if count else ""
 
 
 def _standing(state: JobState) -> tuple[str, str, str]:

@@ -33,7 +33,7 @@ def ask(
     Ask for a retraining of *model* over about the last *events* events of *topic*; its grid is the default.
 
     Args:
-        job: its id; of two with the same the first counts.
+        job: its id; of two with the same the one counts that is claimed.
         after: further events, which have yet to come; the job waits for them.
 
     Raises:

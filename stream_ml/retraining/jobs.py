@@ -95,7 +95,8 @@ class Job(_Strict):
         asked_by: who.
     """
 
-    job: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    # The name of folders too: none that leads out of where they are, as "..", none that is hidden.
+    job: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     model: Annotated[str, Field(pattern=f"^{MODEL_NAME.pattern}$")]
     reason: dict[str, Any]
     base: str | None

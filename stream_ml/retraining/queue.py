@@ -9,13 +9,16 @@ What the one that was taken for dead says later is void (`queue_lines`), and it 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
+import orjson
+
 from stream_ml.errors import InvalidRecord, RecoverableError
-from stream_ml.retraining.jobs import JOBS_TOPIC, Job, decode_job, ensure_jobs
+from stream_ml.retraining.jobs import JOBS_TOPIC, Job, decode_job, encode_job, ensure_jobs
 from stream_ml.retraining.queue_lines import (
     WORK_TOPIC,
     Alive,
@@ -75,6 +78,7 @@ class Queue:
         self._jobs_reader = log.reader(JOBS_TOPIC, {0: self._next[JOBS_TOPIC]}, keys=True)
         self._work_reader = log.reader(WORK_TOPIC, {0: self._next[WORK_TOPIC]})
         self._jobs: dict[str, Job] = {}
+        self._asked_at: dict[str, float] = {}
         self._heard: dict[str, float] = {}
         self._work = WorkState()
         self._awaited, self._counts = -1, False
@@ -86,19 +90,22 @@ class Queue:
 
         Raises:
             RecoverableError: records are there and do not arrive.
-            CannotContinue: a later release writes here.
+            CannotContinue: a later release writes here, or a topic was made anew.
         """
         with self._lock:
             for fetch in self._come(JOBS_TOPIC, self._jobs_reader):
-                for key, value in zip(fetch.keys or (), fetch.values, strict=True):
-                    self._meet(key, value)
+                for key, value, at in zip(fetch.keys or (), fetch.values, fetch.timestamps_ms, strict=True):
+                    self._meet(key, value, at / 1000 if at > 0 else self._clock.now())
             for fetch in self._come(WORK_TOPIC, self._work_reader):
                 for offset, value in zip(fetch.offsets, fetch.values, strict=True):
                     self._hear(offset, value)
 
-    def take(self) -> Lease | None:
+    def take(self, ready: Callable[[Job], bool] = lambda job: True) -> Lease | None:
         """
         Claim the oldest job that nobody works at; return None if there is none, or another was faster.
+
+        Args:
+            ready: whether a job can be worked at now; others are passed over.
 
         Raises:
             RecoverableError, CannotContinue: as `read`.
@@ -106,7 +113,7 @@ class Queue:
         with self._lock:
             self.read()
             for job in self._jobs.values():
-                if self._takeable(job):
+                if self._takeable(job) and ready(job):
                     return self._claim(job)
             return None
 
@@ -123,6 +130,11 @@ class Queue:
         """Return all jobs that were read, oldest first."""
         with self._lock:
             return [(job, self._work.of(name)) for name, job in self._jobs.items()]
+
+    def age_seconds(self, job: str) -> float:
+        """Return how long ago *job* was asked for, by the clocks of broker and of this machine."""
+        with self._lock:
+            return self._clock.now() - self._asked_at.get(job, math.inf)
 
     def cancel(self, job: str, why: str) -> bool:
         """End *job*, whoever has it; return False if it was over before."""
@@ -156,7 +168,13 @@ class Queue:
 
     def _claim(self, job: Job) -> Lease | None:
         replaces = self._work.of(job.job).lease
-        claim = Claim(job=job.job, who=self.who, replaces=replaces, lease_seconds=self._lease_seconds)
+        claim = Claim(
+            job=job.job,
+            who=self.who,
+            replaces=replaces,
+            lease_seconds=self._lease_seconds,
+            asked=orjson.loads(encode_job(job)) if replaces is None else None,
+        )
         if not self._say(claim):
             return None
         state = self._work.of(job.job)
@@ -176,18 +194,22 @@ class Queue:
         return self._clock.monotonic() - self._heard[job] >= state.claim.lease_seconds
 
     def _come(self, topic: str, reader: Reader) -> list[Fetch]:
-        end, fetches = self._log.bounds(topic, 0).next, list[Fetch]()
-        while self._next[topic] < end:
+        end = self._log.bounds(topic, 0).next
+        # Also where nothing is due: the reader notices that the topic was made anew.
+        fetches = reader.poll(_POLL_RECORDS, 0.0)
+        while True:
+            if fetches:
+                self._next[topic] = fetches[-1].next
+            if self._next[topic] >= end:
+                return fetches
             came = reader.poll(_POLL_RECORDS, _SILENCE_SECONDS)
             if not came:
                 raise RecoverableError(
                     f"{topic}: records up to {end} do not arrive, {self._next[topic]} is next"
                 )
-            self._next[topic] = came[-1].next
             fetches += came
-        return fetches
 
-    def _meet(self, key: bytes | None, value: bytes | None) -> None:
+    def _meet(self, key: bytes | None, value: bytes | None, at: float) -> None:
         try:
             job = decode_job(key, value)
         except InvalidRecord as error:
@@ -195,10 +217,12 @@ class Queue:
             return
         # The first one counts: a repeat of an id is the same job.
         self._jobs.setdefault(job.job, job)
+        self._asked_at.setdefault(job.job, at)
 
     def _hear(self, offset: int, value: bytes | None) -> None:
         try:
             line = decode_line(value)
+            asked = _asked(line)
         except InvalidRecord as error:
             log.error("a line is skipped", extra={"reason": str(error)})
             return
@@ -207,6 +231,15 @@ class Queue:
             self._counts = counts
         if counts:
             self._heard[line.job] = self._clock.monotonic()
+            if asked is not None:
+                self._jobs[line.job] = asked
+
+
+def _asked(line: Line) -> Job | None:
+    """Return the job that a first claim makes fast, whatever its record says to who reads it later."""
+    if not isinstance(line, Claim) or line.replaces is not None or line.asked is None:
+        return None
+    return decode_job(line.job.encode(), orjson.dumps(line.asked))
 
 
 @dataclass(frozen=True, slots=True)

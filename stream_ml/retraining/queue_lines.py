@@ -39,6 +39,8 @@ class Claim(_Strict):
         who: unique to one life of a process.
         replaces: the lease in force when it was written; None if there was none.
         lease_seconds: silence after which others may take it for dead.
+        asked: the job, as who claimed it first has read it. Of a record that was repeated under its id the
+            log keeps the last only, and a job must not change for who comes later.
     """
 
     line: Literal["claim"] = "claim"
@@ -46,6 +48,7 @@ class Claim(_Strict):
     who: str
     replaces: int | None
     lease_seconds: float
+    asked: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

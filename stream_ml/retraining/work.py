@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_ml._native import Learner, Plan
-from stream_ml.errors import CannotContinue
+from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.features import CompiledModel
 from stream_ml.learning.loading import Loader
 from stream_ml.learning.parties import Parties, with_model_of
@@ -20,7 +19,7 @@ from stream_ml.retraining.grid import default_grid
 from stream_ml.retraining.jobs import Job, Setting, Window
 from stream_ml.retraining.report import Report
 from stream_ml.retraining.training import Device, Part, Trained, train
-from stream_ml.retraining.window import count_of, events_of
+from stream_ml.retraining.window import Ranges, count_of, events_of, missing
 from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced
@@ -29,7 +28,6 @@ from stream_ml.weights.state import JournalState
 log = logging.getLogger(__name__)
 
 _ROWS_A_PIECE = 1 << 18
-_LOOK_SECONDS = 0.5
 # The gate says nothing before 32 blocks, and takes their sums for normal.
 _BLOCKS, _SMALLEST_BLOCK, _LARGEST_BLOCK = 100, 50, 500
 
@@ -61,6 +59,7 @@ class Retraining:
 
     Attributes:
         train_share: of the window; over the rest champion and challengers are compared.
+        most_awaited: events that a job may wait for; one that wants more fails.
     """
 
     parties: Parties
@@ -69,6 +68,17 @@ class Retraining:
     train_share: float
     threads: int
     device: Device
+    most_awaited: int
+
+    def is_ready(self, job: Job) -> bool:
+        """Whether all events of *job* have come; also where they never will, which its work then says."""
+        try:
+            return self._missing(job) == 0
+        except RecoverableError as error:
+            log.warning("a job's events cannot be looked for", extra={"job": job.job, "reason": str(error)})
+            return False
+        except (ConfigError, CannotContinue):
+            return True
 
     def __call__(self, job: Job, folder: Path, tell: Callable[[float, str], None]) -> Report:
         """
@@ -77,7 +87,8 @@ class Retraining:
         Raises:
             ConfigError, CannotContinue: the job can never be done.
         """
-        self._wait_for(job.window, tell)
+        if (count := self._missing(job)) > 0:
+            raise RecoverableError(f"{count:,} events of the job's window have yet to come")
         with JournalReader.open(self.parties.log, self.parties.topics.journal.name) as journal:
             journal.read_to_end()
             state = journal.state
@@ -102,14 +113,8 @@ class Retraining:
             ],
         )
 
-    def _wait_for(self, window: Window, tell: Callable[[float, str], None]) -> None:
-        """Wait until all of *window* has come."""
-        log, topic = self.parties.log, self.parties.topics.events.name
-        while missing := sum(
-            max(0, end - log.bounds(topic, p).next) for p, (_, end) in (window.events or {}).items()
-        ):
-            tell(0.0, f"waits for {missing:,} events that have yet to come")
-            time.sleep(_LOOK_SECONDS)
+    def _missing(self, job: Job) -> int:
+        return missing(job.window, self.parties.log, self.parties.topics.events.name, self.most_awaited)
 
     def _trained(
         self,
@@ -155,6 +160,7 @@ class Retraining:
             base, window = LearnedBase.of(learner, own.model), job.window
             if window.events is not None:
                 ranges = window.events.items()
+                _check_suits(snapshot, window.events)
                 events = {p: (snapshot.events.get(p, first), end) for p, (first, end) in ranges}
                 window = replace(window, events=events)
             return window, base
@@ -173,6 +179,15 @@ def grid_of(job: Job, model: CompiledModel, part: Part, *, shared: bool) -> tupl
     if job.grid != DEFAULT_GRID:
         return job.grid
     return tuple(each for each in default_grid(model, part.training) if not (shared and each.decay))
+
+
+def _check_suits(base: Announced, ranges: Ranges) -> None:
+    for partition, (_, end) in ranges.items():
+        if (begins := base.events.get(partition, 0)) > end:
+            raise CannotContinue(
+                f"the base of the job, {base.name}, has learned up to {begins} of partition {partition}, the "
+                f"job's window ends at {end}\n  hint: a base from before the window, or null"
+            )
 
 
 def _candidates(job: Job, state: JournalState) -> list[Announced]:

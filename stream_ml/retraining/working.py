@@ -16,6 +16,7 @@ lease lost or the effect there already; its end is void.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,11 +147,13 @@ class Retrainer:
 
     Attributes:
         folder: where reports are, in a folder a job.
-        scratch: where jobs keep what they can go on from.
+        scratch: where jobs keep what they can go on from, in a folder a job.
         lease_seconds: of the queue's claims.
         retry_seconds: between two tries of what went wrong, and between two looks for a job.
         max_failures: of one job, after which it is given up.
+        max_age_seconds: since a job was asked for, after which it is given up.
         reached: called at every named point; tests end the process there.
+        ready: whether a job can be worked at now: one whose events have yet to come holds up no other.
         taken, ended: called with the job; and with how it went.
         looked: called whenever the queue was read and had no job.
     """
@@ -163,7 +166,9 @@ class Retrainer:
     lease_seconds: float
     retry_seconds: float = 5.0
     max_failures: int = 5
+    max_age_seconds: float = math.inf
     reached: Reached = lambda moment: None
+    ready: Callable[[Job], bool] = lambda job: True
     taken: Callable[[Job], None] = lambda job: None
     ended: Callable[[Job, str], None] = lambda job, how: None
     looked: Callable[[], None] = lambda: None
@@ -188,10 +193,16 @@ class Retrainer:
 
     def _next(self) -> Lease | None:
         try:
-            return self.queue.take()
+            return self.queue.take(self._ready)
         except RecoverableError as error:
             log.warning("the queue cannot be read", extra={"reason": str(error)})
             return None
+
+    def _ready(self, job: Job) -> bool:
+        return self._too_old(job.job) or self.ready(job)
+
+    def _too_old(self, job: str) -> bool:
+        return self.queue.age_seconds(job) > self.max_age_seconds
 
     def _do(self, lease: Lease, stop: Stop) -> str:
         """Return how it went: done, failed, released, stopped or lost."""
@@ -199,8 +210,9 @@ class Retrainer:
         self.reached(Moment.CLAIMED)
         try:
             if lease.failures >= self.max_failures:
-                lease.failed(f"it was tried {lease.failures} times, and went wrong each time")
-                return "failed"
+                return self._give_up(lease, f"it was tried {lease.failures} times, and went wrong each time")
+            if self._too_old(job.job):
+                return self._give_up(lease, f"it was asked for more than {self.max_age_seconds:g} s ago")
             return self._work_at(lease, stop)
         except LeaseLost as error:
             log.warning("a job is lost", extra={"job": job.job, "reason": str(error)})
@@ -216,7 +228,7 @@ class Retrainer:
             return "stopped"
         except LeaseLost:
             raise
-        except (RecoverableError, OSError) as error:
+        except (RecoverableError, OSError, MemoryError) as error:
             # A full disk; or whoever took over has ended the job, and its folder is gone: then this is void.
             log.warning("a job waits", extra={"job": job.job, "reason": str(error)})
             lease.release(str(error), failed=True)
@@ -225,9 +237,19 @@ class Retrainer:
             raise  # of this process, not of the job
         except (ConfigError, InvalidRecord, CannotContinue) as error:
             log.error("a job failed", extra={"job": job.job, "reason": str(error)})
-            lease.failed(str(error))
-            return "failed"
+            return self._give_up(lease, str(error))
+        except Exception as error:  # the outermost loop of jobs: the next one may well work
+            log.exception("a job failed, by an error of this program", extra={"job": job.job})
+            return self._give_up(lease, f"an error of the retrainer, see its log: {error!r}")
         return "done"
+
+    def _give_up(self, lease: Lease, why: str) -> str:
+        lease.failed(why)
+        self._forget(lease.job)
+        return "failed"
+
+    def _forget(self, job: Job) -> None:
+        shutil.rmtree(self.scratch / job.job, ignore_errors=True)
 
     def _report(self, job: Job, kept: Kept) -> Report:
         folder, half = self.scratch / job.job, False
@@ -258,7 +280,7 @@ class Retrainer:
         outcome = outcome_of(report, self.folder / lease.job.job)
         lease.done(outcome, lambda: self.reached(Moment.END_SENT))
         self.reached(Moment.ENDED)
-        shutil.rmtree(self.scratch / lease.job.job, ignore_errors=True)
+        self._forget(lease.job)
 
 
 def outcome_of(report: Report, folder: Path) -> dict[str, Any]:

@@ -34,6 +34,18 @@ class RetrainerSettings(ServiceSettings):
     max_failures: int = number(
         5, (1, 1000), "How often a job is tried that goes wrong.", "each time takes as long as the job does"
     )
+    max_job_age_seconds: float = number(
+        30 * DAY,
+        (1, CENTURY),
+        "Time after which a job fails that was asked for and is not done.",
+        "jobs may have to wait for events",
+    )
+    max_awaited_events: int = number(
+        10_000_000,
+        (0, 10**12),
+        "Events that may have yet to come of a partition of a job's window; a job that wants more fails.",
+        "beyond any log",
+    )
     min_gain: float = number(
         0.005,
         (0, 0.9),
@@ -93,6 +105,16 @@ class RetrainerSettings(ServiceSettings):
     schedule_events: int = number(
         200_000, (1, 10**12), "Last events that a job of the schedule replays.", "beyond any log"
     )
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Of what jobs keep: beside that of the challengers, whatever a job is called."""
+        return self.scratch / "jobs"
+
+    @property
+    def challengers_folder(self) -> Path:
+        """Of what the learners of challengers are told, and say."""
+        return self.scratch / "challengers"
 
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> Self:

@@ -144,9 +144,14 @@ def struck_at(moment: Moment | None, number: signal.Signals) -> Reached:
     return reached
 
 
-def main(doom: str, settings_file: Path) -> int:
+def struck(doom: str) -> Reached:
+    """Return what ends the process as *doom* says, ``MOMENT:SIGNAL`` or ``none``."""
     name, _, number = doom.partition(":")
-    reached = struck_at(None if name == "none" else Moment[name], signal.Signals[number or "SIGKILL"])
+    return struck_at(None if name == "none" else Moment[name], signal.Signals[number or "SIGKILL"])
+
+
+def main(doom: str, settings_file: Path) -> int:
+    reached = struck(doom)
     logging.configure("retrainer")
 
     def service(stop: lifecycle.Stop) -> None:

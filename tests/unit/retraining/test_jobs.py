@@ -134,3 +134,17 @@ def test_the_topic_keeps_every_job() -> None:
     assert topic is not None
     assert topic.compacted
     assert topic.retention_seconds is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "...", ".hidden", "-rf", "../x", "a/b", "a\\b", "a b", "x" * 101, "a\n", "\n", "a\0"],
+)
+def test_a_job_is_called_nothing_that_as_a_folder_lies_elsewhere(name: str) -> None:
+    """Its folder is written to and removed."""
+    assert "job: String should match pattern" in refusal(said(job=name), name.encode())
+
+
+@pytest.mark.parametrize("name", ["a", "7", "challengers", "a..b", "4be1-._", "x" * 100])
+def test_other_names_are_taken(name: str) -> None:
+    assert decode_job(name.encode(), orjson.dumps(said(job=name))).job == name

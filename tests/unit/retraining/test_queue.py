@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stream_ml.errors import CannotContinue, RecoverableError
-from stream_ml.retraining.jobs import JOBS_TOPIC, Job, encode_job
+from stream_ml.retraining.jobs import JOBS_TOPIC, Job, Window, encode_job
 from stream_ml.retraining.queue import JobCancelled, Lease, LeaseLost, Queue
 from stream_ml.retraining.queue_lines import WORK_TOPIC, Claim, encode_line
 from stream_ml.runtime.clock import ManualClock
@@ -214,6 +216,76 @@ def test_a_record_that_is_no_job_is_logged_and_the_next_is_taken(
     told = [getattr(record, "reason", "") for record in caplog.records]
     assert any("job: Input should be a valid string" in each for each in told)
     assert any("not a line of ours" in each for each in told)
+
+
+def test_jobs_that_are_not_ready_are_passed_over_until_they_are(log: MemoryLog, clock: ManualClock) -> None:
+    one = queue(log, clock)
+    ask(log, job("x"), job("y"))
+    lease = one.take(lambda job: job.job == "y")
+    assert lease is not None
+    assert lease.job.job == "y"
+    assert one.take(lambda job: False) is None
+    assert one.state("x").claim is None
+    assert taken(one).job.job == "x"
+
+
+def test_a_job_is_for_ever_what_its_first_claim_says(log: MemoryLog, clock: ManualClock) -> None:
+    """Of a record that was repeated with other offsets, compaction keeps the last."""
+    other = replace(job("x"), window=Window(events={0: (50, 150)}))
+    ask(log, job("x"), other)
+    lease = taken(queue(log, clock))
+    assert lease.job == job("x")
+    log.delete_records(JOBS_TOPIC, 0, 1)
+    late = queue(log, clock, "late")
+    late.read()
+    assert [job for job, _ in late.jobs()] == [job("x")]
+    lease.release("stopped", failed=False)
+    assert taken(late).job == job("x")
+
+
+def test_who_has_read_another_record_of_a_job_takes_the_one_that_is_claimed(
+    log: MemoryLog, clock: ManualClock
+) -> None:
+    early = queue(log, clock, "early")
+    other = replace(job("x"), window=Window(events={0: (50, 150)}))
+    ask(log, job("x"), other)
+    early.read()
+    log.delete_records(JOBS_TOPIC, 0, 1)
+    taken(queue(log, clock, "late")).release("stopped", failed=False)
+    assert taken(early).job == other
+
+
+def test_a_claim_that_names_no_job_of_ours_is_skipped(log: MemoryLog, clock: ManualClock) -> None:
+    one = queue(log, clock)
+    ask(log, job("x"))
+    said = {"job": "x", "window": {}}
+    key, value = encode_line(Claim(job="x", who="b", replaces=None, lease_seconds=LEASE_SECONDS, asked=said))
+    with log.writer() as writer:
+        writer.send(WORK_TOPIC, value, key=key, partition=0)
+    assert taken(one).job == job("x")
+
+
+@pytest.mark.parametrize("topic", [JOBS_TOPIC, WORK_TOPIC])
+def test_a_topic_that_was_made_anew_ends_the_process(log: MemoryLog, clock: ManualClock, topic: str) -> None:
+    """What it knows is of the old one: it would take no new job, or claim in vain, and say nothing."""
+    one = queue(log, clock)
+    ask(log, job("x"), job("y"))
+    taken(one).done({})
+    log.delete_topic(topic)
+    log.ensure_topic(topic, 1)
+    with pytest.raises(CannotContinue, match=rf"{topic}\[0\]: offset 2 is gone"):
+        one.take()
+
+
+def test_how_long_ago_a_job_was_asked_for(clock: ManualClock) -> None:
+    log = MemoryLog(now=clock.now)
+    ask(log, job("x"))
+    clock.advance(7)
+    ask(log, job("x"))
+    one = queue(log, clock)
+    one.read()
+    assert one.age_seconds("x") == pytest.approx(7, abs=0.01)
+    assert one.age_seconds("nobody knows it") < 0
 
 
 def test_a_later_release_that_writes_here_ends_the_process(log: MemoryLog, clock: ManualClock) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stream_ml.errors import CannotContinue
+from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.retraining import gate
 from stream_ml.retraining.asking import DEFAULT_GRID
 from stream_ml.retraining.jobs import Job, Setting, Window
 from stream_ml.retraining.training import Part
 from stream_ml.retraining.work import Retraining, grid_of
+from stream_ml.streams.log import Bounds, LogUnavailable
 from tests.unit.learning.rig import Rig, new_learner
 from tests.unit.learning.test_challenging import state
 from tests.unit.learning.test_skipping import parties
@@ -46,7 +46,7 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def work(rig: Rig) -> Retraining:
-    return Retraining(parties(rig), new_learner, gate.Rule(min_events=2_000), 0.5, 2, "cpu")
+    return Retraining(parties(rig), new_learner, gate.Rule(min_events=2_000), 0.5, 2, "cpu", 5_000)
 
 
 def test_who_is_better_is_proved_and_the_report_is_the_same_each_time(rig: Rig, tmp_path: Path) -> None:
@@ -76,15 +76,62 @@ def test_a_base_that_is_gone_ends_the_job(rig: Rig, tmp_path: Path) -> None:
         work(rig)(replace(JOB, base="clicks/v1/nothing"), tmp_path, quiet)
 
 
-def test_events_that_have_yet_to_come_are_waited_for(rig: Rig, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_base_from_after_the_window_ends_the_job(rig: Rig, tmp_path: Path) -> None:
+    newest = state(rig).variants["v1"].snapshots[-1].name
+    with pytest.raises(
+        CannotContinue, match=f"{newest}, has learned up to 12000 of partition 0, the job's win"
+    ):
+        work(rig)(replace(JOB, base=newest, window=Window(events={0: (0, 2_000)})), tmp_path, quiet)
+
+
+def test_a_job_is_ready_once_all_its_events_have_come(rig: Rig, tmp_path: Path) -> None:
     later = replace(JOB, window=Window(events={0: (0, 14_000)}))
-    sender = threading.Timer(0.3, lambda: rig.send(stream(2_000, first=12_000)))
-    sender.start()
-    found = work(rig)(later, tmp_path, lambda _, doing: said.append(doing))
-    assert said[0] == "waits for 2,000 events that have yet to come"
-    assert "of 14,000 events" in found.notes[0]
-    sender.join()
+    assert not work(rig).is_ready(later)
+    with pytest.raises(RecoverableError, match="2,000 events of the job's window have yet to come"):
+        work(rig)(later, tmp_path, quiet)
+    rig.send(stream(2_000, first=12_000))
+    assert work(rig).is_ready(later)
+    assert "of 14,000 events" in work(rig)(later, tmp_path, quiet).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        (
+            {0: (0, 17_001)},
+            "the job's window ends at 17001 of .*, which ends at 12000: more than 5,000 events",
+        ),
+        (
+            {0: (12_001, 12_002)},
+            r"ends at 12000, before the job's window, \[12001, 12002\), begins: the topic",
+        ),
+        ({7: (0, 100)}, r"there is no events\[7\]"),
+    ],
+)
+def test_a_job_whose_events_will_never_come_is_taken_and_fails(
+    rig: Rig, tmp_path: Path, window: dict[int, tuple[int, int]], told: str
+) -> None:
+    """Passed over, it would lie there for ever, and nobody would hear why."""
+    never = replace(JOB, window=Window(events=window))
+    assert work(rig).is_ready(never)
+    with pytest.raises((CannotContinue, ConfigError), match=told):
+        work(rig)(never, tmp_path, quiet)
+
+
+def test_as_many_events_as_are_awaited_at_most_are_waited_for(rig: Rig) -> None:
+    assert not work(rig).is_ready(replace(JOB, window=Window(events={0: (0, 17_000)})))
+
+
+def test_a_job_whose_broker_is_away_is_passed_over(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(topic: str, partition: int) -> Bounds:
+        raise LogUnavailable("no broker")
+
+    monkeypatch.setattr(rig.log, "bounds", away)
+    assert not work(rig).is_ready(JOB)
+
+
+def test_files_are_there_or_not_whatever_the_log_holds(rig: Rig) -> None:
+    assert work(rig).is_ready(replace(JOB, window=Window(files=("events.jsonl",))))
 
 
 def test_events_that_are_gone_end_the_job(rig: Rig, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -31,7 +32,15 @@ class Rig:
         self.moments: list[Moment] = []
         self.reached: Reached = self.moments.append
 
-    def run(self, work: Work | None = None, jobs: int = 1, *, max_failures: int = 3) -> None:
+    def run(
+        self,
+        work: Work | None = None,
+        jobs: int = 1,
+        *,
+        max_failures: int = 3,
+        max_age_seconds: float = math.inf,
+        ready: Callable[[Job], bool] = lambda job: True,
+    ) -> None:
         """Run until as many jobs were ended, released or lost."""
 
         def ended(job: Job, how: str) -> None:
@@ -48,6 +57,8 @@ class Rig:
             LEASE_SECONDS,
             retry_seconds=0.01,
             max_failures=max_failures,
+            max_age_seconds=max_age_seconds,
+            ready=ready,
             reached=lambda moment: self.reached(moment),
             ended=ended,
         ).run(self.stop)
@@ -132,6 +143,59 @@ def test_what_cannot_pass_ends_the_job_with_its_reason_and_the_next_one_is_taken
     rig.run(work, jobs=2)
     assert rig.ends == [("x", "failed"), ("y", "done")]
     assert (rig.end().ended, rig.end().why) == ("failed", "events of the window are gone")
+
+
+def test_a_job_whose_events_have_yet_to_come_holds_up_no_other(rig: Rig) -> None:
+    ask(rig.log, job("y"))
+    came = [False]
+
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        came[0] = True
+        return report(warm=0.02)
+
+    rig.run(work, jobs=2, ready=lambda job: job.job == "y" or came[0])
+    assert rig.ends == [("y", "done"), ("x", "done")]
+    assert rig.state().failures == 0
+
+
+def test_a_job_that_waits_for_too_long_fails_and_says_so(tmp_path: Path) -> None:
+    log = MemoryLog(now=lambda: ManualClock().now())
+    ask(log, job("x"))
+    rig = Rig(tmp_path, log)
+    rig.clock.advance(99)
+    ask(log, job("y"))
+    rig.run(ready=lambda job: job.job == "y", max_age_seconds=100)
+    assert rig.ends == [("y", "done")]
+    rig.stop = Stop()
+    rig.clock.advance(2)
+    rig.run(jobs=2, ready=lambda job: False, max_age_seconds=100)
+    assert (rig.end().ended, rig.end().why) == ("failed", "it was asked for more than 100 s ago")
+
+
+@pytest.mark.parametrize("error", [ValueError("partition 0 ends at 3"), KeyError("b"), AssertionError()])
+def test_an_error_of_this_program_fails_the_job_and_the_next_one_is_taken(
+    rig: Rig, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(rig.log, job("y"))
+
+    def work(job: Job, folder: Path, tell: Tell) -> Report:
+        (folder / "half").write_bytes(b"rows")
+        if job.job == "x":
+            raise error
+        return report(warm=0.02)
+
+    rig.run(work, jobs=2)
+    assert rig.ends == [("x", "failed"), ("y", "done")]
+    assert rig.end().why == f"an error of the retrainer, see its log: {error!r}"
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert told.exc_info is not None
+    assert told.exc_info[1] is error
+    assert list((rig.folder / "scratch").iterdir()) == []
+
+
+def test_where_memory_is_short_a_job_is_tried_again(rig: Rig) -> None:
+    rig.run(failing(MemoryError()))
+    assert (rig.ends, rig.state().failures) == ([("x", "released")], 1)
 
 
 def test_where_nothing_can_be_written_the_process_ends_and_the_job_does_not(rig: Rig) -> None:

@@ -51,6 +51,13 @@ def test_a_missing_key_says_what_it_is(tmp_path: Path) -> None:
         load(LearnerSettings, file_with(tmp_path, ""), {})
 
 
+def test_what_jobs_keep_lies_beside_what_challengers_do_whatever_a_job_is_called(tmp_path: Path) -> None:
+    """A job's folder is removed with all that is in it."""
+    text = 'learner_settings = ["l.toml"]\nscratch = "s"\n[kafka]\n"bootstrap.servers" = "b:1"\n'
+    settings = load(RetrainerSettings, file_with(tmp_path, text), {})
+    assert (settings.jobs_folder, settings.challengers_folder) == (Path("s/jobs"), Path("s/challengers"))
+
+
 NUMBERS = [
     (kind, name)
     for kind in (LearnerSettings, PredictorSettings, RetrainerSettings)
