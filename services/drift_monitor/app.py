@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 import faust
+from faust.auth import Credentials
 
-from services.drift_monitor.following import Following, stream_of
+from services.drift_monitor.following import Following, Record
 from stream_ml.drift.alarms import Alarm, Stream
-from stream_ml.drift.evaluation import Evaluation, read
 from stream_ml.drift.monitor import Rules
-from stream_ml.errors import ConfigError, RecoverableError, StreamMlError
+from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.learning.outputs import evaluations_topic
 from stream_ml.learning.topics import drifts_topic
 from stream_ml.retraining.asking import ask
@@ -25,8 +26,6 @@ from stream_ml.streams.log import Log, Writer
 log = logging.getLogger("drift_monitor")
 
 _TABLE = "states"
-# Faust has a client of its own; of librdkafka's properties it is told these.
-_TOLD = {"bootstrap.servers"}
 _MAX_STATE_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
 # Brokers allow no shorter session unless told to.
@@ -42,12 +41,15 @@ class DriftMonitor:
         failed: what ended it, if something did.
     """
 
-    def __init__(self, settings: DriftMonitorSettings, log: Log, writer: Writer) -> None:
+    def __init__(
+        self, settings: DriftMonitorSettings, log: Log, writer: Writer, access: Credentials | None
+    ) -> None:
+        """*access*: what Faust, which has a client of its own, lets itself in with."""
         self._settings, self._log, self._writer = settings, log, writer
         self._evaluations = evaluations_topic(settings.model)
         self._drifts = drifts_topic(settings.model)
-        self.failed: StreamMlError | None = None
-        self._app = self._faust()
+        self.failed: Exception | None = None
+        self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
         self._following = Following(
             settings.model, rules_of(settings), _States(table), self._tell, self._again
@@ -55,7 +57,7 @@ class DriftMonitor:
         source = self._app.topic(self._evaluations, key_serializer="raw", value_serializer="raw")
         self._app.agent(source)(self._watch)
 
-    def _faust(self) -> Any:
+    def _faust(self, access: Credentials | None) -> Any:
         name = f"{self._settings.model}.drift-monitor"
         keep = {"cleanup.policy": "compact", "max.message.bytes": str(_MAX_STATE_BYTES)}
         self._log.ensure_topic(f"{name}-{_TABLE}-changelog", 1, settings=keep)
@@ -66,6 +68,7 @@ class DriftMonitor:
         return faust.App(
             name,
             broker=[f"kafka://{each.strip()}" for each in servers],
+            broker_credentials=access,
             store="memory://",
             topic_partitions=1,
             # The topics are ours to make, and one process needs no leader.
@@ -85,7 +88,8 @@ class DriftMonitor:
         async for event in records.events():
             try:
                 self._following.take(event.key, event.value)
-            except StreamMlError as error:
+            # Faust would begin the agent anew, which meets the same again: the process is to end.
+            except Exception as error:
                 self.failed = error
                 raise
 
@@ -94,7 +98,7 @@ class DriftMonitor:
         Watch until *stop* is asked for.
 
         Raises:
-            StreamMlError: what ended it.
+            Exception: what ended it.
         """
         asyncio.run(self._run(stop))
         if self.failed:
@@ -135,25 +139,15 @@ class DriftMonitor:
         except ConfigError as error:
             log.error("no retraining is asked for", extra={"reason": str(error)})
 
-    def _again(self, stream: Stream, first: int, after: int) -> Iterator[Evaluation]:
+    def _again(self) -> Generator[Record, None, None]:
         """Read from the beginning: a gap is rare, and evaluations are few."""
         bounds = self._log.bounds(self._evaluations, 0)
-        reader = self._log.reader(self._evaluations, {0: bounds.first}, keys=True)
-        due, place = first, bounds.first
-        try:
-            while place < bounds.next and due < after:
+        place = bounds.first
+        with closing(self._log.reader(self._evaluations, {0: place}, keys=True)) as reader:
+            while place < bounds.next:
                 for fetch in reader.poll(_AGAIN_RECORDS, _POLL_SECONDS):
                     place = fetch.next
-                    for key, value in zip(fetch.keys or (), fetch.values, strict=True):
-                        if value is None or not (key or b"").startswith(f"{stream.key}/".encode()):
-                            continue
-                        if stream_of(stream.model, key) == stream:
-                            evaluation = read(value)
-                            if due <= evaluation.index < after:
-                                due = evaluation.index + 1
-                                yield evaluation
-        finally:
-            reader.close()
+                    yield from zip(fetch.keys or (), fetch.values, strict=True)
 
 
 class _States(dict[str, bytes]):
@@ -179,18 +173,3 @@ def rules_of(settings: DriftMonitorSettings) -> Rules:
         cooldown=settings.cooldown_evaluations,
         ignore=frozenset(settings.ignore),
     )
-
-
-def check(settings: DriftMonitorSettings) -> None:
-    """
-    Look at what Faust could not be told.
-
-    Raises:
-        ConfigError: a property that its Kafka client would not follow.
-    """
-    ours = [name for name in settings.kafka if name.startswith(("security.", "sasl.", "ssl."))]
-    if ours:
-        raise ConfigError(
-            f"kafka.{ours[0]}: the drift monitor reads through Faust, which cannot be told it yet\n"
-            "  hint: let it reach the brokers on a listener of their private network"
-        )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import zlib
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,6 +18,12 @@ from stream_ml.errors import InvalidRecord
 from stream_ml.runtime import metrics
 
 log = logging.getLogger("drift_monitor")
+
+_KEY = re.compile(r"([^/]+)/([0-9]{0,9})/([0-9]{1,18})")
+# What comes further ahead of the one that is due is believed when the topic has the one before it, too: who
+# believes a number that nobody counted up to is deaf until somebody does.
+_FAR = 100
+Record = tuple[bytes | None, bytes | None]
 
 
 @dataclass
@@ -29,40 +37,70 @@ class Following:
     Attributes:
         states: kept by whoever runs this; what is put there may be lost with what came after it.
         tell: sends alarms, and returns once they are acknowledged.
-        again: reads evaluations of a stream again, from the first index up to the second.
+        again: yields the key and value of every record that the topic of evaluations holds by now.
     """
 
     model: str
     rules: Rules
     states: MutableMapping[str, bytes]
     tell: Callable[[Stream, list[Alarm]], None]
-    again: Callable[[Stream, int, int], Iterable[Evaluation]]
+    again: Callable[[], Generator[Record, None, None]]
     _monitors: dict[str, Monitor] = field(default_factory=dict)
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
         """Take in a record of the topic of evaluations."""
         try:
-            stream, evaluation = stream_of(self.model, key), read(value or b"")
+            stream, evaluation = self._read(key, value)
         except InvalidRecord as error:
-            metrics.DRIFT_REFUSED.labels(self.model).inc()
-            log.warning("not an evaluation", extra={"detail": str(error)})
+            self._refuse(str(error))
             return
         monitor = self._monitor(stream)
         if evaluation.index < monitor.index:
             metrics.DRIFT_REPEATED.labels(self.model).inc()
             return
-        for each in self._left_out(stream, monitor, evaluation):
+        due, found = monitor.index, self._left_out(stream, monitor, evaluation)
+        # Where it is true, the next one finds it in the topic.
+        if evaluation.index - due > _FAR and not (found and found[-1].index == evaluation.index - 1):
+            self._refuse(f"{stream.key}: evaluation {evaluation.index} came alone where {due} is due")
+            return
+        for each in (*found, evaluation):
             self._observe(stream, monitor, each)
-        self._observe(stream, monitor, evaluation)
+
+    def _read(self, key: bytes | None, value: bytes | None) -> tuple[Stream, Evaluation]:
+        (stream, index), evaluation = place_of(self.model, key), read(value or b"")
+        if evaluation.index != index:
+            raise InvalidRecord(f"evaluation {evaluation.index} under the key {key!r}")
+        return stream, evaluation
+
+    def _refuse(self, detail: str) -> None:
+        metrics.DRIFT_REFUSED.labels(self.model).inc()
+        log.warning("not an evaluation", extra={"detail": detail})
 
     def _left_out(self, stream: Stream, monitor: Monitor, evaluation: Evaluation) -> list[Evaluation]:
         if not monitor.missing(evaluation):
             return []
-        found = [*self.again(stream, monitor.index, evaluation.index)]
+        found = self._between(stream, monitor.index, evaluation.index)
         extra = {"stream": stream.key, "due": monitor.index, "came": evaluation.index, "found": len(found)}
         log.info("evaluations were left out and are read again", extra=extra)
         metrics.DRIFT_READ_AGAIN.labels(self.model).inc(len(found))
         return found
+
+    def _between(self, stream: Stream, first: int, after: int) -> list[Evaluation]:
+        found: dict[int, Evaluation] = {}
+        begins = f"{stream.key}/".encode()
+        with closing(self.again()) as records:
+            for key, value in records:
+                if not (key or b"").startswith(begins):
+                    continue
+                try:
+                    whose, evaluation = self._read(key, value)
+                except InvalidRecord:
+                    continue  # refused when it came
+                if whose == stream and first <= evaluation.index < after:
+                    found.setdefault(evaluation.index, evaluation)
+                if len(found) == after - first:
+                    break
+        return [found[index] for index in sorted(found)]
 
     def _observe(self, stream: Stream, monitor: Monitor, evaluation: Evaluation) -> None:
         gone = monitor.missing(evaluation)
@@ -90,14 +128,15 @@ class Following:
         return self._monitors[stream.key]
 
 
-def stream_of(model: str, key: bytes | None) -> Stream:
+def place_of(model: str, key: bytes | None) -> tuple[Stream, int]:
     """
-    Return whose evaluation has this key.
+    Return whose evaluation has this key, and its index.
 
     Raises:
         InvalidRecord: none has.
     """
-    parts = (key or b"").decode(errors="replace").split("/")
-    if len(parts) != 3 or not parts[0] or not (parts[1].isdigit() or not parts[1]):
+    parts = _KEY.fullmatch((key or b"").decode(errors="replace"))
+    if parts is None:
         raise InvalidRecord(f"the key {key!r} is no variant/partition/index")
-    return Stream(model, parts[0], int(parts[1]) if parts[1] else None)
+    variant, partition, index = parts.groups()
+    return Stream(model, variant, int(partition) if partition else None), int(index)

@@ -18,6 +18,13 @@ FORMATS = (1, 2)
 _LOG_ODDS = 32.0
 # The values of the model file's `segment` that have no place of their own.
 REST = "*"
+# As the learner has them; what is beyond is of somebody else, and a monitor keeps a state for each.
+_BINS, _SEGMENT_BINS = 512, 64
+_MOST_SEGMENTS, _MOST_SLOTS, _SEGMENT_BYTES = 33, 256, 64
+# Up to here a float64 counts exactly, and sums of so large sums are finite.
+_MOST, _LARGEST = 2**53, 1e30
+# Sums of the same numbers in another order.
+_ROUNDING = 1e-6
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +62,7 @@ class Tally:
         if positives.ndim != 1 or not len(positives) or positives.shape != negatives.shape:
             raise ValueError("positives and negatives are no histograms of one length")
         return cls(
-            examples=int(said["examples"]),
+            examples=count(said["examples"]),
             importance_sum=float(said["importance_sum"]),
             label_sum=float(said["label_sum"]),
             prediction_sum=float(said["prediction_sum"]),
@@ -107,11 +114,10 @@ class Judged:
     served: Tally | None = None
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Self:
-        """Read the sums at the top of an evaluation, or of one of its segments."""
-        # In format 1 ``served`` had no histograms when it was shown in examples; then it is of no use here.
+    def of(cls, said: Mapping[str, Any], bins: int) -> Self:
+        """Read the sums at the top of an evaluation, or of one of its segments, and check them."""
         served = said.get("served")
-        return cls(Tally.of(said), Tally.of(served) if served else None)
+        return cls(_checked(Tally.of(said), bins), _checked(Tally.of(served), bins) if served else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +161,82 @@ def read(value: bytes) -> Evaluation:
 
 
 def _evaluation(said: Mapping[str, Any]) -> Evaluation:
-    return Evaluation(
-        index=int(said["index"]),
-        learned_from=int(said["learned_from"]),
-        learned_to=int(said["learned_to"]),
-        watermark_us=said["watermark_us"],
-        whole=Judged.of(said),
+    evaluation = Evaluation(
+        index=count(said["index"]),
+        learned_from=count(said["learned_from"]),
+        learned_to=count(said["learned_to"]),
+        watermark_us=None if said["watermark_us"] is None else count(said["watermark_us"], -(2**63)),
+        whole=Judged.of(said, _BINS),
         segments=_segments(said.get("segments") or ()),
-        features=said.get("features"),
-        unseen=said.get("unseen"),
-        missing=said.get("missing"),
+        features=_count_or_none(said.get("features")),
+        unseen=_count_or_none(said.get("unseen")),
+        missing=_missing(said.get("missing")),
     )
+    examples, judged = evaluation.learned_to - evaluation.learned_from, evaluation.whole.progressive.examples
+    if not 0 < examples == judged:
+        raise ValueError(f"it has {judged} examples, and {examples} were learned")
+    # All evaluations of a variant have so many: one that begins elsewhere has another's number.
+    if evaluation.learned_from != evaluation.index * examples:
+        raise ValueError(
+            f"number {evaluation.index}, each of {examples}, begins at {evaluation.learned_from}"
+        )
+    return evaluation
+
+
+def count(value: Any, least: int = 0) -> int:
+    """
+    Return *value*, a whole number that was read.
+
+    Raises:
+        ValueError: it is none, below *least*, or so large that it counts nothing.
+    """
+    if type(value) is not int or not least <= value <= max(_MOST, -least):
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _count_or_none(value: Any) -> int | None:
+    return None if value is None else count(value)
+
+
+def _missing(said: Any) -> dict[str, int] | None:
+    if said is None:
+        return None
+    if len(said) > _MOST_SLOTS:
+        raise ValueError(f"{len(said)} slots are missing; an evaluation names {_MOST_SLOTS} at most")
+    return {slot: count(examples) for slot, examples in said.items()}
+
+
+def _checked(tally: Tally, bins: int) -> Tally:
+    sums = (tally.importance_sum, tally.label_sum, tally.prediction_sum, tally.loss_sum)
+    if not all(abs(each) <= _LARGEST for each in sums) or tally.importance_sum < 0:
+        raise ValueError("sums that are negative, no numbers or beyond any event's")
+    binned = np.stack([tally.positives, tally.negatives])
+    if binned.shape[1] != bins or not bool((binned >= 0).all()):
+        raise ValueError(f"positives and negatives are no histograms of {bins} bins")
+    positives, negatives = binned.sum(axis=1)
+    # Of another loss than the logistic one there are none.
+    if binned.any() and not np.allclose(
+        (positives, positives + negatives), (tally.label_sum, tally.importance_sum), _ROUNDING, _ROUNDING
+    ):
+        raise ValueError("the histograms are of other examples than the sums")
+    return tally
 
 
 def _segments(said: Any) -> dict[str, Judged]:
-    return {REST if each["segment"] is None else str(each["segment"]): Judged.of(each) for each in said}
+    if len(said) > _MOST_SEGMENTS:
+        raise ValueError(f"{len(said)} segments; an evaluation has {_MOST_SEGMENTS} at most")
+    segments = {_key_of(each["segment"]): Judged.of(each, _SEGMENT_BINS) for each in said}
+    if len(segments) < len(said):
+        raise ValueError("a segment is there twice")
+    return segments
+
+
+def _key_of(value: Any) -> str:
+    """Return by which name a value of the model file's ``segment`` is watched: of no two values the same."""
+    if value is None:
+        return REST
+    if not isinstance(value, str) or len(value.encode()) > _SEGMENT_BYTES:
+        raise ValueError(f"{value!r:.100} is no segment")
+    # Neither the rest nor, in the keys of records, the whole (which is empty there).
+    return value if value.strip(REST) else value + 2 * REST

@@ -36,6 +36,28 @@ SASL = {
 }
 
 
+def tls(both: Path) -> dict[str, str]:
+    """Return settings of a broker that speaks TLS, with a `certificate`, to those only who have it too."""
+    return {
+        "listener.security.protocol.map": "BROKER:SSL,CONTROLLER:PLAINTEXT",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(both),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(both),
+        "ssl.client.auth": "required",
+    }
+
+
+def certificate(directory: Path) -> str:
+    """Return a new certificate of this machine, and its key, as PEM."""
+    made, key = directory / "server.crt", directory / "server.key"
+    asked = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    asked += " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    command = [*asked.split(), "-keyout", str(key), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return key.read_text() + made.read_text()
+
+
 def require_kafka() -> None:
     """Skip on a laptop without Java or the jars; fail where CI=true."""
     if shutil.which("java") is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from stream_ml.drift.monitor import Monitor, Rules
 from stream_ml.runtime import lifecycle
 from stream_ml.streams.kafka import KafkaLog
 from tests.evaluations import Stream, Wander, flipped, more_positives, said
-from tests.servers.kafka import KafkaServer
+from tests.servers.kafka import SASL, KafkaServer, certificate, require_kafka, tls
 from tests.servers.processes import Process
 
 # Short enough that warnings and several drifts come, of two source partitions.
@@ -53,16 +53,17 @@ def offline(model: str, values: list[tuple[bytes, bytes]]) -> Told:
 class Watched:
     """A topic of evaluations, and the monitor's process that follows it."""
 
-    def __init__(self, kafka: KafkaServer, directory: Path) -> None:
+    def __init__(self, kafka: KafkaServer, directory: Path, access: Mapping[str, str] | None = None) -> None:
         self.model = f"m{uuid.uuid4().hex[:8]}"
-        self.log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
+        properties = {"bootstrap.servers": kafka.bootstrap, **(access or {})}
+        self.log = KafkaLog(properties, request_seconds=30)
         self.log.ensure_topic(f"{self.model}.evaluations", 1)
         self.log.ensure_topic(f"{self.model}.drift", 1)
         settings = directory / "drift.toml"
         settings.write_text(
             f'model = "{self.model}"\nfalse_alarm_every = {RULES.false_alarm_every}\n'
             f"warnings_per_drift = {RULES.warnings_per_drift}\ncooldown_evaluations = {RULES.cooldown}\n"
-            f'[kafka]\n"bootstrap.servers" = "{kafka.bootstrap}"\n'
+            "[kafka]\n" + "".join(f'"{name}" = "{value}"\n' for name, value in properties.items())
         )
         arguments = ["-m", "services.drift_monitor", "--settings", str(settings)]
         self.process = Process.python(arguments, directory / "monitor.log")
@@ -135,6 +136,85 @@ def test_evaluations_that_were_left_out_or_came_again_change_nothing(watched: Wa
     watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 60)
     assert watched.process.terminate() == lifecycle.STOPPED
     assert watched.told() == expected
+
+
+def test_what_is_no_evaluation_or_far_ahead_changes_nothing(watched: Watched) -> None:
+    values = records()
+    far = {**orjson.loads(values[0][1]), "index": 10**9, "learned_from": 10**12, "learned_to": 10**12 + 1_000}
+    bad = orjson.dumps({**orjson.loads(values[90][1]), "missing": {"a": "x"}})
+    # Before it starts, so that it meets them in the topic when it reads what was left out again, too.
+    watched.send([*values[:90], (values[90][0], b"garbage"), (values[91][0], bad)])
+    watched.send([(b"v1/0/1000000000", orjson.dumps(far)), *values[100:110], *values[90:]])
+    watched.process.start()
+    expected = offline(watched.model, values)
+    watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 60)
+    assert watched.process.terminate() == lifecycle.STOPPED
+    assert watched.told() == expected
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[KafkaServer]:
+    """A broker that lets in one user, with a password."""
+    require_kafka()
+    server = KafkaServer(tmp_path / "sasl", SASL)
+    server.start_process()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[KafkaServer, Path]]:
+    """A broker that speaks TLS and wants a certificate of its clients; that, and its own, with the key."""
+    require_kafka()
+    both = tmp_path / "both.pem"
+    both.write_text(certificate(tmp_path))
+    server = KafkaServer(tmp_path / "tls", tls(both))
+    server.start_process()
+    yield server, both
+    server.stop()
+
+
+def watches(kafka: KafkaServer, directory: Path, access: dict[str, str]) -> None:
+    """Whether the process tells what it should on a broker that is entered so."""
+    watched = Watched(kafka, directory, access)
+    try:
+        values = records()
+        watched.send(values)
+        watched.process.start()
+        expected = offline(watched.model, values)
+        watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 60)
+        assert watched.process.terminate() == lifecycle.STOPPED
+        assert watched.told() == expected
+    finally:
+        watched.close()
+
+
+def test_brokers_that_want_a_password_get_it(guarded: KafkaServer, tmp_path: Path) -> None:
+    access = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "learner",
+        "sasl.password": "right",
+    }
+    watches(guarded, tmp_path, access)
+
+
+def test_brokers_that_want_certificates_get_them(encrypted: tuple[KafkaServer, Path], tmp_path: Path) -> None:
+    server, both = encrypted
+    access = {
+        "security.protocol": "SSL",
+        "ssl.ca.location": str(both),
+        "ssl.certificate.location": str(both),
+        "ssl.key.location": str(both),
+    }
+    watches(server, tmp_path, access)
+
+
+def test_what_faust_cannot_follow_ends_it_before_anything_is_started(watched: Watched) -> None:
+    settings = Path(watched.process.command[-1])
+    settings.write_text(settings.read_text() + '"sasl.kerberos.service.name" = "kafka"\n')
+    assert watched.process.start().wait() == lifecycle.CONFIG
+    assert "kafka.sasl.kerberos.service.name" in watched.process.output()
 
 
 def test_wrong_settings_end_it_before_anything_is_started(watched: Watched) -> None:
