@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from services.drift_monitor.app import DriftMonitor
+from services.drift_monitor.app import DriftMonitor, rules_of
 from services.drift_monitor.credentials import credentials
 from stream_ml.runtime import lifecycle, logging
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
@@ -21,7 +21,7 @@ from stream_ml.streams.kafka import KafkaLog
 def serve(settings: DriftMonitorSettings, stop: lifecycle.Stop) -> None:
     """Build the parts, watch until *stop*."""
     log_effective(settings)
-    access = credentials(settings.kafka)
+    rules, access = rules_of(settings), credentials(settings.kafka)
     with ExitStack() as resources:
         http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: None)
         resources.callback(http.close)
@@ -33,7 +33,7 @@ def serve(settings: DriftMonitorSettings, stop: lifecycle.Stop) -> None:
         resources.callback(log.close)
         if log.connect():
             writer = resources.enter_context(log.writer())
-            DriftMonitor(settings, log, writer, access).run(stop)
+            DriftMonitor(settings, rules, log, writer, access).run(stop)
 
 
 def main(arguments: Sequence[str]) -> int:

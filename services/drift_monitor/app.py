@@ -13,6 +13,7 @@ from faust.auth import Credentials
 
 from services.drift_monitor.following import Following, Record
 from stream_ml.drift.alarms import Alarm, Stream
+from stream_ml.drift.ignoring import ignored
 from stream_ml.drift.monitor import Rules
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.learning.outputs import evaluations_topic
@@ -42,7 +43,12 @@ class DriftMonitor:
     """
 
     def __init__(
-        self, settings: DriftMonitorSettings, log: Log, writer: Writer, access: Credentials | None
+        self,
+        settings: DriftMonitorSettings,
+        rules: Rules,
+        log: Log,
+        writer: Writer,
+        access: Credentials | None,
     ) -> None:
         """*access*: what Faust, which has a client of its own, lets itself in with."""
         self._settings, self._log, self._writer = settings, log, writer
@@ -51,9 +57,7 @@ class DriftMonitor:
         self.failed: Exception | None = None
         self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
-        self._following = Following(
-            settings.model, rules_of(settings), _States(table), self._tell, self._again
-        )
+        self._following = Following(settings.model, rules, _States(table), self._tell, self._again)
         source = self._app.topic(self._evaluations, key_serializer="raw", value_serializer="raw")
         self._app.agent(source)(self._watch)
 
@@ -165,11 +169,16 @@ class _States(dict[str, bytes]):
 
 
 def rules_of(settings: DriftMonitorSettings) -> Rules:
-    """Return the rules that *settings* say."""
+    """
+    Return the rules that *settings* say.
+
+    Raises:
+        ConfigError: there is no such statistic to ignore.
+    """
     return Rules(
         false_alarm_every=settings.false_alarm_every,
         warnings_per_drift=settings.warnings_per_drift,
         warm_up=settings.warm_up_evaluations,
         cooldown=settings.cooldown_evaluations,
-        ignore=frozenset(settings.ignore),
+        ignore=ignored(settings.ignore),
     )

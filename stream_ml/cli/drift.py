@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,28 @@ import orjson
 
 from stream_ml._native import Learner, Plan
 from stream_ml.drift.alarms import Alarm
+from stream_ml.drift.cell import LATEST, LEAST
 from stream_ml.drift.evaluation import read
+from stream_ml.drift.ignoring import ignored
 from stream_ml.drift.monitor import Monitor, Rules
+from stream_ml.errors import ConfigError
 from stream_ml.features import compile_model
 from stream_ml.streams.events_from_files import event_bytes, read_events
 
 _EVENTS_A_BLOCK = 2_000
 _UNKNOWN_TIME = -1
 _DEFAULTS = Rules()
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; click lets NaN, which is neither below nor above anything, pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that *value* says, or fail as click does."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 @click.command()
@@ -36,7 +52,7 @@ _DEFAULTS = Rules()
     "--false-alarm-every",
     default=_DEFAULTS.false_alarm_every,
     show_default=True,
-    type=click.FloatRange(min=10),
+    type=Finite(min=10),
     help="Evaluations in which one false drift is allowed.",
 )
 @click.option(
@@ -65,13 +81,14 @@ def drift(
     Each event is scored, then learned, and the evaluations are watched as the service watches them: to choose
     a budget by one's own history.
     """
-    rules = Rules(false_alarm_every=false_alarm_every, cooldown=cooldown, ignore=frozenset(ignore))
+    rules = Rules(false_alarm_every=false_alarm_every, cooldown=cooldown, ignore=ignored(ignore))
     plan = Plan(compile_model(model).plan_bytes)
     watched = Watched(plan, rules)
     watched.learn(event_bytes(each) for each in read_events(file, file_format))
+    if not watched.events:
+        raise ConfigError(f"{file}: no event of it was learned: {_left_out(watched)}")
     if as_json:
-        told = [said(alarm) for alarm in watched.alarms]
-        click.echo(orjson.dumps({"events": watched.events, "alarms": told, "rules": _plain(rules)}))
+        click.echo(orjson.dumps(_result(watched)))
         return
     for line in lines(watched):
         click.echo(line)
@@ -85,10 +102,12 @@ class Watched:
         events: learned.
         evaluations: that closed.
         alarms: drifts only; `warnings` are those that were told before, or beside, one.
+        left_out: events that were not learned, by reason.
     """
 
     def __init__(self, plan: Plan, rules: Rules) -> None:
-        self._learner, self._monitor = Learner(plan), Monitor(rules)
+        self._learner, self._monitor, self.rules = Learner(plan), Monitor(rules), rules
+        self.left_out: Counter[str] = Counter()
         self.alarms: list[Alarm] = []
         self.warnings: list[Alarm] = []
 
@@ -96,6 +115,8 @@ class Watched:
         """Score and learn *events* in their order."""
         for block in _blocks(events):
             learned = self._learner.learn([(0, block, [_UNKNOWN_TIME] * len(block))])
+            self.left_out.update(refusal.reason for refusal in learned.refused)
+            self.left_out.update({"unlabelled": learned.skipped, "duplicate": learned.duplicates})
             for evaluation in learned.evaluations:
                 for alarm in self._monitor.observe(read(evaluation)):
                     (self.alarms if alarm.kind == "drift" else self.warnings).append(alarm)
@@ -104,6 +125,16 @@ class Watched:
     def events(self) -> int:
         """How many were learned."""
         return int(self._learner.metrics()["learned"])
+
+    @property
+    def enough(self) -> bool:
+        """Whether a drift could have been told: what was before has to be known first."""
+        return self.evaluations > self.least_evaluations
+
+    @property
+    def least_evaluations(self) -> int:
+        """With so many nothing is told yet."""
+        return self.rules.warm_up + LEAST + LATEST
 
     @property
     def evaluations(self) -> int:
@@ -122,6 +153,22 @@ def said(alarm: Alarm) -> dict[str, Any]:
     return {"at": alarm.learned_to, **alarm.said()}
 
 
+def _result(watched: Watched) -> dict[str, Any]:
+    return {
+        "events": watched.events,
+        "left_out": dict(+watched.left_out),
+        "evaluations": watched.evaluations,
+        "enough": watched.enough,
+        "alarms": [said(alarm) for alarm in watched.alarms],
+        "rules": _plain(watched.rules),
+    }
+
+
+def _left_out(watched: Watched) -> str:
+    counted = +watched.left_out
+    return ", ".join(f"{count:,} {reason}" for reason, count in counted.most_common()) or "it has none"
+
+
 def _plain(rules: Rules) -> dict[str, Any]:
     return {**asdict(rules), "ignore": sorted(rules.ignore)}
 
@@ -129,7 +176,12 @@ def _plain(rules: Rules) -> dict[str, Any]:
 def lines(watched: Watched) -> Iterator[str]:
     """Yield what a person is told."""
     yield f"{watched.events:,} events learned, {watched.evaluations:,} evaluations watched"
-    if not watched.alarms:
+    if +watched.left_out:
+        yield f"not learned: {_left_out(watched)}"
+    if not watched.enough:
+        least = watched.least_evaluations
+        yield f"too few to say anything: drifts are told after {least} evaluations (evaluate_every)"
+    elif not watched.alarms:
         yield f"no drift ({len(watched.warnings)} warnings)"
     for alarm in watched.alarms:
         where = "" if alarm.segment is None else f" of {alarm.segment}"

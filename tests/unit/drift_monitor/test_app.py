@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from services.drift_monitor.app import DriftMonitor
+from stream_ml.drift.monitor import Rules
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
 
@@ -22,7 +23,7 @@ class Records:
 def test_whatever_goes_wrong_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faust would begin the agent again, and its log would be all that knows."""
     settings = DriftMonitorSettings(model="m", kafka={"bootstrap.servers": "127.0.0.1:1"})
-    monitor = DriftMonitor(settings, Mock(), Mock(), None)
+    monitor = DriftMonitor(settings, Rules(), Mock(), Mock(), None)
 
     def broken(_key: bytes, _value: bytes) -> None:
         raise ZeroDivisionError

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from stream_ml.runtime import lifecycle, metrics
 from stream_ml.runtime.bounds import bounds
+from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.redis_settings import RedisSettings
 from stream_ml.runtime.retrainer_settings import RetrainerSettings
 from stream_ml.runtime.service_settings import ServiceSettings
@@ -41,8 +42,9 @@ def rows_of(kind: type[BaseModel], *known: type[BaseModel]) -> list[str]:
         rows_of(LearnerSettings, ServiceSettings, RedisSettings),
         rows_of(PredictorSettings, ServiceSettings),
         rows_of(RetrainerSettings, ServiceSettings),
+        rows_of(DriftMonitorSettings, ServiceSettings),
     ],
-    ids=["every service", "weights in Redis", "learner", "predictor", "retrainer"],
+    ids=["every service", "weights in Redis", "learner", "predictor", "retrainer", "drift monitor"],
 )
 def test_every_setting_is_there_with_its_default_and_meaning(rows: list[str]) -> None:
     wanted = "\n".join(rows)
