@@ -96,7 +96,8 @@ class Beginnings:
         Return the variant that *order* has begun, or begin it.
 
         Raises:
-            ConfigError: nothing serves, or this model file cannot go on with the rows of what does.
+            ConfigError: nothing serves, or another variant than it was compared with, or this model file
+                cannot go on with the rows of what serves.
             CannotContinue: what serves learns another topic, or no snapshot of it verifies.
         """
         state, ours = self._reader.state, self._parties.model.fingerprint
@@ -107,6 +108,10 @@ class Beginnings:
                     return variant
         if state.serving is None:
             raise ConfigError(f"no variant of {self._parties.name} serves yet: there is nothing to challenge")
+        if order.champion not in ("", state.serving):
+            raise ConfigError(
+                f"{state.serving} serves; the challenger of {order.job} was compared with {order.champion}"
+            )
         champion = state.variants[state.serving]
         challenge = Challenge(state.serving, champion.file, order.job, order.proof)
         seed = self._seed_of_challenger(state.serving, champion, order)

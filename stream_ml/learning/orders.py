@@ -15,6 +15,7 @@ class Order(BaseModel):
 
     Attributes:
         job: of one job there is one challenger, however often it is ordered.
+        champion: the variant that it was compared with; "" where that does not matter.
         warm: whether it begins with rows; else with an empty table, and learns from *events* on.
         base: the snapshot of the champion whose rows it begins with, or its newest where that is gone.
         events: by partition.
@@ -24,6 +25,7 @@ class Order(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     job: str
+    champion: str = ""
     why: str
     warm: bool
     base: str | None = None

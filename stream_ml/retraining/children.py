@@ -57,6 +57,10 @@ class Children:
         (folder / "order.json").write_text(order.model_dump_json())
         self._ordered.add(order.job)
 
+    def withdraw(self, job: str) -> None:
+        """Take the order of *job* back, as far as its variant has not begun; thread-safe."""
+        self._ordered.discard(job)
+
     def turn(self, state: JournalState) -> None:
         """Start who should learn and does not, stop who should not."""
         wanted = {

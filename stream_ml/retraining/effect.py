@@ -70,10 +70,14 @@ class BeginChallenger:
             if not _is_safe(journal.state, job.job):
                 self._order(job, setting, report, journal.state)
             end = self._clock.monotonic() + self._patience_seconds
-            while not _is_safe(journal.state, job.job):
-                self._check(job.job, end)
-                self._wait(_LOOK_SECONDS)
-                journal.poll(0.0)
+            try:
+                while not _is_safe(journal.state, job.job):
+                    self._check(job.job, end)
+                    self._wait(_LOOK_SECONDS)
+                    journal.poll(0.0)
+            except CannotContinue:
+                self._children.withdraw(job.job)
+                raise
 
     def _order(self, job: Job, setting: Setting, report: Report, state: JournalState) -> None:
         if state.serving != report.champion:
@@ -87,6 +91,7 @@ class BeginChallenger:
         model = challenger_model(champion, _learner_of(setting), setting.slots, why)
         order = Order(
             job=job.job,
+            champion=report.champion,
             why=why,
             warm=setting.warm,
             base=job.base,

@@ -1,4 +1,10 @@
-"""Promotion and rollback: decisions of one line each, so that no crash leaves them half done."""
+"""
+Promotion and rollback.
+
+A promotion is one line. A rollback is two or three, the one that lets the variant before it serve comes
+last: a crash between them leaves a variant that serves and does not learn, and the same rollback goes on from
+there. In the other order it would leave a proved challenger that learns, and would be promoted again.
+"""
 
 from __future__ import annotations
 
@@ -63,38 +69,46 @@ def wait_caught_up(parties: Parties, variant: str, seconds: float) -> VariantSta
         return None
 
 
-def rollback(parties: Parties, why: str) -> list[Decision]:
+def rollback(parties: Parties, why: str, to: str | None = None) -> list[Decision]:
     """
     Let the variant serve again whose place was taken last, and end the one that took it.
 
     A champion that still learns serves on as if nothing had been; one that was stopped catches up first.
 
+    Args:
+        to: that variant. None: the champion, while the promotion is watched; so a rollback that is asked for
+            twice does not go back twice.
+
     Raises:
-        ConfigError: what serves has taken nobody's place.
+        ConfigError: what serves has not taken the place of *to*, or of anybody.
     """
 
     def decisions(state: JournalState) -> list[Decision]:
-        serving, before = state.serving, _before(state)
-        if serving is None or before is None:
-            raise ConfigError(
-                f"{serving or 'no variant'} serves, and there is none before it to go back to\n"
-                "  hint: stream-ml status lists the variants"
-            )
-        learns = [] if state.learns(before) else [decision(state, "resume", before, parties.who, why)]
-        return [
-            *learns,
-            decision(state, "serve", before, parties.who, why),
-            decision(state, "stop", serving, parties.who, why),
-        ]
+        return _back(state, _asked(state, to), parties.who, why)
 
     return decide(parties, decisions)
 
 
-def end_watch(parties: Parties, why: str) -> list[Decision]:
-    """Stop the champion of what serves: its learners go on with the variant that took its place."""
+def bring_back(parties: Parties, why: str, promotion: int) -> list[Decision]:
+    """Roll back the promotion whose decision stands at *promotion*; nothing, where its watch is over."""
 
     def decisions(state: JournalState) -> list[Decision]:
-        champion = state.champion_of(state.serving)
+        champion = _watched(state, promotion)
+        return [] if champion is None else _back(state, champion, parties.who, why)
+
+    return decide(parties, decisions)
+
+
+def end_watch(parties: Parties, why: str, promotion: int | None = None) -> list[Decision]:
+    """
+    Stop the champion of what serves: its learners go on with the variant that took its place.
+
+    Args:
+        promotion: place of its decision, of the one in force if None; nothing, where another came since.
+    """
+
+    def decisions(state: JournalState) -> list[Decision]:
+        champion = _watched(state, promotion)
         return [] if champion is None else [decision(state, "stop", champion, parties.who, why)]
 
     return decide(parties, decisions)
@@ -137,6 +151,44 @@ def _check_caught_up(state: JournalState, variant: str, known: VariantState) -> 
             f"{variant} has not caught up with {state.serving}: next offsets {known.events}, there "
             f"{state.variants[state.serving or ''].events}\n  hint: wait, and see that a retrainer runs"
         )
+
+
+def _watched(state: JournalState, promotion: int | None) -> str | None:
+    """Return the champion of what serves, if that was promoted at *promotion* and is watched."""
+    decided = state.decisions.get("serve")
+    if decided is None or promotion not in (None, decided.place):
+        return None
+    return state.champion_of(state.serving)
+
+
+def _asked(state: JournalState, to: str | None) -> str:
+    """Return the variant to go back to, if it is the one that a person may mean."""
+    serving, before = state.serving, _before(state)
+    if serving is None or before is None:
+        raise ConfigError(
+            f"{serving or 'no variant'} serves, and there is none before it to go back to\n"
+            "  hint: stream-ml status lists the variants"
+        )
+    if to == serving:
+        raise ConfigError(f"{to} serves already")
+    if to not in (None, before):
+        raise ConfigError(f"{serving} serves, which took the place of {before}, not of {to}")
+    if to is None and state.champion_of(serving) is None:
+        raise ConfigError(
+            f"{serving} serves, and no promotion is watched; before it {before} served\n"
+            f"  hint: name that one to go back to it: stream-ml rollback SETTINGS {before}"
+        )
+    return before
+
+
+def _back(state: JournalState, before: str, who: str, why: str) -> list[Decision]:
+    """Return what lets *before* serve in place of what does; that one ends first."""
+    assert state.serving is not None, "somebody has taken its place"
+    return [
+        *([] if state.learns(before) else [decision(state, "resume", before, who, why)]),
+        *([decision(state, "stop", state.serving, who, why)] if state.learns(state.serving) else []),
+        decision(state, "serve", before, who, why),
+    ]
 
 
 def _before(state: JournalState) -> str | None:

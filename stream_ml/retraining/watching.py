@@ -13,7 +13,8 @@ from stream_ml.learning.parties import Parties
 from stream_ml.retraining import gate
 from stream_ml.retraining.comparing import Comparing
 from stream_ml.retraining.pairing import history, pair
-from stream_ml.retraining.promoting import end_watch, rollback
+from stream_ml.retraining.promoting import bring_back, end_watch
+from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 
 log = logging.getLogger(__name__)
@@ -103,17 +104,20 @@ class Watch:
         figures = f"{verdict.why} ({verdict.events:,} events)"
         if verdict.says == "promote":
             why = f"watch: {champion} is better than {challenger}: {figures}"
-            rollback(self._parties, why)
-            return self._ended(Outcome(champion, challenger, kept=False, why=why))
+            decided = bring_back(self._parties, why, self._promotion)
+            return self._ended(decided, Outcome(champion, challenger, kept=False, why=why))
         if verdict.says == "keep" or verdict.events >= self._watch_events:
             why = f"watch over: {challenger} stays, {champion} is not better: {figures}"
-            end_watch(self._parties, why)
-            return self._ended(Outcome(champion, challenger, kept=True, why=why))
+            decided = end_watch(self._parties, why, self._promotion)
+            return self._ended(decided, Outcome(champion, challenger, kept=True, why=why))
         return None
 
-    def _ended(self, outcome: Outcome) -> Outcome:
-        log.warning(outcome.why)
+    def _ended(self, decided: list[Decision], outcome: Outcome) -> Outcome | None:
+        """Return *outcome*; None where another has decided meanwhile."""
         self.close()
+        if not decided:
+            return None
+        log.warning(outcome.why)
         return outcome
 
 

@@ -59,7 +59,7 @@ def test_the_commands_say_what_they_did_and_the_history_tells_it(
         assert "--force" in said(lives, "promote", "v2", code=lifecycle.CONFIG)
         assert said(lives, "promote", "v2", "--force", "--why", "I dare") == "v2 serves\n"
         promotion.until(lambda: asked.variants[-1] == "v2")
-        assert said(lives, "rollback") == "v1 serves\nv2 stops learning\n"
+        assert said(lives, "rollback") == "v2 stops learning\nv1 serves\n"
         promotion.until(lambda: promotion.pids() == [] and asked.variants[-1] == "v1")
         step = promotion.state.variants["v1"].step
         said(lives, "stop")

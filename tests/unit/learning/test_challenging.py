@@ -92,6 +92,12 @@ def test_with_nothing_that_serves_there_is_nothing_to_challenge(tmp_path: Path) 
         challenger(Rig(tmp_path)).run_to_the_end()
 
 
+def test_compared_with_a_variant_that_serves_no_more_it_does_not_begin(rig: Rig) -> None:
+    with pytest.raises(ConfigError, match="v1 serves; the challenger of job-1 was compared with v7"):
+        challenger(rig, champion="v7").run_to_the_end()
+    assert list(state(rig).variants) == ["v1"]
+
+
 def test_as_long_as_the_champion_learns_its_learners_stay_with_it(rig: Rig) -> None:
     challenger(rig).run_to_the_end()
     say(rig, "serve", "v2")

@@ -47,6 +47,10 @@ class ChildrenInPlace:
         self.rig, self.end = rig, end
         self.failed: dict[str, str] = {}
         self.orders: list[Order] = []
+        self.withdrawn: list[str] = []
+
+    def withdraw(self, job: str) -> None:
+        self.withdrawn.append(job)
 
     def order(self, order: Order, model_text: str) -> None:
         self.orders.append(order)
@@ -78,6 +82,7 @@ def test_the_winner_begins_with_its_setting_and_its_proof(rig: Rig) -> None:
     line = variant_line(rig, "v2")
     assert line.challenge is not None
     assert (line.challenge.job, line.challenge.proof, line.seed is None) == ("job-1", "saves 2 %", False)
+    assert children.orders[0].champion == "v1"
     with rig.store.open(state(rig).variants["v2"].snapshots[-1].name) as snapshot:
         assert b"alpha = 0.05" in snapshot.parts().model
 
@@ -125,6 +130,7 @@ def test_a_learner_that_cannot_go_on_ends_the_job(rig: Rig) -> None:
     children.failed["job-1"] = "its learner ended with code 2"
     with pytest.raises(CannotContinue, match="cannot learn: its learner ended with code 2"):
         effect(rig, children)(JOB, report("slow"))
+    assert children.withdrawn == ["job-1"]
 
 
 def test_a_window_of_files_says_nothing_of_the_log() -> None:

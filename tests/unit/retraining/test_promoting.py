@@ -10,7 +10,16 @@ import pytest
 from stream_ml.errors import ConfigError
 from stream_ml.learning import deciding
 from stream_ml.learning.deciding import Overruled
-from stream_ml.retraining.promoting import caught_up, end_watch, give_up, promote, rollback, wait_caught_up
+from stream_ml.retraining import promoting
+from stream_ml.retraining.promoting import (
+    bring_back,
+    caught_up,
+    end_watch,
+    give_up,
+    promote,
+    rollback,
+    wait_caught_up,
+)
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 from tests.clicks import MODEL, events
@@ -112,8 +121,8 @@ def test_a_rollback_after_the_watch_lets_the_old_one_learn_again(rig: Rig) -> No
     promote(parties(rig), "v2", "", force=True)
     end_watch(parties(rig), "better")
     assert state(rig).is_over("v1")
-    rollback(parties(rig), "worse after all")
-    assert decisions(rig)[-3:] == [("resume", "v1"), ("serve", "v1"), ("stop", "v2")]
+    rollback(parties(rig), "worse after all", to="v1")
+    assert decisions(rig)[-3:] == [("resume", "v1"), ("stop", "v2"), ("serve", "v1")]
     rig.send(events(100, first=400))
     life = rig.run_to_the_end()
     assert life.started is not None
@@ -124,10 +133,47 @@ def test_a_changed_model_file_is_rolled_back_to_the_variant_that_it_began_with(r
     rig.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
     rig.run_to_the_end()
     assert state(rig).serving == "v2"
-    rollback(parties(rig), "worse")
+    rollback(parties(rig), "worse", to="v1")
     assert state(rig).serving == "v1"
     with pytest.raises(ConfigError, match=r"v2, which this model file began, was given up"):
         rig.run_to_the_end()
+
+
+def test_a_rollback_asked_for_twice_goes_back_once(rig: Rig) -> None:
+    challenger(rig).run_to_the_end()
+    promote(parties(rig), "v2", "", force=True)
+    end_watch(parties(rig), "better")
+    challenger(rig, job="job-2").run_to_the_end()
+    promote(parties(rig), "v3", "", force=True)
+    rollback(parties(rig), "worse")
+    for again, refused in (
+        (None, "no promotion is watched; before it v1 served"),
+        ("v2", "v2 serves already"),
+    ):
+        with pytest.raises(ConfigError, match=refused):
+            rollback(parties(rig), "worse", to=again)
+    with pytest.raises(ConfigError, match="v2 serves, which took the place of v1, not of v3"):
+        rollback(parties(rig), "worse", to="v3")
+    assert (state(rig).serving, state(rig).learns("v2")) == ("v2", True)
+    rollback(parties(rig), "worse too", to="v1")
+    assert state(rig).serving == "v1"
+
+
+@pytest.mark.parametrize("written", [1, 2])
+def test_a_rollback_that_is_cut_off_is_never_promoted_again_and_can_be_ended(rig: Rig, written: int) -> None:
+    challenger(rig).run_to_the_end()
+    promote(parties(rig), "v2", "", force=True)
+    watched = state(rig).decisions["serve"].place
+    decided = deciding.decide(parties(rig), lambda found: _first_lines(found, written))
+    assert len(decided) == written
+    assert (state(rig).serving, state(rig).learns("v1")) == (("v2", True), ("v1", True))[written - 1]
+    assert not state(rig).learns("v2")
+    bring_back(parties(rig), "worse", watched)
+    assert (state(rig).serving, state(rig).is_over("v2")) == ("v1", True)
+
+
+def _first_lines(found: JournalState, count: int) -> list[Decision]:
+    return promoting._back(found, "v1", "somebody", "worse")[:count]
 
 
 def test_with_nothing_before_there_is_no_way_back(rig: Rig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.orders import Order
 from stream_ml.retraining import gate
-from stream_ml.retraining.promoting import promote, rollback
+from stream_ml.retraining.promoting import end_watch, promote, rollback
 from stream_ml.retraining.watching import Outcome, Watch
 from stream_ml.weights.lines import Decision
 from tests.unit.learning.rig import Rig, new_learner
@@ -59,13 +59,14 @@ def rig(tmp_path: Path) -> Rig:
     return rig
 
 
-def promoted(rig: Rig, model_text: str) -> Rig:
+def promoted(rig: Rig, model_text: str, job: str = "job-1") -> Rig:
     """Let a challenger with another model file serve, by force."""
-    order = Order(job="job-1", why="test", warm=True)
+    order = Order(job=job, why="test", warm=True)
     other = replace(rig, model_text=model_text, order=order)
     other.log, other.names, other.store = rig.log, rig.names, rig.store
     other.run_to_the_end()
-    promote(parties(rig), "v2", "forced", force=True)
+    begun = list(state(rig).variants)[-1]
+    promote(parties(rig), begun, "forced", force=True)
     return other
 
 
@@ -90,6 +91,23 @@ def test_a_bad_challenger_is_rolled_back(rig: Rig) -> None:
     assert said.why == outcome.why
     assert "events" in said.why
     assert watched(rig, watch) is None, "there is nothing to watch any more"
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["worse", "no worse"])
+def test_of_two_that_judge_by_the_same_journal_one_decides(rig: Rig, kept: bool) -> None:
+    """As in two retrainers: the second must not end the promotion before this one."""
+    promoted(rig, SAME)
+    end_watch(parties(rig), "better")
+    promoted(rig, SAME if kept else BAD, job="job-2")
+    watches = [Watch(parties(rig), new_learner, RULE, watch_events=1_000) for _ in range(2)]
+    for watch in watches:
+        watched(rig, watch, 1)
+    rig.send(stream(4_000, first=2_000))
+    found = state(rig)
+    outcomes = [[watch.turn(found) for _ in range(40)] for watch in watches]
+    assert [sum(outcome is not None for outcome in each) for each in outcomes] == [1, 0]
+    assert state(rig).serving == ("v3" if kept else "v2")
+    assert [state(rig).learns(variant) for variant in ("v1", "v2", "v3")] == [False, not kept, kept]
 
 
 def test_one_that_is_no_worse_stays_when_the_watch_ends_and_its_champion_is_stopped(rig: Rig) -> None:
