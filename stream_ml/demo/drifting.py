@@ -36,7 +36,7 @@ LOOK_SECONDS = 0.25
 # One point of the curve.
 EVENTS_A_POINT = 1_000
 # How long each stage may take on a busy machine beyond the events that it waits for.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 # At the moment of the alarm nearly all of the last events are of before: what the gate is to compare has
 # still to come. So the job is asked for here, and later.
 MONITOR = {"retrain_events": 0}

@@ -90,7 +90,7 @@ class Visiting:
     def _run(self) -> None:
         try:
             with ExitStack() as resources:
-                client = resources.enter_context(PredictorClient([self._predictor], timeout_seconds=1.0))
+                client = resources.enter_context(PredictorClient([self._predictor], timeout_seconds=5.0))
                 sender = resources.enter_context(
                     PacedSender(
                         self._log,

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
-from stream_ml.drift.breaker import LEAST_EVENTS, Flood, LabelBreaker
+from stream_ml.drift.breaker import Flood, LabelBreaker
+from stream_ml.features import CompiledModel
 from stream_ml.runtime import metrics
-from stream_ml.weights.lines import Decided, Decision
+from stream_ml.runtime.settings import LearnerSettings
+from stream_ml.weights.lines import Decided, Decision, resumed_at
 
 log = logging.getLogger(__name__)
 
-# What a learner that starts again knows of the rate counts for at most so many events.
-_MOST_KNOWN = 50_000
 _BROKE = "labels broke"
 
 
@@ -41,26 +41,43 @@ class Labels(NamedTuple):
         return self.sum / self.importance if self.examples > 0 and self.importance > 0 else None
 
 
+def breaks_labels(settings: LearnerSettings, model: CompiledModel) -> bool:
+    """Whether labels are looked at: of another loss than the logistic one they are no shares of positives."""
+    return settings.label_breaker and model.model_file.learner.loss == "logistic"
+
+
 class Breaker:
     """
     Looks at the labels of every batch; belongs to one thread at a time.
 
-    What it knows at a start is the rate of all that was learned, or nothing: after a `resume` it begins anew,
-    the labels that tripped it were accepted by a person.
+    What it knows at a start is what it knew when the snapshot was taken that learning goes on from: the rate
+    of all that was ever learned may be long past. After a `resume` it begins anew, the labels that tripped it
+    were accepted by a person.
     """
 
     def __init__(
-        self, model: str, variant: str, who: str, learned: Labels, decisions: Iterable[Decided] = ()
+        self,
+        model: str,
+        variant: str,
+        who: str,
+        decisions: Iterable[Decided] = (),
+        known: tuple[Mapping[str, int | float], int] | None = None,
     ) -> None:
-        """*learned*: all until now. *decisions*: in force."""
+        """*decisions*: in force. *known*: a `state`, and the journal's place as of which it is."""
         self._model, self._variant, self._who = model, variant, who
         self._rule = LabelBreaker()
         self.tripped = False
+        decisions = tuple(decisions)
         of_ours = [each.decision for each in decisions if each.decision.variant == variant]
         is_open = any(each.kind == "stop" and each.why.startswith(_BROKE) for each in of_ours)
         metrics.LEARNER_BREAKER_OPEN.labels(model).set(is_open)
-        if not any(each.kind == "resume" for each in of_ours):
-            self._know(learned)
+        if known is not None and resumed_at(decisions, variant) < known[1]:
+            self._rule = LabelBreaker.restored(known[0])
+
+    @property
+    def state(self) -> dict[str, int | float]:
+        """What a breaker that goes on with this takes."""
+        return self._rule.state()
 
     def learned(self, labels: Labels) -> Flood | None:
         """Take in what was learned; return the flood if this is where labels broke: `decision` is next."""
@@ -93,10 +110,3 @@ class Breaker:
         """Begin anew: learning was resumed."""
         self._rule, self.tripped = LabelBreaker(), False
         metrics.LEARNER_BREAKER_OPEN.labels(self._model).set(0)
-
-    def _know(self, labels: Labels) -> None:
-        known = min(labels.examples, _MOST_KNOWN)
-        if labels.share is not None:
-            # The rate first, so that the rest is no surprise.
-            for count in (min(known, LEAST_EVENTS), known - LEAST_EVENTS):
-                self._rule.learned(count, labels.share)

@@ -33,6 +33,8 @@ class Loaded:
         replay: at the snapshot's step, or the variant's beginning.
         journal: its next entries hold every step after that.
         snapshot_step: of the snapshot; 0 if there was none.
+        label_breaker: what that knew as the snapshot was taken, and the journal's place then; None where
+            it is not known.
     """
 
     replay: Replay
@@ -40,6 +42,7 @@ class Loaded:
     seed: Seed | None
     snapshot_step: int
     has_snapshot: bool
+    label_breaker: tuple[Mapping[str, int | float], int] | None = None
 
     def skip(self, variant: str) -> dict[int, int]:
         """Go on where decisions say that *variant* does; return their places, by partition."""
@@ -73,12 +76,19 @@ class Loader:
             if at_most is not None and snapshot.step > at_most:
                 continue
             try:
-                learner = self._learner_of(snapshot.name)
+                learner, breaker = self._learner_of(snapshot.name)
             except CorruptSnapshot as error:
                 log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
                 continue
             replay = self._replay(learner, variant, snapshot.step, snapshot.events)
-            return Loaded(replay, _after(known, snapshot), state.seed, snapshot.step, has_snapshot=True)
+            return Loaded(
+                replay,
+                _after(known, snapshot),
+                state.seed,
+                snapshot.step,
+                has_snapshot=True,
+                label_breaker=None if breaker is None else (breaker, snapshot.as_of),
+            )
         return self.beginning(variant)
 
     def beginning(self, variant: str) -> Loaded:
@@ -158,11 +168,11 @@ class Loader:
         for partition, end in events.items():
             reader.remember(partial(learner.remember, partition), learner.forget, partition, 0, end)
 
-    def _learner_of(self, name: str) -> Learner:
+    def _learner_of(self, name: str) -> tuple[Learner, Mapping[str, int | float] | None]:
         learner = self._new_learner()
         with self._parties.store.open(name) as snapshot:
             learner.load_state(load(snapshot, learner).state)
-        return learner
+            return learner, snapshot.manifest.label_breaker
 
     def _replay(self, learner: Learner, variant: str, step: int, events: dict[int, int]) -> Replay:
         topic = self._parties.topics.events

@@ -53,11 +53,13 @@ class Position:
 
     Attributes:
         events, feed: per partition, the next offset; the learner's own, which go on.
+        label_breaker: what that knows; None where it does not look.
     """
 
     step: int
     events: Mapping[int, int]
     feed: Mapping[int, int]
+    label_breaker: dict[str, int | float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,7 @@ class Snapshots:
             learned_at=now,
             created_at=now,
             topic_id=self._writership.topic_id,
+            label_breaker=position.label_breaker,
         )
         text = self._model.model_file.text.encode()
         # The state is left to the thread that writes.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from stream_ml.errors import RecoverableError
 from stream_ml.learning.batch import Batch
-from stream_ml.learning.breaking import Breaker, Labels
+from stream_ml.learning.breaking import Breaker, Labels, breaks_labels
 from stream_ml.learning.inbox import Inbox, JournalRead
 from stream_ml.learning.margins import RetentionMargins, retentions
 from stream_ml.learning.outputs import OutputSender, Source, StepOutputs
@@ -31,7 +31,7 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
-from stream_ml.streams.log import Writer
+from stream_ml.streams.log import Undeliverable, Writer
 from stream_ml.weights.journal import Entry, JournalWriter
 from stream_ml.weights.lines import Claim, Decision, Line, Release, Snapshot, Step, place_of
 from stream_ml.weights.verdicts import Validity, Verdict
@@ -113,7 +113,9 @@ class WriterLoop:
         self._silence = Silence(parties.name, settings.silence_after_seconds, clock)
         self._labels = Labels.of(self._learner.metrics())
         decisions = in_force.decisions
-        self._breaker = Breaker(parties.name, started.variant, parties.who, self._labels, decisions)
+        self._looks = breaks_labels(settings, parties.model)
+        known = started.loaded.label_breaker
+        self._breaker = Breaker(parties.name, started.variant, parties.who, decisions, known)
 
     @property
     def learns(self) -> bool:
@@ -203,7 +205,7 @@ class WriterLoop:
         self._reached(Point.LEARNED)
         self._report.learned(learned)
         self._silence.came(learned)
-        if self._settings.label_breaker:
+        if self._looks:
             self._look_at_labels()
         for part in batch.ranges:
             self._margins.use("events", part.partition, part.size, part.first_at)
@@ -215,6 +217,9 @@ class WriterLoop:
         if flood := self._breaker.learned(self._labels.since(before)):
             self._append(self._breaker.decision(flood, self._keeper.as_of.in_force.decisions))
             self._reached(Point.BREAKER_OPENED)
+
+    def _known_of_labels(self) -> dict[str, int | float] | None:
+        return self._breaker.state if self._looks else None
 
     def _take_notice(self, read: JournalRead) -> None:
         """Look for what the lines read mean to the writer."""
@@ -274,7 +279,7 @@ class WriterLoop:
     def _advance_snapshot(self) -> None:
         self._keeper.turn(
             self._learner,
-            Position(self.step, self.events, self._publisher.next_offsets),
+            Position(self.step, self.events, self._publisher.next_offsets, self._known_of_labels()),
             lambda step: step <= self.confirmed and self._sender.acknowledged(step),
             self._append,
             may_begin=not self._ending,
@@ -324,12 +329,19 @@ class WriterLoop:
                 step=self.step,
             )
         )
-        self._journal.flush(self._settings.broker_timeout_seconds)
-        self._writer.flush(self._settings.broker_timeout_seconds)
+        self._flush()
         self._commit()
         log.info(
             "released", extra={"variant": self._started.variant, "step": self.step, **self._learner.digest()}
         )
+
+    def _flush(self) -> None:
+        """Wait for what was sent last; what a start needs was acknowledged before."""
+        try:
+            self._journal.flush(self._settings.broker_timeout_seconds)
+            self._writer.flush(self._settings.broker_timeout_seconds)
+        except Undeliverable as error:
+            raise RecoverableError(f"not released: {error}; the next start replays") from error
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
         end = self._clock.monotonic() + self._settings.broker_timeout_seconds

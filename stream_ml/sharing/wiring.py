@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
-from stream_ml.learning.breaking import Breaker, Labels
+from stream_ml.learning.breaking import Breaker, breaks_labels
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.silence import Silence
@@ -51,8 +51,8 @@ class Sharing:
         self._kept = KeptShards(parties, variant, shards, journal, settings, clock)
         self._events = variant.events(parties, clock)
         self._journal = journal
-        # What the rate was before, the blobs of all partitions would tell; the next events do too.
-        self._breaker = Breaker(parties.name, variant.name, parties.who, Labels())
+        # The rate is learned from the next events: this process may have other partitions than before.
+        self._breaker = Breaker(parties.name, variant.name, parties.who)
         self._silence = Silence(parties.name, settings.silence_after_seconds, clock)
         self.loop = self._new_loop()
         self._chores = self._new_chores()
@@ -88,7 +88,7 @@ class Sharing:
         """See whether labels break, here or in what other learners decide, and whether any come."""
         self._silence.came(pushed.learned)
         # A challenger meets labels that who serves has learned, whatever they are.
-        looks = self._settings.label_breaker and self._variant.challenge is None
+        looks = breaks_labels(self._settings, self._parties.model) and self._variant.challenge is None
         if looks and (flood := self._breaker.learned(pushed.labels)):
             in_force = self._kept.newest.state().in_force()
             self._journal.append(self._breaker.decision(flood, in_force.decisions))

@@ -61,6 +61,7 @@ class Manifest:
         layout, streams: of rows in Redis, the latter by shard; *epoch* and *step* are then the place of the
             chore that took the snapshot.
         topic_id: of the events that *events* are offsets of; None where nobody wrote it down.
+        label_breaker: what the label breaker knew of the label rate; None where it did not look.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -79,6 +80,7 @@ class Manifest:
     layout: Layout | None = None
     streams: tuple[Stream, ...] | None = None
     topic_id: str | None = None
+    label_breaker: dict[str, int | float] | None = None
 
 
 class Parts(NamedTuple):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +23,19 @@ from stream_ml.weights.shards import (
 )
 
 LOG_VERSIONS = 1000
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def _one_at_a_time(call: Call) -> Call:
+    """Let *call* have the shards to itself, as a call of Redis has."""
+
+    @wraps(call)
+    def alone(self: MemoryShards, *given: Any) -> Any:
+        with self._lock:
+            return call(self, *given)
+
+    return alone  # type: ignore[return-value]
 
 
 @dataclass(slots=True)
@@ -38,7 +54,7 @@ class _Shard:
 
 class MemoryShards:
     """
-    One "server" for all shards.
+    One "server" for all shards; thread-safe.
 
     Attributes:
         identity: changes when the server is another one; rows go back only if a test says so.
@@ -49,25 +65,30 @@ class MemoryShards:
         self.count = count
         self.identity = Identity("process-1", "reign-1")
         self.evicts = False
+        self._lock = threading.RLock()
         self._shards: dict[int, _Shard] = {}
         self._staged: dict[tuple[int, int], dict[int, tuple[np.float32, np.float32]]] = {}
         self._settled: dict[int, str] = {}
 
+    @_one_at_a_time
     def look(self, shard: int) -> Answer:
         refused = self._refused(shard)
         if refused and shard not in self._shards:
             return replace(refused, home=self._settled.get(shard, ""))
         return self._told(refused.kind if refused else "fences", shard)
 
+    @_one_at_a_time
     def probe(self, shard: int) -> Answer:
         return self.look(shard)
 
+    @_one_at_a_time
     def settle(self, shard: int, home: str) -> Answer:
         if shard in self._shards:
             return self._told("exists", shard)
         self._settled[shard] = home
         return Answer("settled", self.identity, home=home)
 
+    @_one_at_a_time
     def take(self, shard: int, owner: Owner) -> Answer:
         if refused := self._refused(shard):
             return refused
@@ -78,15 +99,18 @@ class MemoryShards:
         fences[owner.partition] = Fence(fence.next, owner.epoch, owner.name)
         return self._told("taken", shard)
 
+    @_one_at_a_time
     def pull(self, ids: Sequence[FeatureIds]) -> list[Answer]:
         return [self._refused(shard) or self._pulled(shard, wanted) for shard, wanted in enumerate(ids)]
 
+    @_one_at_a_time
     def push(self, owner: Owner, pushes: Sequence[Push]) -> list[Answer]:
         return [
             self._refused(shard) or Answer(self._push(self._shards[shard], owner, push), self.identity)
             for shard, push in enumerate(pushes)
         ]
 
+    @_one_at_a_time
     def changes(self, shard: int, since: int) -> Answer:
         if refused := self._refused(shard):
             return refused
@@ -98,6 +122,7 @@ class MemoryShards:
             self._told("changes", shard), rows=_rows(held, np.unique(np.concatenate([NO_ROWS.ids, *parts])))
         )
 
+    @_one_at_a_time
     def page(self, shard: int, cursor: int, rows: int) -> Answer:
         if refused := self._refused(shard):
             return refused
@@ -109,6 +134,7 @@ class MemoryShards:
             cursor=after,
         )
 
+    @_one_at_a_time
     def adopt(self, shard: int, identity: Identity, incarnation: int) -> Answer:
         if shard not in self._shards:
             return Answer("empty", self.identity)
@@ -119,6 +145,7 @@ class MemoryShards:
             held.identity, held.incarnation = identity, incarnation
         return self._told("adopted", shard)
 
+    @_one_at_a_time
     def stage(self, shard: int, lease: int, rows: Rows) -> Answer:
         if shard in self._shards:
             return Answer("exists", self.identity)
@@ -126,12 +153,14 @@ class MemoryShards:
         staged.update({int(id): (z, n) for id, (z, n) in zip(rows.ids, rows.values, strict=True)})
         return Answer("staged", self.identity)
 
+    @_one_at_a_time
     def unstage(self, shard: int, lease: int) -> Answer:
         if shard in self._shards and self._shards[shard].lease == lease:
             return Answer("exists", self.identity)
         self._staged.pop((shard, lease), None)
         return Answer("unstaged", self.identity)
 
+    @_one_at_a_time
     def restore(self, shard: int, lease: int, rows: int, at: tuple[Identity, int], image: Image) -> Answer:
         if shard in self._shards:
             return Answer("exists", self.identity)
@@ -149,6 +178,7 @@ class MemoryShards:
         self._settled.pop(shard, None)
         return self._told("restored", shard)
 
+    @_one_at_a_time
     def close(self, shard: int) -> Answer:
         if refused := self._refused(shard):
             return refused

@@ -69,7 +69,7 @@ def test_learn_with_weights_in_redis_is_compared_with_a_call_an_event(
     monkeypatch.setattr(learn_redis, "QUICK", size)
     result = measured(learn_redis, "--weights", "redis")
     assert result["ratio_naive"] == pytest.approx(
-        result["events_per_second"] / result["events_per_second_naive"], abs=0.01
+        result["events_per_second"] / result["events_per_second_naive"], rel=0.01
     )
     assert [row["events"] for row in result["rows"]] == [20_000]
     assert 16 < result["bytes_per_row"] < 200

@@ -47,7 +47,7 @@ def state(rig: Rig) -> JournalState:
 def both(rig: Rig) -> tuple[Rig, Life, Life]:
     """A champion that has learned and has a snapshot, and its challenger, which has caught up."""
     champion = rig.life()
-    champion.wait_until(lambda: rig.all_pushed() and bool(rig.store.names("clicks", "v1")))
+    champion.wait_until(lambda: rig.all_pushed() and bool(state(rig).variants["v1"].snapshots))
     other = challenger(rig)
     life = other.life()
     life.wait_until(lambda: other.all_pushed() and caught_up(state(rig), "v2"))
