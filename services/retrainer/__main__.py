@@ -30,7 +30,7 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
         logging.configure("retrainer", settings.log_level, settings.log_format)
         with Models(settings, stop) as models:
             service = RetrainerService(
-                settings, models.names, models.work, models.effect, reached, models.ready
+                settings, models.names, models.work, models.effect, reached, models.ready, models.abandon
             )
             service.run(stop)
 

@@ -76,9 +76,13 @@ class Models:
         """Do the work of *job*."""
         return self._models[job.model].work(job, folder, tell)
 
-    def effect(self, job: Job, report: Report) -> None:
+    def effect(self, job: Job, report: Report, tell: Tell) -> None:
         """Let follow what follows from *report*."""
-        self._models[job.model].effect(job, report)
+        self._models[job.model].effect(job, report, tell)
+
+    def abandon(self, job: Job, why: str) -> None:
+        """End what was begun for *job*."""
+        self._models[job.model].effect.abandon(job, why)
 
     def __enter__(self) -> Models:
         threads = self._resources.enter_context(ThreadPoolExecutor(len(self._models), "steward"))

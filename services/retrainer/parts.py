@@ -54,7 +54,7 @@ class RetrainerService:
         models: whose jobs are taken.
         work, effect: what is done for a job.
         reached: called at every named point; tests end the process there.
-        ready: whether a job can be worked at now.
+        ready, abandoned: as a `Retrainer` has them.
     """
 
     settings: RetrainerSettings
@@ -63,6 +63,7 @@ class RetrainerService:
     effect: Effect
     reached: Reached = go_on
     ready: Callable[[Job], bool] = lambda job: True
+    abandoned: Callable[[Job, str], None] = lambda job, why: None
     not_ready: str | None = field(default="starting", init=False)
 
     def run(self, stop: lifecycle.Stop) -> None:
@@ -98,6 +99,7 @@ class RetrainerService:
             max_age_seconds=self.settings.max_job_age_seconds,
             reached=self.reached,
             ready=self.ready,
+            abandoned=self.abandoned,
             taken=_count_taken,
             ended=partial(_count_ended, queue),
             looked=partial(_show_waiting, queue),

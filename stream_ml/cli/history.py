@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from stream_ml.cli.cells import cell
 from stream_ml.cli.deciding import SETTINGS, deciding
@@ -37,7 +37,8 @@ def history(settings: Path, as_json: bool) -> None:
 
 
 def _table(model: str, happened: list[told.Happening]) -> Table:
-    table = Table("at", "variant", "what", "who", "why", title=f"History of {model}")
+    columns = (Column(name, overflow="fold") for name in ("variant", "what", "who", "why"))
+    table = Table(Column("at", no_wrap=True), *columns, title=f"History of {model}")
     for each in happened:
         table.add_row(*map(cell, each.described().values()))
     return table

@@ -6,10 +6,12 @@ import getpass
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
+import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from stream_ml.cli.cells import cell
 from stream_ml.cli.deciding import SETTINGS, deciding
@@ -28,12 +30,15 @@ from stream_ml.runtime.clock import SystemClock
 @click.option("--ask", "events", type=click.IntRange(min=1), help="Ask for one over the last so many events.")
 @click.option("--cancel", metavar="JOB", help="Cancel one, whoever works at it.")
 @click.option("--why", default="stream-ml jobs", help="For its report, and for who reads the list.")
-def jobs(settings: Path, events: int | None, cancel: str | None, why: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="List them as one JSON object a line.")
+def jobs(settings: Path, events: int | None, cancel: str | None, why: str, as_json: bool) -> None:
     """
     List the retrain jobs of a model; ask for one, or cancel one.
 
     SETTINGS is the learner's file. A retrainer (python -m services.retrainer) does the jobs.
     """
+    if events is not None and cancel is not None:
+        raise ConfigError("--ask and --cancel: one at a time")
     with deciding(settings) as (parties, _):
         if events is not None:
             job = ask(parties, events, why)
@@ -43,6 +48,10 @@ def jobs(settings: Path, events: int | None, cancel: str | None, why: str) -> No
             queue.read()
             if cancel is not None:
                 _cancel(queue, cancel, why)
+                return
+            if as_json:
+                for job, state in _of(parties, queue):
+                    click.echo(orjson.dumps(_described(job, state, parties)))
                 return
             Console().print(_table(parties, queue))
 
@@ -75,15 +84,36 @@ def _cancel(queue: Queue, job: str, why: str) -> None:
 
 
 def _table(parties: Parties, queue: Queue) -> Table:
-    table = Table("job", "state", "by", "what", "why", title=f"Retrain jobs of {parties.name}")
-    for job, state in queue.jobs():
-        if job.model == parties.name:
-            reason = job.reason.get("asked") or job.reason.get("statistic") or ""
-            state_, by, what = _standing(state)
-            if state.free:
-                what = ", ".join(filter(None, (what, _awaited(job, parties))))
-            table.add_row(*map(cell, (job.job, state_, by, what, str(reason))))
+    columns = (Column(name, overflow="fold") for name in ("state", "by", "what", "why"))
+    table = Table(Column("job", no_wrap=True), *columns, title=f"Retrain jobs of {parties.name}")
+    for job, state in _of(parties, queue):
+        reason = job.reason.get("asked") or job.reason.get("statistic") or ""
+        stands, by, what = _standing(state)
+        if state.free:
+            what = ", ".join(filter(None, (what, _awaited(job, parties))))
+        table.add_row(*map(cell, (job.job, stands, by, what, str(reason))))
     return table
+
+
+def _of(parties: Parties, queue: Queue) -> list[tuple[Job, JobState]]:
+    return [(job, state) for job, state in queue.jobs() if job.model == parties.name]
+
+
+def _described(job: Job, state: JobState, parties: Parties) -> dict[str, Any]:
+    """Return what scripts read."""
+    stands, by, what = _standing(state)
+    return {
+        "job": job.job,
+        "state": stands,
+        "by": by,
+        "what": what,
+        "awaits": _awaited(job, parties) if state.free else "",
+        "failures": state.failures,
+        "progress": None if state.alive is None else state.alive.progress,
+        "reason": job.reason,
+        "asked_by": job.asked_by,
+        "outcome": None if state.end is None else state.end.outcome,
+    }
 
 
 def _awaited(job: Job, parties: Parties) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -18,7 +20,7 @@ from stream_ml.features import CompiledModel, compile_model
 from stream_ml.retraining.challengers import CHAMPION, challenger_of, champion_of
 from stream_ml.retraining.gate import Rule, judge
 from stream_ml.retraining.grid import default_grid
-from stream_ml.retraining.jobs import MOST_SETTINGS, Setting, job_id
+from stream_ml.retraining.jobs import MOST_SETTINGS, Setting, explain, job_id
 from stream_ml.retraining.report import Report
 from stream_ml.retraining.training import Device, Part, train
 from stream_ml.streams.events_from_files import event_bytes, read_events
@@ -74,13 +76,15 @@ def retrain(
 
     Champion and challengers learn every event after they scored it, also those they are compared over.
     """
-    if not 0 <= min_gain < 1:
-        raise ConfigError(f"--min-gain {min_gain}: a share of the loss is at least 0 and below 1")
+    _check(file, train_share, min_gain)
     compiled = compile_model(model)
     events = partial(_events, file, file_format)
     count = sum(1 for _ in events())
-    part = Part(count, int(count * train_share))
-    settings = _settings(grid, compiled, part.training)
+    part = Part.of(count, train_share)
+    # Of a file there are no rows to begin with.
+    settings = tuple(replace(each, warm=False) for each in _settings(grid, compiled, part.training))
+    if report is not None:
+        _make(report)
     everyone = [champion_of(compiled), *(challenger_of(setting, compiled) for setting in settings)]
     with progress(quiet=as_json) as say:
         trained = train(
@@ -109,6 +113,26 @@ def retrain(
     click.echo(orjson.dumps(_said(told, report)) if as_json else _page(told, report))
 
 
+def _check(file: str, train_share: float, min_gain: float) -> None:
+    if file == "-":
+        raise ConfigError("--events -: the events are read twice\n  hint: write them to a file first")
+    # No number is within any bounds, and not outside of them either.
+    if not 0 < train_share < 1:
+        raise ConfigError(f"--train-share {train_share}: a share of the events is above 0 and below 1")
+    if not 0 <= min_gain < 1:
+        raise ConfigError(f"--min-gain {min_gain}: a share of the loss is at least 0 and below 1")
+
+
+def _make(report: Path) -> None:
+    """Make the folder before the training, which may take long."""
+    try:
+        report.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=report):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--report {report}: cannot be written: {error.strerror or error}") from error
+
+
 def _events(file: str, file_format: str | None) -> Iterator[bytes]:
     return (event_bytes(each) for each in read_events(file, file_format))
 
@@ -119,12 +143,15 @@ def _settings(grid: Path | None, model: CompiledModel, training: int) -> tuple[S
     try:
         settings = _GRID.validate_json(grid.read_bytes(), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{grid}: {error.errors()[0]['msg']}\n  hint: schemas/topics.md, grid") from error
+        told = "; ".join(explain(each, "grid") for each in error.errors())
+        raise ConfigError(f"{grid}: {told}\n  hint: schemas/topics.md, grid") from error
     names = [setting.name for setting in settings]
-    if not names or len(set(names)) < len(names) or CHAMPION in names or len(names) > MOST_SETTINGS:
-        raise ConfigError(
-            f"{grid}: 1 to {MOST_SETTINGS} settings are wanted, each of its own name, none {CHAMPION!r}"
-        )
+    if not 1 <= len(names) <= MOST_SETTINGS:
+        raise ConfigError(f"{grid}: 1 to {MOST_SETTINGS} settings are wanted, there are {len(names)}")
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"{grid}: two settings are called {repeated!r}")
+    if CHAMPION in names:
+        raise ConfigError(f"{grid}: a setting is called {CHAMPION!r}, as what it is compared with")
     return settings
 
 

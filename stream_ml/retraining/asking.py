@@ -13,6 +13,7 @@ from stream_ml.streams.log import Log, Writer
 
 log = logging.getLogger(__name__)
 
+_FLUSH_SECONDS = 30.0
 # A grid that leaves it to the retrainer: about a dozen settings around the champion's.
 DEFAULT_GRID = (Setting(name="default"),)
 
@@ -67,7 +68,6 @@ class Schedule:
         """Ask, if it is time."""
         if (number := self._number()) == self._asked:
             return
-        self._asked = number
         with self._log.writer() as writer:
             try:
                 ask(
@@ -82,6 +82,9 @@ class Schedule:
                 )
             except ConfigError as error:
                 log.warning("no retraining is asked for", extra={"reason": str(error)})
+            # Only now: while brokers are away it is asked again, and who asks twice gets one job.
+            writer.flush(_FLUSH_SECONDS)
+        self._asked = number
 
     def _number(self) -> int:
         """Return the number of the time that we are in: the same for every retrainer."""

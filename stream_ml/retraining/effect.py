@@ -11,6 +11,7 @@ from stream_ml.learning.parties import Parties, with_model_of
 from stream_ml.retraining.children import Children
 from stream_ml.retraining.jobs import Job, Setting
 from stream_ml.retraining.modelling import challenger_model
+from stream_ml.retraining.promoting import give_up
 from stream_ml.retraining.report import Report
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.memory import available_bytes
@@ -50,12 +51,15 @@ class BeginChallenger:
         self._parties, self._children, self._clock, self._wait = parties, children, clock, wait
         self._patience_seconds, self._memory_bytes = patience_seconds, memory_bytes
 
-    def __call__(self, job: Job, report: Report) -> None:
+    def __call__(self, job: Job, report: Report, tell: Callable[[float, str], None]) -> None:
         """
-        Begin it, or wait for the one that was begun.
+        Begin it, or wait for the one that was begun; whatever ends this early, an order is withdrawn.
+
+        Args:
+            tell: called all the while; raises where the job is this retrainer's no more.
 
         Raises:
-            RecoverableError: its learner does not come to a snapshot; it goes on trying.
+            RecoverableError: its learner does not come to a snapshot.
             CannotContinue: what it was compared with serves no more, there is no room for it, or its learner
                 cannot go on.
         """
@@ -65,19 +69,38 @@ class BeginChallenger:
         assert winner is not None, "somebody is promoted"
         # Not of the job, which may leave the grid to the retrainer.
         setting = Setting(name=winner, **report.settings[winner])
+        try:
+            self._begin(job, setting, report, tell)
+        except BaseException:
+            self._children.withdraw(job.job)
+            raise
+
+    def abandon(self, job: Job, why: str) -> None:
+        """
+        End what was begun for *job*, unless it serves.
+
+        Raises:
+            RecoverableError: the journal cannot be read or written.
+        """
+        self._children.withdraw(job.job)
+        with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as journal:
+            journal.read_to_end()
+            begun = journal.state.variants.items()
+        for variant, known in begun:
+            if known.challenge is not None and known.challenge.job == job.job:
+                give_up(self._parties, variant, why)
+
+    def _begin(self, job: Job, setting: Setting, report: Report, tell: Callable[[float, str], None]) -> None:
         with JournalReader.open(self._parties.log, self._parties.topics.journal.name) as journal:
             journal.read_to_end()
             if not _is_safe(journal.state, job.job):
                 self._order(job, setting, report, journal.state)
             end = self._clock.monotonic() + self._patience_seconds
-            try:
-                while not _is_safe(journal.state, job.job):
-                    self._check(job.job, end)
-                    self._wait(_LOOK_SECONDS)
-                    journal.poll(0.0)
-            except CannotContinue:
-                self._children.withdraw(job.job)
-                raise
+            while not _is_safe(journal.state, job.job):
+                tell(1.0, f"its challenger, {setting.name}, begins")
+                self._check(job.job, end)
+                self._wait(_LOOK_SECONDS)
+                journal.poll(0.0)
 
     def _order(self, job: Job, setting: Setting, report: Report, state: JournalState) -> None:
         if state.serving != report.champion:
@@ -118,9 +141,7 @@ class BeginChallenger:
         if (why := self._children.failed.get(job)) is not None:
             raise CannotContinue(f"the challenger cannot learn: {why}")
         if self._clock.monotonic() > end:
-            raise RecoverableError(
-                f"the challenger has no snapshot after {self._patience_seconds:g} s; it goes on trying"
-            )
+            raise RecoverableError(f"the challenger has no snapshot after {self._patience_seconds:g} s")
 
 
 def starts_of(job: Job, setting: Setting) -> dict[int, int] | None:

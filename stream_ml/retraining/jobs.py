@@ -143,7 +143,7 @@ def decode_job(key: bytes | None, value: bytes | None) -> Job:
     except ValidationError as error:
         # A list of which an item is wrong counts as shorter, which is no error of its own.
         errors = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
-        told = "; ".join(dict.fromkeys(_explain(each) for each in errors))
+        told = "; ".join(dict.fromkeys(explain(each) for each in errors))
         raise InvalidRecord(f"{JOBS_TOPIC}: {told}") from error
     if key != job.job.encode():
         # Else two records of one job could lie in two partitions, or one be compacted away by another's.
@@ -156,8 +156,14 @@ def ensure_jobs(log: Log) -> None:
     log.ensure_topic(JOBS_TOPIC, 1, settings={"cleanup.policy": "compact"})
 
 
-def _explain(error: ErrorDetails) -> str:
-    place = [str(part) for part in error["loc"]]
+def explain(error: ErrorDetails, *within: str) -> str:
+    """
+    Return what is wrong, with its key.
+
+    Args:
+        within: where what was checked has its place in a job.
+    """
+    place = [*within, *(str(part) for part in error["loc"])]
     at = ".".join(place) or "the record"
     if error["type"] == "missing":
         return f"{at} is missing"

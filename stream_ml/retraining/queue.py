@@ -94,8 +94,9 @@ class Queue:
         """
         with self._lock:
             for fetch in self._come(JOBS_TOPIC, self._jobs_reader):
-                for key, value, at in zip(fetch.keys or (), fetch.values, fetch.timestamps_ms, strict=True):
-                    self._meet(key, value, at / 1000 if at > 0 else self._clock.now())
+                records = zip(fetch.offsets, fetch.keys or (), fetch.values, fetch.timestamps_ms, strict=True)
+                for offset, key, value, at in records:
+                    self._meet(offset, key, value, at / 1000 if at > 0 else self._clock.now())
             for fetch in self._come(WORK_TOPIC, self._work_reader):
                 for offset, value in zip(fetch.offsets, fetch.values, strict=True):
                     self._hear(offset, value)
@@ -209,11 +210,13 @@ class Queue:
                 )
             fetches += came
 
-    def _meet(self, key: bytes | None, value: bytes | None, at: float) -> None:
+    def _meet(self, offset: int, key: bytes | None, value: bytes | None, at: float) -> None:
         try:
             job = decode_job(key, value)
         except InvalidRecord as error:
-            log.error("a record is no job", extra={"reason": str(error)})
+            log.error(
+                "record %d is no job: %s", offset, error, extra={"offset": offset, "reason": str(error)}
+            )
             return
         # The first one counts: a repeat of an id is the same job.
         self._jobs.setdefault(job.job, job)
@@ -224,7 +227,7 @@ class Queue:
             line = decode_line(value)
             asked = _asked(line)
         except InvalidRecord as error:
-            log.error("a line is skipped", extra={"reason": str(error)})
+            log.error("line %d is skipped: %s", offset, error, extra={"offset": offset, "reason": str(error)})
             return
         counts = self._work.apply(offset, line)
         if offset == self._awaited:

@@ -28,6 +28,8 @@ Tell = Callable[[float, str], None]
 EVENTS_A_CALL = 20_000
 _UNKNOWN_TIME = -1
 _ROWS_A_PIECE = 1 << 20
+# The gate says nothing before 32 blocks, and takes their sums for normal.
+_BLOCKS, _SMALLEST_BLOCK, _LARGEST_BLOCK = 100, 50, 500
 
 
 class Base(Protocol):
@@ -64,6 +66,14 @@ class Part:
     def __post_init__(self) -> None:
         if not 0 < self.training < self.events:
             raise ConfigError(f"{self.training} of {self.events} events to train on leave none to compare")
+
+    @classmethod
+    def of(cls, events: int, train_share: float) -> Part:
+        """Return the parts of *events*, with about a hundred blocks to compare."""
+        training = int(events * train_share)
+        return cls(
+            events, training, max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, (events - training) // _BLOCKS))
+        )
 
 
 class Trained:
@@ -132,7 +142,10 @@ def train(
         done += len(batch)
         tell(done / max(part.events, done), f"{len(challengers)} challengers have learned {done:,} events")
     if not compared:
-        raise ConfigError(f"{done:,} events leave no block of {part.block:,} to compare")
+        counts = ", ".join(f"{count:,} {name}" for name, count in core.counts().items() if count)
+        raise ConfigError(
+            f"{done:,} events leave no block of {part.block:,} to compare: {counts or 'nothing was read'}"
+        )
     return Trained(core, compared, [each.name for each in challengers])
 
 

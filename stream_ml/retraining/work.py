@@ -28,8 +28,6 @@ from stream_ml.weights.state import JournalState
 log = logging.getLogger(__name__)
 
 _ROWS_A_PIECE = 1 << 18
-# The gate says nothing before 32 blocks, and takes their sums for normal.
-_BLOCKS, _SMALLEST_BLOCK, _LARGEST_BLOCK = 100, 50, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +124,7 @@ class Retraining:
     ) -> tuple[Trained, Part, tuple[Setting, ...]]:
         topic = self.parties.topics.events.name
         count = self._count(window)
-        training = int(count * self.train_share)
-        part = Part(count, training, max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, (count - training) // _BLOCKS)))
+        part = Part.of(count, self.train_share)
         grid = grid_of(job, model, part, shared=self.parties.layout is not None)
         everyone = [champion_of(model), *(challenger_of(setting, model) for setting in grid)]
         trained = train(

@@ -28,7 +28,7 @@ from typing import Any, Protocol, Self
 
 from stream_ml.errors import CannotContinue, ConfigError, InvalidRecord, RecoverableError, StreamMlError
 from stream_ml.retraining.jobs import Job
-from stream_ml.retraining.queue import Lease, LeaseLost, Queue
+from stream_ml.retraining.queue import JobCancelled, Lease, LeaseLost, Queue
 from stream_ml.retraining.report import Report
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Undeliverable
@@ -80,8 +80,8 @@ class Work(Protocol):
 class Effect(Protocol):
     """What follows from a report: a challenger that is begun, or nothing."""
 
-    def __call__(self, job: Job, report: Report) -> None:
-        """Make it, unless one of this job is there; may be called any number of times."""
+    def __call__(self, job: Job, report: Report, tell: Tell) -> None:
+        """Make it, unless one of this job is there; any number of times. *tell* is as `Work` has it."""
 
 
 class Stopping(StreamMlError):
@@ -154,6 +154,8 @@ class Retrainer:
         max_age_seconds: since a job was asked for, after which it is given up.
         reached: called at every named point; tests end the process there.
         ready: whether a job can be worked at now: one whose events have yet to come holds up no other.
+        abandoned: called with a job that was cancelled under our hands, or failed, and why: what its effect
+            has begun is to end.
         taken, ended: called with the job; and with how it went.
         looked: called whenever the queue was read and had no job.
     """
@@ -169,6 +171,7 @@ class Retrainer:
     max_age_seconds: float = math.inf
     reached: Reached = lambda moment: None
     ready: Callable[[Job], bool] = lambda job: True
+    abandoned: Callable[[Job, str], None] = lambda job, why: None
     taken: Callable[[Job], None] = lambda job: None
     ended: Callable[[Job, str], None] = lambda job, how: None
     looked: Callable[[], None] = lambda: None
@@ -216,6 +219,8 @@ class Retrainer:
             return self._work_at(lease, stop)
         except LeaseLost as error:
             log.warning("a job is lost", extra={"job": job.job, "reason": str(error)})
+            if isinstance(error, JobCancelled):
+                self._abandon(job, str(error))
             return "lost"
 
     def _work_at(self, lease: Lease, stop: Stop) -> str:
@@ -245,8 +250,15 @@ class Retrainer:
 
     def _give_up(self, lease: Lease, why: str) -> str:
         lease.failed(why)
-        self._forget(lease.job)
+        self._abandon(lease.job, why)
         return "failed"
+
+    def _abandon(self, job: Job, why: str) -> None:
+        self._forget(job)
+        try:
+            self.abandoned(job, why)
+        except RecoverableError as error:
+            log.warning("what a job has begun goes on", extra={"job": job.job, "reason": str(error)})
 
     def _forget(self, job: Job) -> None:
         shutil.rmtree(self.scratch / job.job, ignore_errors=True)
@@ -275,7 +287,7 @@ class Retrainer:
         lease.alive(1.0, "its report is there")
         kept.tell(1.0, "its report is there")
         self.reached(Moment.LEASE_CHECKED)
-        self.effect(lease.job, report)
+        self.effect(lease.job, report, kept.tell)
         self.reached(Moment.EFFECT_MADE)
         outcome = outcome_of(report, self.folder / lease.job.job)
         lease.done(outcome, lambda: self.reached(Moment.END_SENT))

@@ -115,7 +115,7 @@ class OneRecord:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def __call__(self, job: Job, report: Report) -> None:
+    def __call__(self, job: Job, report: Report, tell: Tell) -> None:
         if job.job.encode() not in set(effects(self._log)):
             with self._log.writer() as writer:
                 writer.send(EFFECTS, job.job.encode(), partition=0)

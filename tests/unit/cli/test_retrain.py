@@ -37,8 +37,8 @@ def files(folder: Path, alpha: float, count: int = 60_000) -> tuple[Path, Path]:
     return events, model
 
 
-def retrain(folder: Path, alpha: float, *options: str) -> str:
-    events, model = files(folder, alpha)
+def retrain(folder: Path, alpha: float, *options: str, count: int = 60_000) -> str:
+    events, model = files(folder, alpha, count)
     command = ["retrain", "--events", str(events), "--model", str(model), *options]
     result = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -90,9 +90,55 @@ def test_a_person_gets_a_table_and_the_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [[], [{"name": "a"}, {"name": "a"}], [{"name": "champion"}], [{"name": "a", "alpah": 1.0}]],
+    ("settings", "told"),
+    [
+        ([], "1 to 256 settings are wanted, there are 0"),
+        ([{"name": f"s{number}"} for number in range(257)], "1 to 256 settings are wanted, there are 257"),
+        ([{"name": "a"}, {"name": "a"}], "two settings are called 'a'"),
+        ([{"name": "champion"}], "a setting is called 'champion', as what it is compared with"),
+        ([{"name": "b"}, {"name": "a", "alpah": 1.0}], "unknown key 'grid.1.alpah'; did you mean 'alpha'?"),
+        ([{"name": "a", "alpha": -1}], "grid.0.alpha: Input should be greater than 0, got -1"),
+    ],
 )
-def test_a_grid_that_is_none_is_refused(tmp_path: Path, settings: list[dict[str, Any]]) -> None:
-    with pytest.raises(ConfigError, match=r"settings|nexpected"):
+def test_a_grid_that_is_none_is_refused(tmp_path: Path, settings: list[dict[str, Any]], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
         retrain(tmp_path, 0.1, "--grid", grid(tmp_path, settings))
+    assert told in str(refused.value)
+
+
+def test_a_file_of_a_few_thousand_events_is_enough_as_it_is_for_a_retrainer(tmp_path: Path) -> None:
+    """A hundred blocks, though they are small: with fewer than 32 the gate says nothing."""
+    settings = grid(tmp_path, [{"name": "faster", "alpha": 0.1}])
+    told = orjson.loads(retrain(tmp_path, 0.0005, "--json", "--grid", settings, count=16_000))
+    assert (told["winner"], told["says"]) == ("faster", "promote")
+
+
+def test_challengers_of_a_file_begin_cold_and_say_so(tmp_path: Path) -> None:
+    told = orjson.loads(retrain(tmp_path, 0.1, "--json", "--grid", grid(tmp_path, [{"name": "same"}])))
+    assert told["challengers"][0]["settings"] == {"warm": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--train-share", "nan"), "--train-share nan: a share of the events is above 0 and below 1"),
+        (("--min-gain", "nan"), "--min-gain nan: a share of the loss is at least 0 and below 1"),
+        (("--events", "-"), "--events -: the events are read twice"),
+        (("--report", "/dev/null/report"), "--report /dev/null/report: cannot be written"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_learned(
+    tmp_path: Path, options: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_ml.cli.retrain.train", lambda *_, **__: pytest.fail("it trains"))
+    with pytest.raises(ConfigError) as refused:
+        retrain(tmp_path, 0.1, *options, count=100)
+    assert told in str(refused.value)
+
+
+def test_events_of_which_none_is_learned_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    events, model = files(tmp_path, 0.1, 10)
+    events.write_bytes(b'{"user": 3}\n' * 400)
+    command = ["retrain", "--events", str(events), "--model", str(model)]
+    with pytest.raises(ConfigError, match=r"400 events leave no block of 50 to compare: .*400 "):
+        CliRunner().invoke(cli, command, catch_exceptions=False)

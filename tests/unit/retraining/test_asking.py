@@ -7,6 +7,7 @@ import pytest
 from stream_ml.errors import ConfigError
 from stream_ml.retraining.asking import DEFAULT_GRID, Schedule, ask, window_around_now
 from stream_ml.retraining.jobs import JOBS_TOPIC, decode_job, ensure_jobs
+from stream_ml.streams.log import Bounds, LogUnavailable
 from stream_ml.streams.memory import MemoryLog
 
 
@@ -75,6 +76,24 @@ def test_a_schedule_asks_once_a_time_whoever_keeps_it() -> None:
     for schedule in both:
         schedule.turn()
     assert len(set(jobs(log))) == 2
+
+
+def test_a_schedule_asks_again_where_the_brokers_were_away() -> None:
+    log, clock = log_with(100), Watch()
+    schedule = Schedule(log, "clicks", "events", 3600.0, 50, clock)
+    clock.at += 3600
+    bounds = log.bounds
+
+    def away(topic: str, partition: int) -> Bounds:
+        raise LogUnavailable("no broker")
+
+    log.bounds = away  # type: ignore[method-assign]
+    with pytest.raises(LogUnavailable):
+        schedule.turn()
+    log.bounds = bounds  # type: ignore[method-assign]
+    for _ in range(2):
+        schedule.turn()
+    assert len(jobs(log)) == 1
 
 
 def test_no_schedule_asks_for_nothing() -> None:

@@ -14,6 +14,7 @@ from stream_ml.retraining import gate
 from stream_ml.retraining.blocks import Blocks, Sums
 from stream_ml.retraining.effect import BeginChallenger, starts_of
 from stream_ml.retraining.jobs import Job, Setting, Window
+from stream_ml.retraining.queue import LeaseLost
 from stream_ml.retraining.report import Report
 from stream_ml.runtime.clock import SystemClock
 from tests.clicks import events
@@ -60,6 +61,9 @@ class ChildrenInPlace:
             other.run_to_the_end()
 
 
+def quiet(progress: float, doing: str) -> None: ...
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     rig = Rig(tmp_path)
@@ -78,7 +82,7 @@ def effect(rig: Rig, children: ChildrenInPlace, memory: int | None = None) -> Be
 
 def test_the_winner_begins_with_its_setting_and_its_proof(rig: Rig) -> None:
     children = ChildrenInPlace(rig)
-    effect(rig, children)(JOB, report("slow"))
+    effect(rig, children)(JOB, report("slow"), quiet)
     line = variant_line(rig, "v2")
     assert line.challenge is not None
     assert (line.challenge.job, line.challenge.proof, line.seed is None) == ("job-1", "saves 2 %", False)
@@ -89,7 +93,7 @@ def test_the_winner_begins_with_its_setting_and_its_proof(rig: Rig) -> None:
 
 def test_a_cold_one_begins_within_the_window(rig: Rig) -> None:
     children = ChildrenInPlace(rig)
-    effect(rig, children)(JOB, report("cold"))
+    effect(rig, children)(JOB, report("cold"), quiet)
     line = variant_line(rig, "v2")
     assert (line.seed, line.events) == (None, {0: 250})
 
@@ -97,14 +101,14 @@ def test_a_cold_one_begins_within_the_window(rig: Rig) -> None:
 def test_tried_again_it_finds_what_was_begun(rig: Rig) -> None:
     children = ChildrenInPlace(rig)
     for _ in range(3):
-        effect(rig, children)(JOB, report("slow"))
+        effect(rig, children)(JOB, report("slow"), quiet)
     assert len(children.orders) == 1
     assert set(state(rig).variants) == {"v1", "v2"}
 
 
 def test_without_a_winner_nothing_begins(rig: Rig) -> None:
     children = ChildrenInPlace(rig)
-    effect(rig, children)(JOB, report(None))
+    effect(rig, children)(JOB, report(None), quiet)
     assert children.orders == []
 
 
@@ -112,26 +116,59 @@ def test_what_was_compared_with_a_variant_that_serves_no_more_does_not_begin(rig
     challenger(rig, job="job-0").run_to_the_end()
     say(rig, "serve", "v2")
     with pytest.raises(CannotContinue, match="v1, with which slow was compared, serves no more: v2 does"):
-        effect(rig, ChildrenInPlace(rig))(JOB, report("slow"))
+        effect(rig, ChildrenInPlace(rig))(JOB, report("slow"), quiet)
 
 
 def test_without_room_it_does_not_begin_and_says_how_much_it_wants(rig: Rig) -> None:
     with pytest.raises(CannotContinue, match=r"want [0-9,]+ bytes, there are 10"):
-        effect(rig, ChildrenInPlace(rig), memory=10)(JOB, report("slow"))
+        effect(rig, ChildrenInPlace(rig), memory=10)(JOB, report("slow"), quiet)
 
 
 def test_a_learner_that_does_not_come_to_a_snapshot_is_waited_for_and_tried_again(rig: Rig) -> None:
     with pytest.raises(RecoverableError, match=r"no snapshot after 0\.1 s"):
-        effect(rig, ChildrenInPlace(rig, EndAt()))(JOB, report("slow"))
+        effect(rig, ChildrenInPlace(rig, EndAt()))(JOB, report("slow"), quiet)
 
 
 def test_a_learner_that_cannot_go_on_ends_the_job(rig: Rig) -> None:
     children = ChildrenInPlace(rig, EndAt())
     children.failed["job-1"] = "its learner ended with code 2"
     with pytest.raises(CannotContinue, match="cannot learn: its learner ended with code 2"):
-        effect(rig, children)(JOB, report("slow"))
+        effect(rig, children)(JOB, report("slow"), quiet)
     assert children.withdrawn == ["job-1"]
 
 
 def test_a_window_of_files_says_nothing_of_the_log() -> None:
     assert starts_of(replace(JOB, window=Window(files=("a",))), JOB.grid[1]) is None
+
+
+def test_a_job_that_is_lost_meanwhile_withdraws_its_order(rig: Rig) -> None:
+    def tell(progress: float, doing: str) -> None:
+        assert doing == "its challenger, slow, begins"
+        raise LeaseLost("another's")
+
+    children = ChildrenInPlace(rig, EndAt())
+    with pytest.raises(LeaseLost):
+        effect(rig, children)(JOB, report("slow"), tell)
+    assert children.withdrawn == ["job-1"]
+
+
+def test_what_a_job_has_begun_that_is_abandoned_learns_no_more(rig: Rig) -> None:
+    children = ChildrenInPlace(rig)
+    made = effect(rig, children)
+    made(JOB, report("slow"), quiet)
+    assert children.withdrawn == []
+    made.abandon(replace(JOB, job="another"), "cancelled")
+    assert state(rig).learns("v2")
+    for _ in range(2):
+        made.abandon(JOB, "cancelled")
+        assert not state(rig).learns("v2")
+    assert children.withdrawn == ["another", "job-1", "job-1"]
+    assert state(rig).learns("v1")
+
+
+def test_a_challenger_that_serves_is_not_ended_with_its_job(rig: Rig) -> None:
+    made = effect(rig, ChildrenInPlace(rig))
+    made(JOB, report("slow"), quiet)
+    say(rig, "serve", "v2")
+    made.abandon(JOB, "cancelled")
+    assert state(rig).learns("v2")

@@ -215,6 +215,7 @@ def test_a_record_that_is_no_job_is_logged_and_the_next_is_taken(
     assert taken(one).job.job == "x"
     told = [getattr(record, "reason", "") for record in caplog.records]
     assert any("job: Input should be a valid string" in each for each in told)
+    assert any("record 0 is no job: retrain-jobs: job: Input" in record.message for record in caplog.records)
     assert any("not a line of ours" in each for each in told)
 
 

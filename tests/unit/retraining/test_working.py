@@ -29,6 +29,8 @@ class Rig:
         self.queue = Queue(log, who, self.clock, lease_seconds=LEASE_SECONDS)
         self.effects: list[str] = []
         self.ends: list[tuple[str, str]] = []
+        self.lease_seconds = LEASE_SECONDS
+        self.abandoned: list[tuple[str, str]] = []
         self.moments: list[Moment] = []
         self.reached: Reached = self.moments.append
 
@@ -51,14 +53,15 @@ class Rig:
         Retrainer(
             self.queue,
             work or self.work,
-            lambda job, report: self.effects.append(job.job),
+            self.effect,
             self.folder / "reports",
             self.folder / "scratch",
-            LEASE_SECONDS,
+            self.lease_seconds,
             retry_seconds=0.01,
             max_failures=max_failures,
             max_age_seconds=max_age_seconds,
             ready=ready,
+            abandoned=lambda job, why: self.abandoned.append((job.job, why)),
             reached=lambda moment: self.reached(moment),
             ended=ended,
         ).run(self.stop)
@@ -68,6 +71,9 @@ class Rig:
         tell(0.7, "trains")
         tell(0.9, "compares")
         return report(warm=0.02)
+
+    def effect(self, job: Job, report: Report, tell: Tell) -> None:
+        self.effects.append(job.job)
 
     def state(self, name: str = "x") -> JobState:
         self.queue.read()
@@ -281,6 +287,47 @@ def test_a_cancelled_job_ends_the_work(rig: Rig, log: MemoryLog) -> None:
     rig.run()
     assert (rig.ends, rig.effects) == ([("x", "lost")], [])
     assert rig.end().ended == "cancelled"
+
+
+def test_a_job_that_is_cancelled_while_its_effect_is_made_ends_and_what_was_begun_too(
+    rig: Rig, log: MemoryLog
+) -> None:
+    operator = Queue(log, "operator", rig.clock)
+    operator.read()
+
+    def effect(job: Job, report: Report, tell: Tell) -> None:
+        operator.cancel("x", "too dear")
+        until(lambda: tell(1.0, "begins"))  # type: ignore[arg-type,return-value]
+
+    rig.effect = effect  # type: ignore[method-assign]
+    rig.lease_seconds = 0.02
+    rig.run()
+    assert rig.ends == [("x", "lost")]
+    assert rig.abandoned == [("x", "job x was cancelled by operator: too dear")]
+
+
+def test_what_a_job_has_begun_that_fails_is_ended_and_of_one_that_is_lost_or_released_it_is_not(
+    rig: Rig,
+) -> None:
+    rig.run(failing(CannotContinue("gone")))
+    assert rig.abandoned == [("x", "gone")]
+    ask(rig.log, job("y"))
+    rig.stop, rig.ends = Stop(), []
+    rig.run(failing(RecoverableError("away")))
+    assert rig.ends == [("y", "released")]
+    assert rig.abandoned == [("x", "gone")]
+
+
+def test_where_what_was_begun_cannot_be_ended_the_retrainer_works_on(rig: Rig) -> None:
+    ask(rig.log, job("y"))
+    rig.abandoned = Refusing()
+    rig.run(failing(CannotContinue("gone")), jobs=2)
+    assert rig.ends == [("x", "failed"), ("y", "failed")]
+
+
+class Refusing(list[tuple[str, str]]):
+    def append(self, _: tuple[str, str]) -> None:
+        raise RecoverableError("the journal is away")
 
 
 def kept(log: MemoryLog, stop: Stop) -> tuple[Kept, Queue]:
