@@ -235,6 +235,7 @@ def test_one_that_slept_through_its_lease_makes_no_effect(rig: Rig, tmp_path: Pa
     rig.reached = sleep
     rig.run()
     assert (rig.ends, rig.effects) == ([("x", "lost")], [])
+    assert rig.abandoned == [], "it is the other's now"
     assert (other.ends, other.effects) == ([("x", "done")], ["x"])
     assert rig.end().who == "b"
 
