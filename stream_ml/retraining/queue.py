@@ -76,11 +76,13 @@ class Queue:
         self._writer = log.writer()
         self._next = {topic: log.bounds(topic, 0).first for topic in (JOBS_TOPIC, WORK_TOPIC)}
         self._jobs_reader = log.reader(JOBS_TOPIC, {0: self._next[JOBS_TOPIC]}, keys=True)
-        self._work_reader = log.reader(WORK_TOPIC, {0: self._next[WORK_TOPIC]})
+        self._work_reader = log.reader(WORK_TOPIC, {0: self._next[WORK_TOPIC]}, keys=True)
         self._jobs: dict[str, Job] = {}
         self._asked_at: dict[str, float] = {}
         self._heard: dict[str, float] = {}
         self._work = WorkState()
+        # By job: of the lines that are there, to remove them.
+        self._keys: dict[str, set[bytes]] = {}
         self._awaited, self._counts = -1, False
         self._lock = RLock()
 
@@ -96,10 +98,11 @@ class Queue:
             for fetch in self._come(JOBS_TOPIC, self._jobs_reader):
                 records = zip(fetch.offsets, fetch.keys or (), fetch.values, fetch.timestamps_ms, strict=True)
                 for offset, key, value, at in records:
-                    self._meet(offset, key, value, at / 1000 if at > 0 else self._clock.now())
+                    self._meet(offset, key, value, self._seconds(at))
             for fetch in self._come(WORK_TOPIC, self._work_reader):
-                for offset, value in zip(fetch.offsets, fetch.values, strict=True):
-                    self._hear(offset, value)
+                records = zip(fetch.offsets, fetch.keys or (), fetch.values, fetch.timestamps_ms, strict=True)
+                for offset, key, value, at in records:
+                    self._hear(offset, key, value, self._seconds(at))
 
     def take(self, ready: Callable[[Job], bool] = lambda job: True) -> Lease | None:
         """
@@ -136,6 +139,26 @@ class Queue:
         """Return how long ago *job* was asked for, by the clocks of broker and of this machine."""
         with self._lock:
             return self._clock.now() - self._asked_at.get(job, math.inf)
+
+    def forget(self, seconds: float) -> None:
+        """
+        Remove all that both topics hold of jobs that are over and were asked for so many *seconds* ago.
+
+        Who asks for one of those again gets it done again.
+
+        Raises:
+            Undeliverable: a topic does not take it.
+        """
+        with self._lock:
+            over = [name for name, job in self._jobs.items() if self._ours(job) and self._work.of(name).end]
+            for name in [each for each in over if self.age_seconds(each) > seconds]:
+                # First the job: one that is there without its end would be done again.
+                self._writer.send(JOBS_TOPIC, None, key=name.encode(), partition=0)
+                self._writer.flush(_SILENCE_SECONDS)
+                for key in sorted(self._keys.get(name, ())):
+                    self._writer.send(WORK_TOPIC, None, key=key, partition=0)
+                self._writer.flush(_SILENCE_SECONDS)
+                log.info("an old job is forgotten", extra={"job": name})
 
     def cancel(self, job: str, why: str) -> bool:
         """End *job*, whoever has it; return False if it was over before."""
@@ -211,6 +234,11 @@ class Queue:
             fetches += came
 
     def _meet(self, offset: int, key: bytes | None, value: bytes | None, at: float) -> None:
+        if value is None and key is not None:
+            self._jobs.pop(name := key.decode(errors="replace"), None)
+            if name not in self._keys:
+                self._asked_at.pop(name, None)
+            return
         try:
             job = decode_job(key, value)
         except InvalidRecord as error:
@@ -222,7 +250,10 @@ class Queue:
         self._jobs.setdefault(job.job, job)
         self._asked_at.setdefault(job.job, at)
 
-    def _hear(self, offset: int, value: bytes | None) -> None:
+    def _hear(self, offset: int, key: bytes | None, value: bytes | None, at: float) -> None:
+        if value is None and key is not None:
+            self._unhear(key)
+            return
         try:
             line = decode_line(value)
             asked = _asked(line)
@@ -230,12 +261,29 @@ class Queue:
             log.error("line %d is skipped: %s", offset, error, extra={"offset": offset, "reason": str(error)})
             return
         counts = self._work.apply(offset, line)
+        self._keys.setdefault(line.job, set()).add(key or b"")
+        # Where only its lines are left of a job that was being forgotten.
+        self._asked_at.setdefault(line.job, at)
         if offset == self._awaited:
             self._counts = counts
         if counts:
             self._heard[line.job] = self._clock.monotonic()
             if asked is not None:
                 self._jobs[line.job] = asked
+
+    def _unhear(self, key: bytes) -> None:
+        """A line was removed: with the last one of a job, all is forgotten of it."""
+        job = key.decode(errors="replace").partition("/")[0]
+        keys = self._keys.get(job, set())
+        keys.discard(key)
+        if not keys:
+            self._jobs.pop(job, None)
+            self._work.jobs.pop(job, None)
+            for known in (self._keys, self._asked_at, self._heard):
+                known.pop(job, None)
+
+    def _seconds(self, timestamp_ms: int) -> float:
+        return timestamp_ms / 1000 if timestamp_ms > 0 else self._clock.now()
 
 
 def _asked(line: Line) -> Job | None:

@@ -151,7 +151,7 @@ class Retrainer:
         lease_seconds: of the queue's claims.
         retry_seconds: between two tries of what went wrong, and between two looks for a job.
         max_failures: of one job, after which it is given up.
-        max_age_seconds: since a job was asked for, after which it is given up.
+        max_age_seconds: since a job was asked for, after which it is given up, or forgotten if it is over.
         reached: called at every named point; tests end the process there.
         ready: whether a job can be worked at now: one whose events have yet to come holds up no other.
         abandoned: called with a job that was cancelled under our hands, or failed, and why: what its effect
@@ -196,7 +196,9 @@ class Retrainer:
 
     def _next(self) -> Lease | None:
         try:
-            return self.queue.take(self._ready)
+            if (lease := self.queue.take(self._ready)) is None:
+                self.queue.forget(self.max_age_seconds)
+            return lease
         except RecoverableError as error:
             log.warning("the queue cannot be read", extra={"reason": str(error)})
             return None

@@ -37,7 +37,7 @@ class RetrainerSettings(ServiceSettings):
     max_job_age_seconds: float = number(
         30 * DAY,
         (1, CENTURY),
-        "Time after which a job fails that was asked for and is not done.",
+        "Time after a job was asked for in which it must be done; afterwards it fails, and is forgotten.",
         "jobs may have to wait for events",
     )
     max_awaited_events: int = number(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -276,6 +277,75 @@ def test_a_topic_that_was_made_anew_ends_the_process(log: MemoryLog, clock: Manu
     log.ensure_topic(topic, 1)
     with pytest.raises(CannotContinue, match=rf"{topic}\[0\]: offset 2 is gone"):
         one.take()
+
+
+def test_old_jobs_that_are_over_are_removed_from_both_topics(clock: ManualClock) -> None:
+    log = MemoryLog(now=clock.now)
+    one = queue(log, clock)
+    ask(log, job("x"), job("y"), job("z"))
+    for lease in (taken(one), taken(one)):
+        lease.alive(0.5, "trains")
+        lease.release("stopped", failed=False)
+    taken(one).done({})
+    one.cancel("y", "not needed")
+    clock.advance(100)
+    ask(log, job("young"))
+    assert one.cancel("young", "not needed")
+    one.forget(101)
+    assert names(one) == names(queue(log, clock, "b")) == ["x", "y", "z", "young"]
+    one.forget(99)
+    assert names(one) == names(queue(log, clock, "b")) == ["z", "young"]
+    assert one.take() == taken_as(one, "z")
+    ends = {topic: log.bounds(topic, 0).next for topic in (JOBS_TOPIC, WORK_TOPIC)}
+    one.forget(99)
+    assert ends == {topic: log.bounds(topic, 0).next for topic in ends}, "nothing is left to remove"
+    assert (one._keys.keys(), one._work.jobs.keys()) == ({"z", "young"}, {"z", "young"})
+    assert (one._asked_at.keys(), one._heard.keys()) == ({"z", "young"}, {"z", "young"})
+
+
+def test_killed_while_it_forgets_a_job_the_next_one_does_not_do_it_again(clock: ManualClock) -> None:
+    log = MemoryLog(now=clock.now)
+    one = queue(log, clock)
+    ask(log, job("x"))
+    taken(one).done({})
+    with log.writer() as writer:
+        writer.send(JOBS_TOPIC, None, key=b"x", partition=0)
+    clock.advance(100)
+    other = queue(log, clock, "b")
+    assert other.take() is None
+    other.forget(99)
+    assert names(other) == names(queue(log, clock, "c")) == []
+    ask(log, job("x"))
+    assert taken(other).job.job == "x", "it is asked for again"
+
+
+def test_the_job_is_removed_before_its_end(
+    log: MemoryLog, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = queue(log, clock)
+    ask(log, job("x"))
+    taken(one).done({})
+    sent: list[str] = []
+    monkeypatch.setattr(one._writer, "send", lambda topic, *_, **__: sent.append(topic))
+    monkeypatch.setattr(one._writer, "flush", lambda _: sent.append("flushed"))
+    one.forget(-math.inf)
+    assert sent == [JOBS_TOPIC, "flushed", WORK_TOPIC, WORK_TOPIC, "flushed"]
+
+
+def test_jobs_of_other_models_are_not_removed(log: MemoryLog, clock: ManualClock) -> None:
+    one = queue(log, clock)
+    ask(log, job("x"), job("y", model="coupons"))
+    for _ in range(2):
+        taken(one).done({})
+    some = queue(log, clock, models=["coupons"])
+    some.read()
+    some.forget(-math.inf)
+    assert names(one) == ["x"]
+
+
+def names(queue: Queue) -> list[str]:
+    queue.read()
+    return [job.job for job, _ in queue.jobs()]
 
 
 def test_how_long_ago_a_job_was_asked_for(clock: ManualClock) -> None:
