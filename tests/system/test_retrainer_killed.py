@@ -129,7 +129,7 @@ def test_killed_at_ten_points_of_a_real_job_it_begins_one_challenger_and_writes_
     for moment in POINTS[: rounds(len(FIRST), len(POINTS))]:
         name = killed.ask(f"killed-{moment.name.lower()}")
         assert killed.start(f"{moment.name}:SIGKILL").wait(60) == -9
-        survivor = killed.start()
+        survivor = killed.start().wait_for_output('"settings"')
         killed.check(name)
         assert killed.state(name).failures == (moment not in (Moment.END_SENT, Moment.ENDED))
         assert survivor.terminate() == 0, survivor.tail()
@@ -142,6 +142,6 @@ def kill_amid_the_effect(killed: Killed) -> None:
     name, first = killed.ask("killed-amid"), killed.start()
     first.wait_until(lambda: killed.begun(name) != [], 60)
     first.kill()
-    survivor = killed.start()
+    survivor = killed.start().wait_for_output('"settings"')
     killed.check(name)
     assert survivor.terminate() == 0, survivor.tail()

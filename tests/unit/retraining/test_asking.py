@@ -72,6 +72,7 @@ def test_a_schedule_asks_once_a_time_whoever_keeps_it() -> None:
             schedule.turn()
         clock.at += 1800
     assert len(set(jobs(log))) == 1
+    assert len(jobs(log)) == 2, "each has asked once"
     clock.at += 3600
     for schedule in both:
         schedule.turn()

@@ -92,6 +92,52 @@ def test_silence_for_the_lease_hands_over_and_what_the_zombie_says_is_void(
     assert end.outcome == {"winner": "right"}
 
 
+def test_what_a_zombie_says_keeps_no_job_of_its_successor(log: MemoryLog, clock: ManualClock) -> None:
+    one, other, third = (queue(log, clock, who) for who in "abc")
+    ask(log, job("x"))
+    zombie = taken(one)
+    assert (other.take(), third.take()) == (None, None)
+    clock.advance(LEASE_SECONDS + 1)
+    taken(other)
+    third.read()
+    clock.advance(LEASE_SECONDS - 1)
+    with pytest.raises(LeaseLost):
+        zombie.alive(0.5, "trains")
+    assert third.take() is None
+    clock.advance(2)
+    assert taken(third).job.job == "x", "of the successor nothing was heard"
+
+
+def test_compaction_leaves_the_claim_that_counts(log: MemoryLog, clock: ManualClock) -> None:
+    """Two that claim at once write each under a key of its own, or the void one would stay in its place."""
+    ask(log, job("x"))
+    log.ensure_topic(WORK_TOPIC, 1)
+    first, second = (Claim(job="x", who=who, replaces=None, lease_seconds=LEASE_SECONDS) for who in "ab")
+    with log.writer() as writer:
+        for line in (first, second):
+            key, value = encode_line(line)
+            writer.send(WORK_TOPIC, value, key=key, partition=0)
+    compacted = MemoryLog()
+    ask(compacted, job("x"))
+    compacted.ensure_topic(WORK_TOPIC, 1)
+    with compacted.writer() as writer:
+        for key, value in last_of_each_key(log, WORK_TOPIC).items():
+            writer.send(WORK_TOPIC, value, key=key, partition=0)
+    for each in (log, compacted):
+        late = queue(each, clock, "late")
+        late.read()
+        assert late.state("x").claim == first
+
+
+def last_of_each_key(log: MemoryLog, topic: str) -> dict[bytes | None, bytes | None]:
+    (fetch,) = log.reader(topic, {0: 0}, keys=True).poll(1000, 0)
+    found: dict[bytes | None, bytes | None] = {}
+    for key, value in zip(fetch.keys or (), fetch.values, strict=True):
+        found.pop(key, None)
+        found[key] = value
+    return found
+
+
 def test_signs_of_life_keep_a_job(log: MemoryLog, clock: ManualClock) -> None:
     one, other = queue(log, clock, "a"), queue(log, clock, "b")
     ask(log, job("x"))
@@ -317,6 +363,17 @@ def test_killed_while_it_forgets_a_job_the_next_one_does_not_do_it_again(clock: 
     assert names(other) == names(queue(log, clock, "c")) == []
     ask(log, job("x"))
     assert taken(other).job.job == "x", "it is asked for again"
+
+
+def test_a_job_whose_record_was_removed_is_not_taken(log: MemoryLog, clock: ManualClock) -> None:
+    one = queue(log, clock)
+    ask(log, job("x"), job("y"))
+    one.read()
+    with log.writer() as writer:
+        writer.send(JOBS_TOPIC, None, key=b"x", partition=0)
+    assert names(one) == names(queue(log, clock, "b")) == ["y"]
+    assert taken(one).job.job == "y"
+    assert one._asked_at.keys() == {"y"}
 
 
 def test_the_job_is_removed_before_its_end(

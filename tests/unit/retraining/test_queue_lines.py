@@ -72,6 +72,14 @@ def test_of_two_claims_that_replace_the_same_the_first_counts() -> None:
     assert (state.of(JOB).lease, state.of(JOB).end) == (0, None)
 
 
+def test_a_release_that_is_written_twice_is_one_failure() -> None:
+    """A writer that heard no answer may send it again."""
+    state, _ = applied(claim(), release(0, failed=True), release(0, failed=True))
+    assert state.of(JOB).failures == 1
+    state, _ = applied(claim(), release(0, failed=False), release(0, failed=True))
+    assert state.of(JOB).failures == 0
+
+
 def test_a_later_claim_makes_void_what_the_earlier_one_says() -> None:
     state, counts = applied(claim("a"), alive(0), claim("b", 0), alive(0, 0.9), release(0), done(0), done(2))
     assert counts == [True, True, True, False, False, False, True]

@@ -80,6 +80,20 @@ def test_a_hole_in_the_midst_is_passed_over() -> None:
     assert len(read(log, 0, 48)) == 45
 
 
+def test_partitions_are_woven_by_the_newest_time_so_far() -> None:
+    """Where a partition's times fall, its order stays, and nothing of another comes too early."""
+    clock = [0.0]
+    log = MemoryLog(now=lambda: clock[0])
+    log.ensure_topic("events", 2)
+    for partition, times in enumerate(((1, 5, 2, 3, 6), (2, 4, 5.5, 7))):
+        with log.writer() as writer:
+            for number, at in enumerate(times):
+                clock[0] = at
+                writer.send("events", f"{partition}{number}".encode(), partition=partition)
+    found = list(events_between(log, "events", {0: (0, 5), 1: (0, 4)}))
+    assert found == [b"00", b"10", b"11", b"01", b"02", b"03", b"12", b"04", b"13"]
+
+
 @pytest.mark.parametrize("silent", [{2}, {2, 4}, {2, 5}, {2, 3}, {2, 5, 6, 8}, {0}, {0, 1}])
 def test_a_broker_that_is_slow_for_some_time_costs_no_event(silent: set[int]) -> None:
     """Nor is it taken for the end of the window: a job would be judged on what came before."""

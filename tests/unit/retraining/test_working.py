@@ -31,6 +31,7 @@ class Rig:
         self.ends: list[tuple[str, str]] = []
         self.lease_seconds = LEASE_SECONDS
         self.abandoned: list[tuple[str, str]] = []
+        self.looked: Callable[[], None] = lambda: None
         self.moments: list[Moment] = []
         self.reached: Reached = self.moments.append
 
@@ -61,6 +62,7 @@ class Rig:
             max_failures=max_failures,
             max_age_seconds=max_age_seconds,
             ready=ready,
+            looked=lambda: self.looked(),
             abandoned=lambda job, why: self.abandoned.append((job.job, why)),
             reached=lambda moment: self.reached(moment),
             ended=ended,
@@ -176,6 +178,19 @@ def test_a_job_that_waits_for_too_long_fails_and_says_so(tmp_path: Path) -> None
     rig.clock.advance(2)
     rig.run(jobs=2, ready=lambda job: False, max_age_seconds=100)
     assert (rig.end().ended, rig.end().why) == ("failed", "it was asked for more than 100 s ago")
+
+
+def test_a_job_that_was_over_for_long_is_forgotten_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    log = MemoryLog(now=lambda: ManualClock().now())
+    ask(log, job("x"))
+    rig = Rig(tmp_path, log)
+    rig.run(max_age_seconds=100)
+    rig.clock.advance(101)
+    rig.stop, rig.ends = Stop(), []
+    rig.looked = rig.stop.request
+    rig.run(max_age_seconds=100)
+    rig.queue.read()
+    assert (rig.ends, rig.queue.jobs()) == ([], [])
 
 
 @pytest.mark.parametrize("error", [ValueError("partition 0 ends at 3"), KeyError("b"), AssertionError()])
