@@ -22,8 +22,13 @@ def serve(settings: DriftMonitorSettings, stop: lifecycle.Stop) -> None:
     """Build the parts, watch until *stop*."""
     log_effective(settings)
     rules, access = rules_of(settings), credentials(settings.kafka)
+    monitor: DriftMonitor | None = None
+
+    def ready() -> str | None:
+        return monitor.waits if monitor else "no broker answered yet"
+
     with ExitStack() as resources:
-        http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: None)
+        http = OperatorServer(settings.http_host, settings.http_port, ready=ready)
         resources.callback(http.close)
         log = KafkaLog(
             {name: str(value) for name, value in settings.kafka.items()},
@@ -33,7 +38,8 @@ def serve(settings: DriftMonitorSettings, stop: lifecycle.Stop) -> None:
         resources.callback(log.close)
         if log.connect():
             writer = resources.enter_context(log.writer())
-            DriftMonitor(settings, rules, log, writer, access).run(stop)
+            monitor = DriftMonitor(settings, rules, log, writer, access)
+            monitor.run(stop)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,4 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    # Python would wait for the threads that Faust left, and they for brokers.
+    os._exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
@@ -22,16 +23,19 @@ from stream_ml.retraining.asking import ask
 from stream_ml.retraining.jobs import ensure_jobs, job_id
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
-from stream_ml.streams.log import Log, Writer
+from stream_ml.streams.log import Log, LogTruncated, Writer
 
 log = logging.getLogger("drift_monitor")
 
 _TABLE = "states"
+_JOINING = "no evaluations are assigned to it yet"
 _MAX_STATE_BYTES = 8 << 20
 _POLL_SECONDS = 0.1
 # Brokers allow no shorter session unless told to.
 _SESSION_SECONDS, _REBALANCE_SECONDS = 6.0, 10.0
 _AGAIN_RECORDS = 100
+# How long Faust may take to stop.
+_STOP_SECONDS = 10.0
 
 
 class DriftMonitor:
@@ -40,6 +44,7 @@ class DriftMonitor:
 
     Attributes:
         failed: what ended it, if something did.
+        waits: why it watches nothing yet, or no more; None while it watches.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class DriftMonitor:
         self._evaluations = evaluations_topic(settings.model)
         self._drifts = drifts_topic(settings.model)
         self.failed: Exception | None = None
+        self.waits: str | None = _JOINING
         self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
         self._following = Following(settings.model, rules, _States(table), self._tell, self._again)
@@ -101,21 +107,37 @@ class DriftMonitor:
         """
         Watch until *stop* is asked for.
 
+        Faust has a thread of its own, which may be left behind: where brokers are away it waits for them
+        without an end. What it has not done by then is repeated by the next process.
+
         Raises:
             Exception: what ended it.
         """
-        asyncio.run(self._run(stop))
+        thread = threading.Thread(target=self._run_faust, args=(stop,), name="faust", daemon=True)
+        thread.start()
+        while thread.is_alive() and not (stop.requested() or self.failed):
+            thread.join(_POLL_SECONDS)
+        thread.join(_STOP_SECONDS)
         if self.failed:
             raise self.failed
+
+    def _run_faust(self, stop: Stop) -> None:
+        try:
+            asyncio.run(self._run(stop))
+        except Exception as error:
+            self.failed = self.failed or error
 
     async def _run(self, stop: Stop) -> None:
         await self._app.start()
         try:
             while not (stop.requested() or self.failed or self._app.should_stop):
+                joined = self._app.consumer.assignment() and not self._app.rebalancing
+                self.waits = None if joined else _JOINING
                 await asyncio.sleep(_POLL_SECONDS)
             if not (stop.requested() or self.failed):
                 self.failed = RecoverableError("the Kafka client of Faust ended; its error is above")
         finally:
+            self.waits = "it is stopping"
             await self._app.stop()
 
     def _tell(self, stream: Stream, alarms: list[Alarm]) -> None:
@@ -146,10 +168,18 @@ class DriftMonitor:
     def _again(self) -> Generator[Record, None, None]:
         """Read from the beginning: a gap is rare, and evaluations are few."""
         bounds = self._log.bounds(self._evaluations, 0)
-        place = bounds.first
+        place, silent = bounds.first, 0
         with closing(self._log.reader(self._evaluations, {0: place}, keys=True)) as reader:
             while place < bounds.next:
-                for fetch in reader.poll(_AGAIN_RECORDS, _POLL_SECONDS):
+                try:
+                    fetches = reader.poll(_AGAIN_RECORDS, _POLL_SECONDS)
+                except LogTruncated as gone:  # retention was quicker
+                    place, fetches = gone.first, []
+                    reader.seek(0, place)
+                silent = 0 if fetches else silent + 1
+                if silent * _POLL_SECONDS > self._settings.broker_timeout_seconds:
+                    raise RecoverableError(f"{self._evaluations}: evaluations from {place} on do not arrive")
+                for fetch in fetches:
                     place = fetch.next
                     yield from zip(fetch.keys or (), fetch.values, strict=True)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -20,7 +21,7 @@ from stream_ml.runtime import lifecycle
 from stream_ml.streams.kafka import KafkaLog
 from tests.evaluations import Stream, Wander, flipped, more_positives, said
 from tests.servers.kafka import SASL, KafkaServer, certificate, require_kafka, tls
-from tests.servers.processes import Process
+from tests.servers.processes import Process, free_port
 
 # Short enough that warnings and several drifts come, of two source partitions.
 RULES = Rules(false_alarm_every=100, warnings_per_drift=10, cooldown=20)
@@ -208,6 +209,31 @@ def test_brokers_that_want_certificates_get_them(encrypted: tuple[KafkaServer, P
         "ssl.key.location": str(both),
     }
     watches(server, tmp_path, access)
+
+
+def test_it_stops_when_asked_though_the_brokers_are_gone(tmp_path: Path) -> None:
+    require_kafka()
+    server = KafkaServer(tmp_path / "kafka").start()
+    watched = Watched(server, tmp_path)
+    try:
+        port = free_port()
+        settings = Path(watched.process.command[-1])
+        settings.write_text(f"http_port = {port}\n" + settings.read_text())
+        watched.process.start()
+        watched.process.wait_until(lambda: ready(port), 60)
+        server.kill()
+        assert watched.process.terminate(60) == lifecycle.STOPPED
+    finally:
+        watched.close()
+        server.stop()
+
+
+def ready(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_what_faust_cannot_follow_ends_it_before_anything_is_started(watched: Watched) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from services.drift_monitor.app import DriftMonitor
 from stream_ml.drift.monitor import Rules
+from stream_ml.errors import RecoverableError
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
+from stream_ml.streams.log import Bounds, Fetch, LogTruncated
 
 
 class Records:
@@ -18,6 +20,56 @@ class Records:
 
     async def events(self) -> AsyncIterator[SimpleNamespace]:
         yield SimpleNamespace(key=b"v1//0", value=b"{}")
+
+
+class Topic:
+    """A topic's reader whose polls are scripted: records, nothing, or what it raises."""
+
+    def __init__(self, *polls: Fetch | LogTruncated | None) -> None:
+        self.polls, self.sought, self.closed = [*polls], -1, False
+
+    def poll(self, _records: int, _seconds: float) -> list[Fetch]:
+        poll = self.polls.pop(0) if self.polls else None
+        if isinstance(poll, LogTruncated):
+            raise poll
+        return [poll] if poll else []
+
+    def seek(self, _partition: int, offset: int) -> None:
+        self.sought = offset
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def fetch(first: int, *values: bytes) -> Fetch:
+    places = range(first, first + len(values))
+    keys: list[bytes | None] = [b"v1//%d" % each for each in places]
+    return Fetch(0, first, places.stop, places, keys, [*values], [0] * len(values))
+
+
+def monitor_of(topic: Topic, bounds: Bounds) -> DriftMonitor:
+    settings = DriftMonitorSettings(model="m", kafka={"bootstrap.servers": "h:1"}, broker_timeout_seconds=1)
+    log = Mock()
+    log.bounds.return_value, log.reader.return_value = bounds, topic
+    return DriftMonitor(settings, Rules(), log, Mock(), None)
+
+
+def test_the_topic_is_read_again_to_its_end_though_it_is_trimmed_meanwhile() -> None:
+    gone = LogTruncated("m.evaluations", 0, 1, 3, 5)
+    topic = Topic(fetch(0, b"a"), gone, None, fetch(3, b"d", b"e"), fetch(5, b"later"))
+    assert [*monitor_of(topic, Bounds(0, 5))._again()] == [
+        (b"v1//0", b"a"),
+        (b"v1//3", b"d"),
+        (b"v1//4", b"e"),
+    ]
+    assert (topic.sought, topic.closed) == (3, True)
+
+
+def test_what_does_not_arrive_is_not_taken_for_lost() -> None:
+    topic = Topic(fetch(0, b"a"))
+    with pytest.raises(RecoverableError, match="from 1 on do not arrive"):
+        [*monitor_of(topic, Bounds(0, 5))._again()]
+    assert topic.closed
 
 
 def test_whatever_goes_wrong_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
