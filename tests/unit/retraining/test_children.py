@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from stream_ml.learning.orders import Order
 from stream_ml.retraining.children import Children, needs_child
 from stream_ml.retraining.promoting import end_watch, give_up, promote, rollback
+from stream_ml.runtime import lifecycle
 from stream_ml.runtime.clock import ManualClock
 from tests.clicks import MODEL, events
 from tests.unit.learning.rig import Rig
@@ -72,8 +74,57 @@ def test_a_child_whose_order_is_withdrawn_ends_and_is_not_started_again(
     assert process.poll() is not None
 
 
+@pytest.fixture
+def children(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
+    give_up(parties(rig), "v2", "")
+    monkeypatch.setattr("stream_ml.retraining.children.subprocess.Popen", Sleeping)
+    children = Children(parties(rig), tmp_path / "learner.toml", tmp_path / "c", ManualClock())
+    children.order(Order(job="job-2", why="", warm=True), MODEL)
+    yield children
+    children.close()
+
+
+def ended(children: Children, rig: Rig, code: int) -> None:
+    """Let the child end with *code*, and its parent notice."""
+    process = children._running["job-2"]
+    assert isinstance(process, Sleeping)
+    process.end(code)
+    children.turn(state(rig))
+
+
+@pytest.mark.parametrize("code", [lifecycle.CONFIG, lifecycle.CANNOT_CONTINUE])
+def test_a_child_whose_end_nothing_mends_is_not_started_again(
+    children: Children, rig: Rig, code: int
+) -> None:
+    children.turn(state(rig))
+    ended(children, rig, code)
+    children._clock.advance(1e6)  # type: ignore[attr-defined]
+    children.turn(state(rig))
+    assert children._running == {}
+    assert children.failed["job-2"].startswith(f"its learner ended with code {code}: ")
+
+
+def test_a_child_that_ends_otherwise_is_started_again_later_each_time(children: Children, rig: Rig) -> None:
+    children.turn(state(rig))
+    for seconds in (2, 4, 8, 16, 32, 60, 60):
+        ended(children, rig, 1)
+        children._clock.advance(seconds - 0.5)  # type: ignore[attr-defined]
+        children.turn(state(rig))
+        assert children._running == {}
+        children._clock.advance(0.6)  # type: ignore[attr-defined]
+        children.turn(state(rig))
+        assert children._running.keys() == {"job-2"}
+    assert children.failed == {}
+
+
 class Sleeping(subprocess.Popen[bytes]):
     """A process that does nothing in place of a learner."""
 
     def __init__(self, command: list[str], **more: Any) -> None:
-        super().__init__(["sleep", "600"], **more)
+        super().__init__(["sh", "-c", "read code; exit ${code:-0}"], **more)
+
+    def end(self, code: int) -> None:
+        assert self.stdin is not None
+        self.stdin.write(b"%d\n" % code)
+        self.stdin.flush()
+        self.wait(10)

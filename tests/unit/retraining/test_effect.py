@@ -124,6 +124,14 @@ def test_without_room_it_does_not_begin_and_says_how_much_it_wants(rig: Rig) -> 
         effect(rig, ChildrenInPlace(rig), memory=10)(JOB, report("slow"), quiet)
 
 
+def test_room_is_wanted_for_three_tables_of_as_many_rows_as_the_champion_has(rig: Rig) -> None:
+    rows = rig.store.verify(state(rig).variants["v1"].snapshots[-1].name).total_rows
+    with pytest.raises(CannotContinue, match=f"v1 has {rows} rows"):
+        effect(rig, ChildrenInPlace(rig), memory=rows * 24 * 3 - 1)(JOB, report("slow"), quiet)
+    effect(rig, ChildrenInPlace(rig), memory=rows * 24 * 3)(JOB, report("slow"), quiet)
+    assert "v2" in state(rig).variants
+
+
 def test_a_learner_that_does_not_come_to_a_snapshot_is_waited_for_and_tried_again(rig: Rig) -> None:
     with pytest.raises(RecoverableError, match=r"no snapshot after 0\.1 s"):
         effect(rig, ChildrenInPlace(rig, EndAt()))(JOB, report("slow"), quiet)
