@@ -83,6 +83,7 @@ SEGMENT = written(0)["segments"][0]
 @pytest.mark.parametrize(
     ("other", "why"),
     [
+        ({"format": 3}, "of format 3; known are"),
         ({"index": 10**15}, "begins at 60000"),
         ({"index": -60}, "no count"),
         ({"index": True}, "no count"),

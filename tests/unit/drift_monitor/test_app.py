@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 
+from services.drift_monitor import app
 from services.drift_monitor.app import DriftMonitor
+from stream_ml.drift.alarms import Alarm, Stream
 from stream_ml.drift.monitor import Rules
 from stream_ml.errors import RecoverableError
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
@@ -89,3 +92,31 @@ def test_whatever_goes_wrong_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
         asyncio.run(monitor._watch(Records()))
     with pytest.raises(ZeroDivisionError):
         monitor.run(Stop())
+
+
+def test_a_drift_asks_for_one_job_and_another_drift_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(app, "ask", lambda *_where, job, **_what: asked.append(job))
+    monitor = monitor_of(Topic(), Bounds(0, 0))
+    drift = Alarm("drift", "loss", None, 41, 42_000, 40_000, 0.1, 9.0, 0.3, 0.4)
+    others = [
+        replace(drift, index=42),
+        replace(drift, statistic="auc"),
+        replace(drift, segment=""),
+    ]
+    whose = Stream("m", "v1")
+    for alarm in (drift, drift, *others, replace(drift, kind="warning")):
+        monitor._tell(whose, [alarm])
+    monitor._tell(replace(whose, partition=0), [drift])
+    monitor._tell(replace(whose, variant="v2"), [drift])
+    assert asked[0] == asked[1]
+    assert len(asked) == 7
+    assert len(set(asked)) == 6
+
+
+def test_no_retraining_is_asked_for_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ask", Mock(side_effect=AssertionError("asked")))
+    monitor = monitor_of(Topic(), Bounds(0, 0))
+    monitor._settings = monitor._settings.model_copy(update={"retrain_events": 0})
+    monitor._tell(Stream("m", "v1"), [Alarm("drift", "loss", None, 1, 2, 1, 0.1, 9.0, 0.3, 0.4)])
+    assert monitor._writer.send.called  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from services.drift_monitor.following import Following, Record, place_of
 from stream_ml.drift.alarms import Alarm
 from stream_ml.drift.alarms import Stream as Whose
 from stream_ml.drift.monitor import Rules
-from stream_ml.errors import InvalidRecord
+from stream_ml.errors import InvalidRecord, RecoverableError
 from stream_ml.runtime import metrics
 from tests.evaluations import Stream, flipped, said
 
@@ -147,3 +147,20 @@ def test_another_evaluation_than_the_key_says_is_refused() -> None:
     followed.come([record(0), (b"v1//7", record(1)[1]), record(1)])
     assert followed.due == 2
     assert counted(metrics.DRIFT_REFUSED, refused) == 1
+
+
+def test_an_alarm_that_was_not_acknowledged_is_told_by_the_next_process() -> None:
+    whole, first = Followed(), Followed()
+    whole.come(map(record, range(90)))
+    begun = whole.told[0].index
+    first.come(map(record, range(begun)))
+
+    def away(_stream: Whose, _alarms: list[Alarm]) -> None:
+        raise RecoverableError("no broker acknowledged it")
+
+    first.following.tell = away
+    with pytest.raises(RecoverableError):
+        first.come([record(begun)])
+    second = Followed(first.states)
+    second.come(map(record, range(begun, 90)))
+    assert second.told == whole.told
