@@ -52,9 +52,7 @@ class Children:
     def order(self, order: Order, model_text: str) -> None:
         """Have the challenger of *order*, with its own model file, begun at the next turn; thread-safe."""
         folder = self._folder / order.job
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.toml").write_text(model_text)
-        (folder / "order.json").write_text(order.model_dump_json())
+        _write(folder, order, model_text)
         self._ordered.add(order.job)
 
     def withdraw(self, job: str) -> None:
@@ -90,10 +88,8 @@ class Children:
         folder = self._folder / job
         if (folder / "order.json").exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
         model = with_model_of(variant, state, self._parties).model
-        (folder / "model.toml").write_text(model.model_file.text)
-        (folder / "order.json").write_text(Order(job=job, why="", warm=True).model_dump_json())
+        _write(folder, Order(job=job, why="", warm=True), model.model_file.text)
 
     def _keep(self, job: str) -> None:
         process = self._running.get(job)
@@ -138,6 +134,15 @@ class Children:
             log.error("the learner of a challenger does not end and is killed", extra={"job": job})
             process.kill()
             process.wait()
+
+
+def _write(folder: Path, order: Order, model_text: str) -> None:
+    """Write both files, each whole or not at all: where the order is, a child can begin."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("model.toml", model_text), ("order.json", order.model_dump_json())):
+        partial = folder / f"{name}.partial"
+        partial.write_text(text)
+        partial.replace(folder / name)
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

@@ -48,14 +48,14 @@ class Killed:
         self._processes.append(Process.python(command, log).start())
         return self._processes[-1]
 
-    def ask(self, name: str) -> str:
-        window = Window(events={0: (0, COUNT)})
+    def ask(self, name: str, end: int = COUNT, base: str | None = None) -> str:
+        window = Window(events={0: (0, end)})
         grid = (Setting(name="fast", alpha=0.1), Setting(name="same"))
         reason = {"asked": "by a test"}
         ask(
             self.lives.log,
             Job(
-                job=name, model="clicks", reason=reason, base=None, window=window, grid=grid, asked_by="test"
+                job=name, model="clicks", reason=reason, base=base, window=window, grid=grid, asked_by="test"
             ),
         )
         return name
@@ -145,3 +145,24 @@ def kill_amid_the_effect(killed: Killed) -> None:
     survivor = killed.start().wait_for_output('"settings"')
     killed.check(name)
     assert survivor.terminate() == 0, survivor.tail()
+
+
+@pytest.mark.timeout(300)
+def test_jobs_that_wait_or_can_never_be_done_hold_up_no_other(killed: Killed) -> None:
+    newest = killed.loop.state.variants["v1"].snapshots[-1].name
+    waits, never = killed.ask("waits", COUNT + 2_000), killed.ask("never", 10**17)
+    wrong = killed.ask("wrong", 2_000, base=newest)
+    retrainer = killed.start()
+    killed.check(killed.ask("calm"))
+    ends = [killed.state(name).end for name in (never, wrong)]
+    assert [end.ended for end in ends if end is not None] == ["failed", "failed"]
+    assert (killed.state(waits).claim, killed.state(waits).failures) == (None, 0)
+    assert retrainer.terminate() == 0, retrainer.tail()
+    killed.queue.forget(-1)
+    with closing(Queue(killed.lives.log, "another", SystemClock())) as other:
+        other.read()
+        assert [job.job for job, _ in other.jobs()] == [waits]
+    killed.loop.send(2_000)
+    retrainer = killed.start()
+    wait_until(lambda: killed.state(waits).end is not None, 90, killed.tails)
+    assert retrainer.terminate() == 0, retrainer.tail()

@@ -92,6 +92,31 @@ def ended(children: Children, rig: Rig, code: int) -> None:
     children.turn(state(rig))
 
 
+@pytest.mark.parametrize("killed_at", ["model.toml.partial", "order.json.partial"])
+def test_killed_while_it_writes_an_order_the_next_one_finds_none(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    """Of half an order a child would end with code 2, and the challenger be given up."""
+    write = Path.write_text
+
+    def dies(self: Path, text: str) -> None:
+        write(self, text[: len(text) // 2] if self.name == killed_at else text)
+        if self.name == killed_at:
+            raise KeyboardInterrupt
+
+    children = Children(parties(rig), tmp_path / "learner.toml", tmp_path / "c", ManualClock())
+    monkeypatch.setattr(Path, "write_text", dies)
+    with pytest.raises(KeyboardInterrupt):
+        children.order(Order(job="job-1", why="", warm=True), MODEL)
+    assert not (tmp_path / "c" / "job-1" / "order.json").exists()
+    monkeypatch.setattr(Path, "write_text", write)
+    monkeypatch.setattr("stream_ml.retraining.children.subprocess.Popen", Sleeping)
+    children.turn(state(rig))
+    assert Order.model_validate_json((tmp_path / "c" / "job-1" / "order.json").read_text()).job == "job-1"
+    assert 'name = "clicks"' in (tmp_path / "c" / "job-1" / "model.toml").read_text()
+    children.close()
+
+
 @pytest.mark.parametrize("code", [lifecycle.CONFIG, lifecycle.CANNOT_CONTINUE])
 def test_a_child_whose_end_nothing_mends_is_not_started_again(
     children: Children, rig: Rig, code: int
