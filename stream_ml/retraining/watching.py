@@ -12,12 +12,15 @@ from stream_ml.features import CompiledModel
 from stream_ml.learning.parties import Parties
 from stream_ml.retraining import gate
 from stream_ml.retraining.comparing import Comparing
-from stream_ml.retraining.pairing import history, pair
 from stream_ml.retraining.promoting import bring_back, end_watch
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 
 log = logging.getLogger(__name__)
+
+# The rule says nothing before some 32 blocks, an eighth of a watch; larger ones depend less on each other.
+_BLOCKS_OF_A_WATCH = 256
+_LEAST_BLOCK, _LARGEST_BLOCK = 50, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +100,17 @@ class Watch:
 
     def _begin(self, state: JournalState, champion: str, challenger: str) -> Comparing:
         log.info("watching a promotion", extra={"champion": champion, "challenger": challenger})
-        return Comparing(self._parties, state, champion, challenger, self._new_learner)
+        block = min(max(self._watch_events // _BLOCKS_OF_A_WATCH, _LEAST_BLOCK), _LARGEST_BLOCK)
+        return Comparing(self._parties, state, champion, challenger, self._new_learner, block)
 
     def _judge(self, comparing: Comparing, champion: str, challenger: str) -> Outcome | None:
         verdict = judged(comparing, challenger, self._rule)
-        figures = f"{verdict.why} ({verdict.events:,} events)"
+        figures = f"{verdict.why} ({verdict.events:,} events{_left_out(comparing)})"
         if verdict.says == "promote":
             why = f"watch: {champion} is better than {challenger}: {figures}"
             decided = bring_back(self._parties, why, self._promotion)
             return self._ended(decided, Outcome(champion, challenger, kept=False, why=why))
-        if verdict.says == "keep" or verdict.events >= self._watch_events:
+        if verdict.says == "keep" or comparing.events_compared >= self._watch_events:
             why = f"watch over: {challenger} stays, {champion} is not better: {figures}"
             decided = end_watch(self._parties, why, self._promotion)
             return self._ended(decided, Outcome(champion, challenger, kept=True, why=why))
@@ -123,6 +127,9 @@ class Watch:
 
 def judged(comparing: Comparing, challenger: str, rule: gate.Rule) -> gate.Verdict:
     """Return what the watch's *rule* says of what is compared so far."""
-    both = history(comparing.champion.evaluations), history(comparing.challenger.evaluations)
-    blocks, _ = pair(*both, challenger, 0)
-    return gate.watch(blocks, challenger, rule)
+    return gate.watch(comparing.blocks(challenger), challenger, rule)
+
+
+def _left_out(comparing: Comparing) -> str:
+    blocks = comparing.left_out
+    return f"; of {blocks:,} blocks one refused what the other learned: they are left out" if blocks else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from stream_ml.errors import CannotContinue, RecoverableError
 from stream_ml.retraining.comparing import Comparing
-from tests.clicks import EVALUATE_EVERY, events, expected_counts
+from tests.clicks import events, expected_counts
 from tests.unit.learning.rig import Rig, new_learner
 from tests.unit.learning.test_challenging import challenger, state
 from tests.unit.learning.test_skipping import parties
@@ -24,7 +25,7 @@ def rig(tmp_path: Path) -> Rig:
 
 
 def comparing(rig: Rig) -> Comparing:
-    return Comparing(parties(rig), state(rig), "v1", "v2", new_learner, max_records=37)
+    return Comparing(parties(rig), state(rig), "v1", "v2", new_learner, block_records=50, max_records=37)
 
 
 def all_compared(found: Comparing) -> Comparing:
@@ -41,18 +42,42 @@ def test_both_have_the_rows_that_their_writers_have(rig: Rig) -> None:
         assert side.learner.digest()["rows_hash"] == of.run_to_the_end().digest["rows_hash"]
 
 
-def test_their_evaluations_are_of_the_same_events(rig: Rig) -> None:
+def test_their_sums_are_of_the_same_events(rig: Rig) -> None:
     found = comparing(rig)
-    rig.send(events(300, first=400))
+    rig.send(events(320, first=400))
     all_compared(found).close()
-    learned = expected_counts(700)[0] - expected_counts(400)[0]
-    assert len(found.champion.evaluations) == learned // EVALUATE_EVERY
-    assert found.events_compared == learned // EVALUATE_EVERY * EVALUATE_EVERY
-    for ours, theirs in zip(found.champion.evaluations, found.challenger.evaluations, strict=True):
-        same = ("index", "learned_from", "learned_to", "label_sum", "examples")
-        assert [ours[key] for key in same] == [theirs[key] for key in same]
-        assert ours["loss_sum"] != theirs["loss_sum"]
-    assert found.champion.evaluations[0]["learned_from"] == 0
+    blocks = found.blocks("v2")
+    assert (found.events_compared, found.left_out, len(blocks.examples)) == (300, 0, 6)
+    assert blocks.examples.sum() == expected_counts(700)[0] - expected_counts(400)[0]
+    ours = blocks.challengers["v2"]
+    assert (blocks.champion.loss > 0).all()
+    assert (blocks.champion.loss != ours.loss).all()
+    assert blocks.champion.loss.sum() == pytest.approx(loss_after(rig, 400, 700), rel=1e-9)
+
+
+def loss_after(rig: Rig, first: int, end: int) -> float:
+    """Of the champion, over these events, by a learner that knows those before."""
+    learner = new_learner(rig.model)
+    sums = []
+    for at, to in ((0, first), (first, end)):
+        values = events(to - at, first=at)
+        learner.learn([(0, values, [0] * len(values))])
+        sums.append(learner.metrics()["loss_sum"])
+    return sums[1] - sums[0]
+
+
+def test_blocks_of_which_one_refuses_what_the_other_learns_are_left_out(rig: Rig) -> None:
+    """The challenger has no feature `page`, of which some come in another type."""
+    other = challenger(rig, job="job-2")
+    other.model_text = "".join(
+        line for line in rig.model_text.splitlines(keepends=True) if "page" not in line
+    )
+    other.run_to_the_end()
+    found = Comparing(parties(rig), state(rig), "v1", "v3", new_learner, block_records=50)
+    odd = [orjson.dumps({**orjson.loads(each), "page": {"not": "text"}}) for each in events(60, first=500)]
+    rig.send([*events(100, first=400), *odd, *events(140, first=560)])
+    all_compared(found).close()
+    assert (found.events_compared, found.left_out, len(found.blocks("v3").examples)) == (300, 2, 4)
 
 
 def test_the_one_whose_snapshot_is_older_is_brought_to_where_the_other_is(rig: Rig) -> None:

@@ -119,7 +119,7 @@ def test_a_cold_one_begins_where_it_is_ordered_to(rig: Rig) -> None:
 
 def test_both_are_compared_from_snapshots_of_shards(rig: Rig) -> None:
     _, champion, life = both(rig)
-    comparing = Comparing(rig.parties(rig.layout), state(rig), "v1", "v2", new_learner)
+    comparing = Comparing(rig.parties(rig.layout), state(rig), "v1", "v2", new_learner, block_records=50)
     rig.send(event(number) for number in range(300, 600))
     while comparing.turn(0.0):
         pass
