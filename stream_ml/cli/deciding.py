@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def deciding(settings: Path) -> Iterator[tuple[Parties, LearnerSettings]]:
     """Yield what the learner's file *settings* names, with who decides: this user."""
     given = load(LearnerSettings, settings, os.environ)
     with naming(settings), closing(kafka_log(given)) as log:
-        yield parties_of(given, log), given
+        yield replace(parties_of(given, log), who=getpass.getuser()), given
 
 
 def tell(decisions: list[Decision]) -> None:

@@ -117,6 +117,8 @@ class Beginnings:
         seed = self._seed_of_challenger(state.serving, champion, order)
         variant = self._begin(seed, order.why, challenge=challenge, events=order.events)
         self._read_back()
+        if state.variants[variant].challenge != challenge:
+            return self.challenger(order)  # another began at the same moment, and has the number
         self._parties.reached(Point.CHALLENGER_BEGUN)
         return variant
 

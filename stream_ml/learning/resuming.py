@@ -21,19 +21,21 @@ from stream_ml.weights.state import JournalState
 _FLUSH_SECONDS = 30.0
 
 
-def stop(parties: Parties, why: str) -> list[Decision]:
+def stop(parties: Parties, why: str, variant: str | None = None) -> list[Decision]:
     """
-    Stop the learning of what serves; it serves on, as it is.
+    Stop the learning of what serves, or of *variant*; what serves serves on, as it is.
 
     Raises:
-        ConfigError: nothing serves, or it is stopped already.
+        ConfigError: nothing serves, there is no such variant, or it is stopped already.
     """
 
     def decisions(state: JournalState) -> list[Decision]:
-        serving = _serving(parties, state)
-        if not state.learns(serving):
-            raise ConfigError(f"{serving} does not learn already: {_stopped(state, serving)}")
-        return [decision(state, "stop", serving, parties.who, why)]
+        stopped = variant or _serving(parties, state)
+        if stopped not in state.variants:
+            raise ConfigError(f"there is no variant {stopped}\n  hint: stream-ml status lists them")
+        if not state.learns(stopped):
+            raise ConfigError(f"{stopped} does not learn already: {_stopped(state, stopped)}")
+        return [decision(state, "stop", stopped, parties.who, why)]
 
     return decide(parties, decisions)
 

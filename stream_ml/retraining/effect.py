@@ -26,6 +26,7 @@ _LOOK_SECONDS = 0.2
 _BYTES_A_ROW = 24
 # The challenger's own learner; champion and challenger once more, to be compared.
 _TABLES = 3
+_MOST_CHALLENGERS = 4
 
 
 class BeginChallenger:
@@ -108,6 +109,7 @@ class BeginChallenger:
                 f"{report.champion}, with which {setting.name} was compared, serves no more: "
                 f"{state.serving} does"
             )
+        _check_number(state)
         self._check_room(state, report.champion)
         champion = with_model_of(report.champion, state, self._parties).model
         why = f"{setting.name} of retraining {job.job}: {report.verdict.why}"
@@ -142,6 +144,15 @@ class BeginChallenger:
             raise CannotContinue(f"the challenger cannot learn: {why}")
         if self._clock.monotonic() > end:
             raise RecoverableError(f"the challenger has no snapshot after {self._patience_seconds:g} s")
+
+
+def _check_number(state: JournalState) -> None:
+    """The journal knows each of them, and each has a table."""
+    if len(there := state.challengers()) >= _MOST_CHALLENGERS:
+        raise CannotContinue(
+            f"{', '.join(there)} challenge {state.serving} already, {_MOST_CHALLENGERS} may\n"
+            "  hint: stream-ml stop LEARNER.toml VARIANT ends one"
+        )
 
 
 def starts_of(job: Job, setting: Setting) -> dict[int, int] | None:

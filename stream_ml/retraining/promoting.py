@@ -8,6 +8,7 @@ there. In the other order it would leave a proved challenger that learns, and wo
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from stream_ml.errors import ConfigError
@@ -60,8 +61,8 @@ def wait_caught_up(parties: Parties, variant: str, seconds: float) -> VariantSta
         champion = journal.state.variants.get(journal.state.serving or "")
         if champion is None:
             return None
-        place, polls = replace(champion), max(1, int(seconds / _POLL_SECONDS))
-        for _ in range(polls):
+        place, end = replace(champion), time.monotonic() + seconds
+        while time.monotonic() < end:
             known = journal.state.variants.get(variant)
             if known is None or (known.snapshots and as_far(known, place)):
                 return place
@@ -163,7 +164,7 @@ def _watched(state: JournalState, promotion: int | None) -> str | None:
 
 def _asked(state: JournalState, to: str | None) -> str:
     """Return the variant to go back to, if it is the one that a person may mean."""
-    serving, before = state.serving, _before(state)
+    serving, before = state.serving, state.before(state.serving)
     if serving is None or before is None:
         raise ConfigError(
             f"{serving or 'no variant'} serves, and there is none before it to go back to\n"
@@ -189,13 +190,3 @@ def _back(state: JournalState, before: str, who: str, why: str) -> list[Decision
         *([decision(state, "stop", state.serving, who, why)] if state.learns(state.serving) else []),
         decision(state, "serve", before, who, why),
     ]
-
-
-def _before(state: JournalState) -> str | None:
-    """Return the variant whose place was taken by what serves: its champion, or the one it began with."""
-    known = state.variants.get(state.serving or "")
-    if known is None:
-        return None
-    seed = known.seed.variant if known.seed is not None else None
-    before = known.challenge.champion if known.challenge is not None else seed
-    return before if before in state.variants else None

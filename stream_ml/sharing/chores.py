@@ -58,6 +58,10 @@ class Newest:
             reader.read_to_end()
             return reader.state
 
+    def serves(self, state: JournalState) -> bool:
+        """Whether it is this variant that serves."""
+        return state.serving == self._variant
+
     def learns(self, state: JournalState) -> bool:
         """Whether no decision stops the variant."""
         return state.learns(self._variant)
@@ -133,7 +137,8 @@ class Chores:
     who owns partition 0 takes the snapshots. Where two believe so for a while, no harm is done.
 
     Attributes:
-        learns: no decision in the journal stops the variant; False until the journal was read.
+        learns, serves: no decision in the journal stops the variant; it is the one that serves. Both are
+            False until the journal was read.
     """
 
     def __init__(
@@ -166,7 +171,7 @@ class Chores:
         self._newest, self._homes, self._events = newest, homes, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
         self._resumed, self._resumed_at = resumed, -1
-        self.learns = False
+        self.learns = self.serves = False
         self._known: tuple[Stream, ...] | None = None
         self._mine: set[int] = set()
         self._wanted_since: float | None = None
@@ -220,6 +225,7 @@ class Chores:
         self._look_at = self._clock.monotonic() + _LOOK_SECONDS
         state = self._newest.state()
         learned, self.learns = self.learns, self._newest.learns(state)
+        self.serves = self._newest.serves(state)
         if learned != self.learns:
             log.info("learns" if self.learns else "learning is stopped", extra={"model": self._model})
             metrics.LEARNER_STOPPED.labels(self._model).set(not self.learns)

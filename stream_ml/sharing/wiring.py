@@ -88,7 +88,7 @@ class Sharing:
         """See whether labels break, here or in what other learners decide, and whether any come."""
         self._silence.came(pushed.learned)
         # A challenger meets labels that who serves has learned, whatever they are.
-        looks = breaks_labels(self._settings, self._parties.model) and self._variant.challenge is None
+        looks = breaks_labels(self._settings, self._parties.model) and self._chores.serves
         if looks and (flood := self._breaker.learned(pushed.labels)):
             in_force = self._kept.newest.state().in_force()
             self._journal.append(self._breaker.decision(flood, in_force.decisions))

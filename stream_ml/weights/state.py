@@ -41,7 +41,7 @@ _REPEATS_KNOWN = 16
 # Deltas of a writer that long ago have left the feed; a claim is one restart.
 _CLAIMS_KEPT = 64
 SNAPSHOTS_KEPT = 16
-# The one that serves and those begun last; a statement of the journal, and a start from it, grow with each.
+# Those that are needed and those begun last; a statement of the journal, and a start from it, grow with each.
 VARIANTS_KEPT = 4
 
 
@@ -172,6 +172,26 @@ class JournalState:
         champion = known.challenge.champion if known is not None and known.challenge is not None else None
         return champion if champion in self.variants and self.learns(champion) else None
 
+    def before(self, variant: str | None) -> str | None:
+        """Return the variant whose place *variant* took: its champion, or the one that it began with."""
+        known = self.variants.get(variant or "")
+        if known is None:
+            return None
+        seed = known.seed.variant if known.seed is not None else None
+        before = known.challenge.champion if known.challenge is not None else seed
+        return before if before in self.variants else None
+
+    def challengers(self) -> list[str]:
+        """Return the variants that learn to take the place of what serves."""
+        return [
+            variant
+            for variant, known in self.variants.items()
+            if known.challenge is not None
+            and known.challenge.champion == self.serving
+            and variant != self.serving
+            and self.learns(variant)
+        ]
+
     def is_alive(self, variant: str) -> bool:
         """Whether *variant* serves, still learns beside what took its place, or challenges either of them."""
         current = {self.serving, self.champion_of(self.serving)}
@@ -265,8 +285,13 @@ class JournalState:
         return VALID
 
     def _forget_variants(self) -> None:
-        """Forget the oldest variants that neither serve nor just did; from now on their lines are void."""
-        needed = {self.serving, self.champion_of(self.serving)}
+        """
+        Forget the oldest variants that nobody needs; from now on their lines are void.
+
+        Needed are what serves, the one to go back to, challengers that learn, and the one that just began.
+        """
+        just_begun = next(reversed(self.variants))
+        needed = {self.serving, self.before(self.serving), *self.challengers(), just_begun}
         idle = [variant for variant in self.variants if variant not in needed]
         for variant in idle[: max(0, len(self.variants) - VARIANTS_KEPT)]:
             del self.variants[variant]

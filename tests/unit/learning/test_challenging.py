@@ -12,7 +12,8 @@ from stream_ml.learning.deciding import decide, decision
 from stream_ml.learning.orders import Order
 from stream_ml.learning.points import Point
 from stream_ml.learning.skipping import skip
-from stream_ml.weights.lines import Challenge, Variant
+from stream_ml.weights.journal import JournalWriter
+from stream_ml.weights.lines import Challenge, Line, Variant
 from stream_ml.weights.state import JournalState
 from tests.clicks import MODEL, events
 from tests.servers.processes import wait_until
@@ -90,6 +91,23 @@ def test_a_cold_one_learns_from_where_it_is_ordered_to(rig: Rig) -> None:
 def test_with_nothing_that_serves_there_is_nothing_to_challenge(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no variant of clicks serves yet"):
         challenger(Rig(tmp_path)).run_to_the_end()
+
+
+def test_of_two_jobs_that_begin_at_one_moment_each_has_a_challenger(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, begun = JournalWriter.append, list[str]()
+
+    def after_another(journal: JournalWriter, line: Line) -> int:
+        if isinstance(line, Variant) and not begun:
+            begun.append(line.variant)
+            challenger(rig, job="job-2").run_to_the_end()
+        return append(journal, line)
+
+    monkeypatch.setattr(JournalWriter, "append", after_another)
+    challenger(rig, job="job-1").run_to_the_end()
+    jobs = {name: known.challenge and known.challenge.job for name, known in state(rig).variants.items()}
+    assert jobs == {"v1": None, "v2": "job-2", "v3": "job-1"}
 
 
 def test_compared_with_a_variant_that_serves_no_more_it_does_not_begin(rig: Rig) -> None:

@@ -129,6 +129,16 @@ def test_a_second_stop_tells_of_the_first(rig: Rig) -> None:
         stop(parties(rig), "again")
 
 
+def test_a_challenger_that_nobody_wants_any_more_is_stopped_by_its_name(rig: Rig) -> None:
+    learn_backlog(parties(rig), "")
+    challenger(rig).run_to_the_end()
+    stop(parties(rig), "no use", "v2")
+    assert (state(rig).learns("v1"), state(rig).is_over("v2")) == (True, True)
+    for variant, refused in (("v2", "v2 does not learn already"), ("v9", "there is no variant v9")):
+        with pytest.raises(ConfigError, match=refused):
+            stop(parties(rig), "", variant)
+
+
 def test_before_anything_serves_there_is_nothing_to_stop(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no variant of clicks serves yet"):
         stop(parties(Rig(tmp_path)), "")

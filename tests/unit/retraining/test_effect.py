@@ -145,6 +145,16 @@ def test_a_learner_that_cannot_go_on_ends_the_job(rig: Rig) -> None:
     assert children.withdrawn == ["job-1"]
 
 
+def test_a_fifth_challenger_does_not_begin(rig: Rig) -> None:
+    for number in range(4):
+        challenger(rig, job=f"other-{number}").run_to_the_end()
+    with pytest.raises(
+        CannotContinue, match=r"v2, v3, v4, v5 challenge v1 already, 4 may(.|\n)*stream-ml stop"
+    ):
+        effect(rig, ChildrenInPlace(rig))(JOB, report("slow"), lambda progress, doing: None)
+    assert list(state(rig).variants) == ["v1", "v2", "v3", "v4", "v5"]
+
+
 def test_a_window_of_files_says_nothing_of_the_log() -> None:
     assert starts_of(replace(JOB, window=Window(files=("a",))), JOB.grid[1]) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from stream_ml.retraining.promoting import (
     rollback,
     wait_caught_up,
 )
+from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 from tests.clicks import MODEL, events
@@ -85,6 +87,17 @@ def test_while_both_learn_on_it_is_enough_to_come_to_where_the_champion_was(rig:
     assert not caught_up(state(rig), "v2"), "the champion has gone on"
     promote(parties(rig), "v2", "", force=True, place=place)
     assert state(rig).serving == "v2"
+
+
+def test_a_busy_journal_does_not_shorten_the_wait(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    challenger(rig).run_to_the_end()
+    rig.send(events(100, first=400))
+    rig.run_to_the_end()
+    poll = JournalReader.poll
+    monkeypatch.setattr(JournalReader, "poll", lambda reader, seconds: poll(reader, 0.0))  # returns at once
+    began = time.monotonic()
+    assert wait_caught_up(parties(rig), "v2", 0.5) is None
+    assert time.monotonic() - began >= 0.5
 
 
 def test_what_is_no_challenger_of_what_serves_is_refused_by_name(rig: Rig) -> None:
@@ -174,6 +187,18 @@ def test_a_rollback_that_is_cut_off_is_never_promoted_again_and_can_be_ended(rig
 
 def _first_lines(found: JournalState, count: int) -> list[Decision]:
     return promoting._back(found, "v1", "somebody", "worse")[:count]
+
+
+def test_after_any_number_of_jobs_there_is_a_way_back(rig: Rig) -> None:
+    challenger(rig).run_to_the_end()
+    promote(parties(rig), "v2", "", force=True)
+    end_watch(parties(rig), "better")
+    rig.run_to_the_end()
+    for number in range(3, 7):
+        challenger(rig, job=f"job-{number}").run_to_the_end()
+        give_up(parties(rig), f"v{number}", "no better")
+    rollback(parties(rig), "worse after all", to="v1")
+    assert state(rig).serving == "v1"
 
 
 def test_with_nothing_before_there_is_no_way_back(rig: Rig) -> None:

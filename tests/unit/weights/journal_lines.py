@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stream_ml.weights.lines import (
     Begin,
+    Challenge,
     Claim,
     Decision,
     Line,
@@ -29,6 +32,14 @@ def variant(name: str = "v", events: dict[int, int] | None = None, fingerprint: 
         events=events or {0: 0},
         why="test",
     )
+
+
+def challenger(name: str, of: str) -> Variant:
+    return replace(variant(name), challenge=Challenge(of, FINGERPRINT, f"job of {name}"))
+
+
+def stop(name: str, replaces: int | None = None) -> Decision:
+    return Decision(kind="stop", variant=name, who="me", why="test", replaces=replaces)
 
 
 def claim(who: str = "a", step: int = 0, name: str = "v") -> Claim:

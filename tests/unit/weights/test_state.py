@@ -6,7 +6,17 @@ from stream_ml.weights.line_bytes import decode_line, encode_line
 from stream_ml.weights.lines import Begin, Claimed, Decision, Line, place_of
 from stream_ml.weights.state import VARIANTS_KEPT, JournalState
 from stream_ml.weights.verdicts import Validity
-from tests.unit.weights.journal_lines import claim, fold, release, serve, snapshot, step, variant
+from tests.unit.weights.journal_lines import (
+    challenger,
+    claim,
+    fold,
+    release,
+    serve,
+    snapshot,
+    step,
+    stop,
+    variant,
+)
 
 # In `fold` the begin is line 0: the variant is 1, the first claim 2.
 EPOCH = 2
@@ -174,6 +184,26 @@ def test_the_journal_is_applied_in_its_order_only() -> None:
     state, _ = fold(*OPENED)
     with pytest.raises(AssertionError):
         state.apply(1, claim())
+
+
+def test_the_variant_to_go_back_to_and_challengers_that_learn_are_not_forgotten() -> None:
+    challenges = [challenger(f"v{number}", of="v2") for number in range(3, 9)]
+    state, _ = fold(
+        variant("v1"),
+        serve("v1"),
+        challenger("v2", of="v1"),
+        serve("v2", replaces=2),
+        stop("v1"),
+        *challenges,
+        variant("v0"),
+    )
+    assert list(state.variants) == [*(f"v{number}" for number in range(1, 9)), "v0"]
+    assert state.challengers() == [f"v{number}" for number in range(3, 9)]
+    for offset, number in enumerate(range(3, 9), start=20):
+        state.apply(offset, stop(f"v{number}"))
+    state.apply(30, challenger("v9", of="v2"))
+    assert list(state.variants) == ["v1", "v2", "v0", "v9"]
+    assert (state.before("v2"), state.before("v1"), state.challengers()) == ("v1", None, ["v9"])
 
 
 def test_of_the_variants_that_do_not_serve_the_oldest_are_forgotten_with_all_that_was_decided_of_them() -> (
