@@ -149,7 +149,7 @@ def test_the_bound_is_the_one_of_the_tables() -> None:
 def test_better_challengers_are_promoted(
     rounds: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
-    found = list(outcomes(BETTER, rounds(40, 200), 1_000))
+    found = list(outcomes(BETTER, rounds(24, 200), 1_000))
     assert min(each.gains["better"] for each in found) >= 0.01
     promoted = [each for each in found if each.verdict.challenger == "better"]
     record_property("streams", len(found))

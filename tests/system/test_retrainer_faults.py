@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -110,12 +110,15 @@ def shop(own_kafka: KafkaServer, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_ten_points_a_job_finishes_once_with_the_same_result(shop: Shop) -> None:
+def test_killed_at_ten_points_a_job_finishes_once_with_the_same_result(
+    shop: Shop, rounds: Callable[[int, int], int]
+) -> None:
+    """With a small work and effect; those of the service are in test_retrainer_killed."""
     assert len(Moment) == 10
     calm = shop.start()
     shop.end(shop.ask("calm"))
     assert calm.terminate() == 0
-    for moment in Moment:
+    for moment in list(Moment)[:: rounds(3, 1)]:
         name = shop.ask(f"killed-{moment.name.lower()}")
         assert shop.start(f"{moment.name}:SIGKILL").wait(60) == -9
         survivor = shop.start().wait_for_output('"settings"')
@@ -125,8 +128,11 @@ def test_killed_at_ten_points_a_job_finishes_once_with_the_same_result(shop: Sho
 
 
 @pytest.mark.timeout(600)
-def test_frozen_and_taken_over_it_changes_nothing_when_it_wakes(shop: Shop) -> None:
-    for moment in (Moment.CLAIMED, Moment.WORK_HALF_DONE, Moment.LEASE_CHECKED, Moment.EFFECT_MADE):
+def test_frozen_and_taken_over_it_changes_nothing_when_it_wakes(
+    shop: Shop, rounds: Callable[[int, int], int]
+) -> None:
+    moments = (Moment.WORK_HALF_DONE, Moment.LEASE_CHECKED, Moment.CLAIMED, Moment.EFFECT_MADE)
+    for moment in moments[: rounds(2, 4)]:
         frozen = shop.start(f"{moment.name}:SIGSTOP")
         name = shop.ask(f"frozen-{moment.name.lower()}")
         wait_until(lambda name=name: shop.state(name).claim is not None, 60, shop.tails)

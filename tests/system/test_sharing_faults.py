@@ -144,7 +144,7 @@ def test_a_storm_costs_less_than_a_thousandth_of_the_log_loss(
         for _ in range(4):
             calm.start()
         storm = Storm(stormy, random)
-        while stormy.generation() < rounds(10, 100):
+        while stormy.generation() < rounds(5, 100):
             storm.blow()
         storm.over()
         calm.wait_until_pushed()
