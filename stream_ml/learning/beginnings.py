@@ -100,12 +100,9 @@ class Beginnings:
                 cannot go on with the rows of what serves.
             CannotContinue: what serves learns another topic, or no snapshot of it verifies.
         """
-        state, ours = self._reader.state, self._parties.model.fingerprint
-        for variant, known in state.variants.items():
-            if known.challenge is not None and known.challenge.job == order.job:
-                assert known.fingerprint == ours, "of one job there is one challenger"
-                if self._can_begin(known):
-                    return variant
+        state = self._reader.state
+        if (begun := self._begun_for(order.job)) is not None:
+            return begun
         if state.serving is None:
             raise ConfigError(f"no variant of {self._parties.name} serves yet: there is nothing to challenge")
         if order.champion not in ("", state.serving):
@@ -121,6 +118,19 @@ class Beginnings:
             return self.challenger(order)  # another began at the same moment, and has the number
         self._parties.reached(Point.CHALLENGER_BEGUN)
         return variant
+
+    def _begun_for(self, job: str) -> str | None:
+        """Return the variant that *job* has begun, if what it begins with is there."""
+        for variant, known in self._reader.state.variants.items():
+            if known.challenge is not None and known.challenge.job == job:
+                if known.fingerprint != self._parties.model.fingerprint:
+                    raise ConfigError(
+                        f"{variant}, the challenger of {job}, has another model file: who began it came to "
+                        f"another winner\n  hint: stream-ml stop LEARNER.toml {variant} ends it"
+                    )
+                if self._can_begin(known):
+                    return variant
+        return None
 
     def _can_begin(self, known: VariantState) -> bool:
         """Whether what a variant begins with is there: it may have gone while its line was on its way."""

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 import pytest
 
+from stream_ml.hotels.bookings import bookings
 from stream_ml.retraining.blocks import Blocks
 from stream_ml.retraining.gate import Rule, Verdict
 from tests.contested import (
@@ -32,7 +33,9 @@ from tests.contested import (
 
 RULE = Rule()
 ELECTRICITY = Path(__file__).parents[3] / "shared" / "data" / "elec2" / "electricity.csv.xz"
+HOTELS = ELECTRICITY.parents[1] / "hotel_bookings" / "hotel_bookings.csv.zip"
 DAY = 48
+STAYS_A_BLOCK = 250
 RATE = {"alpha": 0.1}
 LONG = 150_000
 
@@ -214,3 +217,39 @@ def test_whom_electricity_promotes_is_better_afterwards(electricity: list[bytes]
     decided = verdict.events // DAY
     after = until(blocks, len(blocks.examples), decided)
     assert gains(after)[verdict.challenger or ""] > RULE.min_gain
+
+
+@pytest.fixture(scope="module")
+def stays() -> list[bytes]:
+    """The hotel bookings in the order in which they were made, with noises as above."""
+    made = bookings(str(HOTELS))
+    noises = np.random.default_rng(6).integers(0, 60, (len(made), NOISES))
+    return [
+        orjson.dumps(
+            {
+                "y": booking.cancelled,
+                **booking.event,
+                **{f"noise{at}": value for at, value in enumerate(noise)},
+            }
+        )
+        for booking, noise in zip(made, noises.tolist(), strict=True)
+    ]
+
+
+def of_stays(number: int, deposit: bool = True) -> str:
+    names = {"hotel": "hotel", "segment": "market_segment", "lead": "log_bucket(lead_time, 1.5)"}
+    known = {"deposit": "deposit_type"} if deposit else {}
+    return model({**names, **known, f"noise{number}": f"noise{number}"}, STAYS_A_BLOCK, **RATE)
+
+
+def test_windows_of_hotel_bookings(stays: list[bytes]) -> None:
+    """Who knows the deposit is promoted in most; who only has another noise in none, best of eight."""
+    promoted, windows, cut = 0, range(0, 75_001, 15_000), 5_000
+    alike = {f"noise{number}": of_stays(number) for number in range(8)}
+    for first in windows:
+        window = stays[first : first + 30_000]
+        better = contest(window, of_stays(0, deposit=False), {"deposit": of_stays(0)}, cut)
+        promoted += first_decision(better, RULE).challenger == "deposit"
+        verdict = first_decision(contest(window, of_stays(8), alike, cut), RULE)
+        assert verdict.says != "promote", verdict.why
+    assert promoted >= 0.8 * len(windows)

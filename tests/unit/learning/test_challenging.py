@@ -110,6 +110,15 @@ def test_of_two_jobs_that_begin_at_one_moment_each_has_a_challenger(
     assert jobs == {"v1": None, "v2": "job-2", "v3": "job-1"}
 
 
+def test_of_one_job_a_second_winner_does_not_begin(rig: Rig) -> None:
+    challenger(rig).run_to_the_end()
+    other = challenger(rig)
+    other.model_text = MODEL.replace("alpha = 0.3", "alpha = 0.2")
+    with pytest.raises(ConfigError, match="v2, the challenger of job-1, has another model file"):
+        other.run_to_the_end()
+    assert list(state(rig).variants) == ["v1", "v2"]
+
+
 def test_compared_with_a_variant_that_serves_no_more_it_does_not_begin(rig: Rig) -> None:
     with pytest.raises(ConfigError, match="v1 serves; the challenger of job-1 was compared with v7"):
         challenger(rig, champion="v7").run_to_the_end()
