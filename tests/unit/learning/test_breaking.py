@@ -13,6 +13,7 @@ from stream_ml.learning.breaking import Breaker, Labels
 from stream_ml.learning.points import Point
 from stream_ml.learning.resuming import learn_backlog, restore_step, skip_to
 from stream_ml.learning.standing import Standing
+from stream_ml.runtime import metrics
 from stream_ml.weights.lines import Decided, Decision, InForce
 from tests.servers.processes import wait_until
 from tests.unit.learning.rig import BackgroundLife, EndAt, Rig, new_learner
@@ -173,6 +174,29 @@ def test_after_a_resume_and_a_restart_it_knows_the_new_rate(rig: Rig) -> None:
     assert background.loop is not None
     assert background.loop.events[0] <= 10_000 + events_to_trip(RATE, 1.0, dispersion=3.0) + BATCH
     background.end()
+
+
+def test_decisions_of_another_variant_are_none_of_ours() -> None:
+    before = Breaker("clicks", "v1", "learner-1")
+    assert not any(before.learned(Labels(1_000, 1_000.0, 120.0)) for _ in range(20))
+    theirs = [
+        Decided(8, Decision(kind="resume", variant="v2", who="me", why="a campaign")),
+        Decided(9, Decision(kind="stop", variant="v3", who="me", why="labels broke: badly")),
+    ]
+    again = Breaker("clicks", "v1", "learner-2", theirs, known=(before.state, 7))
+    assert metrics.LEARNER_BREAKER_OPEN.labels("clicks")._value.get() == 0
+    assert again.learned(Labels(1_000, 1_000.0, 600.0)) is not None
+
+
+def test_a_skip_to_where_learning_stands_ends_no_writer() -> None:
+    resume = Decided(6, Decision(kind="resume", variant="v1", who="me", why="good"))
+    for goal, ends in ((50, False), (51, True)):
+        skip = Decided(
+            5, Decision(kind="skip", variant="v1", who="me", why="", partition=0, next=goal, lost=0)
+        )
+        standing = Standing("v1", InForce(variants=(), decisions=()))
+        assert standing.turn(InForce(variants=(), decisions=(skip, resume)), {0: 50})
+        assert standing.ends is ends
 
 
 def test_labels_of_another_loss_are_not_looked_at(rig: Rig) -> None:

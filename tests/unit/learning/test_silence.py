@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.unit.learning.rig import Rig
 
 MODEL = """
 name = "silent"
+event_id = "id"
 label = "label"
 unlabelled = "{unlabelled}"
 
@@ -42,10 +44,12 @@ class Producer:
         plan = Plan(compile_model(MODEL.format(unlabelled=unlabelled)).plan_bytes)
         self.learner, self.clock = Learner(plan), Watch()
         self.silence = Silence("silent", 60.0, self.clock)
+        self.ids = itertools.count()
 
     def send(self, count: int, labelled: bool = True) -> None:
-        event = b'{"user": "u", "label": 1}' if labelled else b'{"user": "u"}'
-        self.silence.came(self.learner.learn([(0, [event] * count, [0] * count)]))
+        label = ', "label": 1' if labelled else ""
+        events = [f'{{"id": "{next(self.ids)}", "user": "u"{label}}}'.encode() for _ in range(count)]
+        self.silence.came(self.learner.learn([(0, events, [0] * count)]))
 
     def wait(self, seconds: float) -> None:
         self.clock.at += seconds
@@ -83,6 +87,17 @@ def test_events_without_labels_are_told(unlabelled: str) -> None:
     assert producer.told() == ["no_labels"]
     producer.send(1)
     producer.wait(1)
+    assert producer.told() == []
+
+
+def test_events_that_come_again_have_labels_too() -> None:
+    """As where a producer sends its last hour once more."""
+    producer = Producer()
+    labelled = b'{"id": "e", "user": "u", "label": 1}'
+    for _ in range(10):
+        producer.silence.came(producer.learner.learn([(0, [labelled] * 1_000, [0] * 1_000)]))
+        producer.wait(10)
+    assert producer.learner.metrics()["duplicates"] == 9_999
     assert producer.told() == []
 
 

@@ -7,6 +7,7 @@ import pytest
 from stream_ml.retraining.promoting import end_watch, promote
 from stream_ml.retraining.steward import Steward
 from stream_ml.retraining.watching import Outcome, Watch
+from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Decision
 from stream_ml.weights.state import JournalState
 from tests.unit.learning.rig import Rig, new_learner
@@ -69,6 +70,21 @@ def test_who_is_where_the_champion_was_a_moment_ago_serves_though_events_go_on(r
     challenger(rig, proof="saves 2 %").run_to_the_end()
     on(rig, 2_500)
     looking.turn(state(rig))
+    assert state(rig).serving == "v2"
+
+
+def test_where_the_champion_was_is_kept_though_one_reader_reads_on(rig: Rig) -> None:
+    """As a retrainer does: the state that it looks at is the one that later lines change."""
+    challenger(rig, proof="saves 2 %").run_to_the_end()
+    looking = steward(rig)
+    with JournalReader.open(rig.log, "clicks.journal") as reader:
+        on(rig, 2_000)
+        reader.read_to_end()
+        looking.turn(reader.state)
+        challenger(rig, proof="saves 2 %").run_to_the_end()
+        on(rig, 2_500)
+        reader.read_to_end()
+        looking.turn(reader.state)
     assert state(rig).serving == "v2"
 
 
