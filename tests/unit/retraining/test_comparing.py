@@ -87,6 +87,7 @@ def test_the_one_whose_snapshot_is_older_is_brought_to_where_the_other_is(rig: R
     assert (found.champion.events, found.challenger.events, found.events) == ({0: 600}, {0: 400}, {0: 600})
     rig.send(events(100, first=600))
     all_compared(found).close()
+    assert (found.events_compared, found.left_out) == (100, 0)
     assert (
         found.challenger.learner.digest()["rows_hash"] == challenger(rig).run_to_the_end().digest["rows_hash"]
     )
