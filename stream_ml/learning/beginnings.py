@@ -25,7 +25,8 @@ from stream_ml.weights.lines import (
     journal_and_offset,
 )
 from stream_ml.weights.snapshots import SnapshotName
-from stream_ml.weights.state import JournalState, VariantState
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.variant_state import VariantState
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from stream_ml.weights.lines import Decided, Decision, InForce, VariantInForce
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 
 log = logging.getLogger(__name__)
 

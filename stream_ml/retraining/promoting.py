@@ -17,7 +17,8 @@ from stream_ml.learning.parties import Parties
 from stream_ml.learning.succeeding import as_far
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Decision
-from stream_ml.weights.state import JournalState, VariantState
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.variant_state import VariantState
 
 _POLL_SECONDS = 0.1
 

@@ -21,7 +21,8 @@ from stream_ml.retraining.watching import Outcome, Watch
 from stream_ml.runtime import metrics
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.weights.journal import JournalReader
-from stream_ml.weights.state import JournalState, VariantState
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.variant_state import VariantState
 
 log = logging.getLogger(__name__)
 

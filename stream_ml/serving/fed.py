@@ -13,7 +13,7 @@ from stream_ml.serving.loading import Loaded
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import Stream
 from stream_ml.weights.feed import Action, Assembler, Chunk, Delta, Interval, WrongFingerprint, decode_chunk
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from stream_ml.weights.feed import Chunk, feed_topic
 from stream_ml.weights.journal import JournalReader, journal_topic
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotStore
-from stream_ml.weights.state import JournalState, VariantState
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.variant_state import VariantState
 
 log = logging.getLogger(__name__)
 

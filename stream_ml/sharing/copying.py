@@ -18,7 +18,7 @@ from stream_ml.weights.artefact import CorruptSnapshot
 from stream_ml.weights.journal import JournalReader, JournalWriter
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.shards import Image, next_offsets
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 
 
 def move(parties: Parties, journal: JournalWriter, take_snapshot: Callable[[str], None]) -> tuple[str, str]:

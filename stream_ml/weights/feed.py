@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from stream_ml.errors import CannotContinue, InvalidRecord
 from stream_ml.weights.lines import NewerFormat
 from stream_ml.weights.rows import ID_BYTES, ROW_BYTES
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 
 FORMAT = 1
 MAX_CHUNK_BYTES = 900_000

@@ -28,7 +28,7 @@ from stream_ml.weights.feed import (
 )
 from stream_ml.weights.lines import Claimed
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, SnapshotWriter, load
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 from tests.unit.weights.artefacts import MANIFEST
 
 MODEL = """

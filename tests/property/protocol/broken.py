@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from stream_ml.weights.feed import Action, Assembler, Chunk, Delta, Outcome
 from stream_ml.weights.lines import Decision, Snapshot, Step
-from stream_ml.weights.state import JournalState, VariantState
+from stream_ml.weights.state import JournalState
+from stream_ml.weights.variant_state import VariantState
 from stream_ml.weights.verdicts import VALID, Verdict
 from tests.property.protocol.rules import Rules
 from tests.property.protocol.world import FINGERPRINT, VARIANT

@@ -7,7 +7,7 @@ from stream_ml.runtime.clock import ManualClock
 from stream_ml.serving.fed import FedReplica, FeedReader
 from stream_ml.serving.loading import load_snapshot
 from stream_ml.weights.feed import Chunk, Interval, decode_chunk, feed_topic
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 from tests.clicks import event
 from tests.scripted import NAME, ScriptedWriter
 

@@ -18,7 +18,7 @@ from stream_ml.weights.feed import (
     encode_chunk,
 )
 from stream_ml.weights.lines import Claimed, NewerFormat
-from stream_ml.weights.state import VariantState
+from stream_ml.weights.variant_state import VariantState
 from tests.unit.weights.journal_lines import FINGERPRINT
 
 ROW = bytes(range(16))
