@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
@@ -100,11 +101,25 @@ class Sharing:
         return line.events.get(partition, 0) if line is not None and line.seed is None else 0
 
     def _new_loop(self) -> SharingLoop:
-        parties, variant, shards, settings = self._parties, self._variant, self._shards, self._settings
+        parties, settings = self._parties, self._settings
         topic = parties.topics.events.name
         base = settings.consumer_group or f"{parties.name}.learner"
-        group = parties.log.group(variant.group(base), topic)
-        outputs = Outputs(self._writer, Source(parties.name, variant.name, topic), settings.message_max_bytes)
+        return SharingLoop(
+            parties.name,
+            parties.log,
+            topic,
+            parties.log.group(self._variant.group(base), topic),
+            self._new_taking(topic),
+            lambda: self._chores.learns and not self._breaker.tripped,
+            self._look_at,
+            _limits(settings),
+            self._clock,
+        )
+
+    def _new_taking(self, topic: str) -> Callable[[int], OwnedPartition]:
+        parties, shards, settings, kept = self._parties, self._shards, self._settings, self._kept
+        source = Source(parties.name, self._variant.name, topic)
+        outputs = Outputs(self._writer, source, settings.message_max_bytes)
         windows = WindowReader(parties.log, topic, parties.model.model_file.learner.duplicate_window)
 
         def taken(partition: int) -> OwnedPartition:
@@ -118,12 +133,11 @@ class Sharing:
                     learner.remember, learner.forget, partition, self._window_begins(partition), end
                 )
 
-            who, kept = parties.who, self._kept
             return take(
                 shards,
                 kept.mender,
                 partition,
-                who,
+                parties.who,
                 learner,
                 remember,
                 outputs,
@@ -131,28 +145,7 @@ class Sharing:
                 self._events.check_ends,
             )
 
-        joined = settings.redis_batches_joined
-        limits = SharingLimits(
-            settings.batch_max_records,
-            joined * settings.batch_max_records,
-            settings.redis_timeout_seconds * _TIMEOUT_SHARE,
-            settings.redis_batches_in_flight * joined * settings.batch_max_bytes,
-            settings.poll_wait_seconds,
-            _LOOK_SECONDS,
-            settings.commit_interval_seconds,
-            settings.redis_batches_in_flight,
-        )
-        return SharingLoop(
-            parties.name,
-            parties.log,
-            topic,
-            group,
-            taken,
-            lambda: self._chores.learns and not self._breaker.tripped,
-            self._look_at,
-            limits,
-            self._clock,
-        )
+        return taken
 
     def _new_chores(self) -> Chores:
         parties, variant, settings = self._parties, self._variant, self._settings
@@ -198,3 +191,17 @@ class Sharing:
 def layout_of(settings: LearnerSettings) -> Layout | None:
     """Return how the settings deal rows to shards; None where this process's memory has them."""
     return None if settings.weights == "memory" else Layout(0, settings.redis_shards)
+
+
+def _limits(settings: LearnerSettings) -> SharingLimits:
+    joined = settings.redis_batches_joined
+    return SharingLimits(
+        settings.batch_max_records,
+        joined * settings.batch_max_records,
+        settings.redis_timeout_seconds * _TIMEOUT_SHARE,
+        settings.redis_batches_in_flight * joined * settings.batch_max_bytes,
+        settings.poll_wait_seconds,
+        _LOOK_SECONDS,
+        settings.commit_interval_seconds,
+        settings.redis_batches_in_flight,
+    )
