@@ -6,21 +6,26 @@ import asyncio
 import logging
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 import faust
 from faust.auth import Credentials
 
+from services.drift_monitor.asking import Asking
 from services.drift_monitor.following import Following, Record
+from services.drift_monitor.monitors import Monitors
+from services.drift_monitor.states import States
+from services.drift_monitor.variants import Variants
 from stream_ml.drift.alarms import Alarm, Stream
 from stream_ml.drift.ignoring import ignored
 from stream_ml.drift.monitor import Rules
-from stream_ml.errors import ConfigError, RecoverableError
+from stream_ml.errors import RecoverableError
 from stream_ml.learning.outputs import evaluations_topic
 from stream_ml.learning.topics import drifts_topic
-from stream_ml.retraining.asking import ask
-from stream_ml.retraining.jobs import ensure_jobs, job_id
+from stream_ml.retraining.jobs import ensure_jobs
+from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Log, LogTruncated, Writer
@@ -63,7 +68,14 @@ class DriftMonitor:
         self.waits: str | None = _JOINING
         self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
-        self._following = Following(settings.model, rules, _States(table), self._tell, self._again)
+        clock = SystemClock()
+        variants = Variants(log, settings.model, clock)
+        self._states = States(table)
+        self._asking = Asking(settings, log, writer, clock, variants.serving)
+        monitors = Monitors(rules, self._states, variants.over, self._end)
+        self._following = Following(settings.model, monitors, self._tell, self._again)
+        # One thread, so that nothing is done twice at a time where Faust begins its agent anew.
+        self._worker = ThreadPoolExecutor(1, "watching")
         source = self._app.topic(self._evaluations, key_serializer="raw", value_serializer="raw")
         self._app.agent(source)(self._watch)
 
@@ -95,9 +107,18 @@ class DriftMonitor:
         )
 
     async def _watch(self, records: Any) -> None:
+        """
+        Take in what Faust brings.
+
+        Not on Faust's loop: what waits for brokers or reads a topic takes longer than one may be silent in a
+        group, and whoever is thrown out of it begins again.
+        """
+        loop = asyncio.get_running_loop()
         async for event in records.events():
+            place = event.message.offset
             try:
-                self._following.take(event.key, event.value)
+                await loop.run_in_executor(self._worker, self._following.take, event.key, event.value, place)
+                self._states.hand_over()
             # Faust would begin the agent anew, which meets the same again: the process is to end.
             except Exception as error:
                 self.failed = error
@@ -118,8 +139,17 @@ class DriftMonitor:
         while thread.is_alive() and not (stop.requested() or self.failed):
             thread.join(_POLL_SECONDS)
         thread.join(_STOP_SECONDS)
+        self._end_work()
         if self.failed:
             raise self.failed
+
+    def _end_work(self) -> None:
+        """Let what is being taken in come to its end: it writes, and its writer is closed after this."""
+        try:
+            self._worker.submit(lambda: None).result(_STOP_SECONDS)
+        except TimeoutError:
+            log.warning("an evaluation is still being looked at; the next process repeats it")
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _run_faust(self, stop: Stop) -> None:
         try:
@@ -143,27 +173,14 @@ class DriftMonitor:
     def _tell(self, stream: Stream, alarms: list[Alarm]) -> None:
         for alarm in alarms:
             self._writer.send(self._drifts, alarm.record(stream), key=alarm.key(stream).encode(), partition=0)
-            if alarm.kind == "drift" and self._settings.retrain_events:
-                self._ask(stream, alarm)
+        # First, whatever becomes of the asking: an alarm is never lost.
         self._writer.flush(self._settings.broker_timeout_seconds)
+        for alarm in alarms:
+            if alarm.kind == "drift" and self._settings.retrain_events:
+                self._asking.drifted(stream, alarm, self._following.monitors.evaluations())
 
-    def _ask(self, stream: Stream, alarm: Alarm) -> None:
-        """Ask for a retraining; told again after a restart, the job is the same."""
-        named = (stream.partition, alarm.statistic, alarm.segment, alarm.index)
-        try:
-            ask(
-                self._log,
-                self._writer,
-                stream.model,
-                self._settings.events_topic,
-                self._settings.retrain_events,
-                job=job_id(stream.model, stream.variant, *named),
-                reason={"variant": stream.variant, **alarm.said()},
-                asked_by="drift monitor",
-                after=self._settings.retrain_after_events,
-            )
-        except ConfigError as error:
-            log.error("no retraining is asked for", extra={"reason": str(error)})
+    def _end(self) -> int:
+        return self._log.bounds(self._evaluations, 0).next
 
     def _again(self) -> Generator[Record, None, None]:
         """Read from the beginning: a gap is rare, and evaluations are few."""
@@ -182,20 +199,6 @@ class DriftMonitor:
                 for fetch in fetches:
                     place = fetch.next
                     yield from zip(fetch.keys or (), fetch.values, strict=True)
-
-
-class _States(dict[str, bytes]):
-    """A Faust table by text; only what Following asks for."""
-
-    def __init__(self, table: Any) -> None:
-        super().__init__()
-        self._table = table
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self._table.get(key.encode(), default)
-
-    def __setitem__(self, key: str, value: bytes) -> None:
-        self._table[key.encode()] = value
 
 
 def rules_of(settings: DriftMonitorSettings) -> Rules:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import zlib
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import orjson
-
+from services.drift_monitor.monitors import Monitors
 from stream_ml.drift.alarms import Alarm, Stream
 from stream_ml.drift.evaluation import Evaluation, read
-from stream_ml.drift.monitor import Monitor, Rules
+from stream_ml.drift.monitor import Monitor
 from stream_ml.errors import InvalidRecord
 from stream_ml.runtime import metrics
 
@@ -29,32 +27,36 @@ Record = tuple[bytes | None, bytes | None]
 @dataclass
 class Following:
     """
-    The monitors of a model, one a variant (and source partition), and their states.
+    What follows from the evaluations of a model.
 
     In this order, so that a process killed anywhere repeats at most what has the same key: evaluations that
     were left out are read again · the alarms are acknowledged · the state is kept.
 
     Attributes:
-        states: kept by whoever runs this; what is put there may be lost with what came after it.
         tell: sends alarms, and returns once they are acknowledged.
         again: yields the key and value of every record that the topic of evaluations holds by now.
     """
 
     model: str
-    rules: Rules
-    states: MutableMapping[str, bytes]
+    monitors: Monitors
     tell: Callable[[Stream, list[Alarm]], None]
     again: Callable[[], Generator[Record, None, None]]
-    _monitors: dict[str, Monitor] = field(default_factory=dict)
 
-    def take(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in a record of the topic of evaluations."""
+    def take(self, key: bytes | None, value: bytes | None, place: int) -> None:
+        """Take in a record of the topic of evaluations; *place* is its offset there."""
+        self._take(key, value)
+        self.monitors.forget(place + 1)
+
+    def _take(self, key: bytes | None, value: bytes | None) -> None:
         try:
             stream, evaluation = self._read(key, value)
         except InvalidRecord as error:
             self._refuse(str(error))
             return
-        monitor = self._monitor(stream)
+        monitor = self.monitors.of(stream)
+        if monitor is None:
+            metrics.DRIFT_OVER.labels(self.model).inc()
+            return
         if evaluation.index < monitor.index:
             metrics.DRIFT_REPEATED.labels(self.model).inc()
             return
@@ -111,21 +113,11 @@ class Following:
         alarms = monitor.skip_to(evaluation) if gone else monitor.observe(evaluation)
         if alarms:
             self.tell(stream, alarms)
-        self.states[stream.key] = zlib.compress(orjson.dumps(monitor.state()), 1)
+        self.monitors.keep(stream)
         metrics.DRIFT_EVALUATIONS.labels(self.model).inc()
         metrics.DRIFT_INDEX.labels(self.model).set(evaluation.index)
         for alarm in alarms:
             metrics.DRIFT_ALARMS.labels(self.model, alarm.kind).inc()
-
-    def _monitor(self, stream: Stream) -> Monitor:
-        if stream.key not in self._monitors:
-            kept = self.states.get(stream.key)
-            self._monitors[stream.key] = (
-                Monitor.restored(self.rules, orjson.loads(zlib.decompress(kept)))
-                if kept
-                else Monitor(self.rules)
-            )
-        return self._monitors[stream.key]
 
 
 def place_of(model: str, key: bytes | None) -> tuple[Stream, int]:

@@ -47,4 +47,10 @@ class DriftMonitorSettings(ServiceSettings):
         "Events after it that the retraining waits for: who is better since can only be seen in them.",
         "beyond any log",
     )
+    retrain_cooldown_events: int = number(
+        200_000,
+        (0, 10**12),
+        "Events that the serving variant learns after a drift asked for a retraining until the next may.",
+        "beyond any log",
+    )
     ignore: list[str] = Field(default=[], description="Statistics that are not watched, as event_rate.")

@@ -282,6 +282,10 @@ DRIFT_READ_AGAIN = _counter(
 DRIFT_LOST = _counter(
     "stream_ml_drift_monitor_lost_total", "Evaluations that were gone from the topic before they were seen."
 )
+DRIFT_OVER = _counter("stream_ml_drift_monitor_over_total", "Evaluations of variants that are over.")
+DRIFT_NOT_ASKED = _counter(
+    "stream_ml_drift_monitor_not_asked_total", "Drifts that asked for no retraining, by why.", "why"
+)
 DRIFT_REFUSED = _counter(
     "stream_ml_drift_monitor_refused_total", "Records of the topic of evaluations that are none."
 )

@@ -17,15 +17,22 @@ import pytest
 from stream_ml.drift.alarms import Stream as Whose
 from stream_ml.drift.evaluation import read
 from stream_ml.drift.monitor import Monitor, Rules
+from stream_ml.retraining.jobs import Job
+from stream_ml.retraining.queue import Queue
 from stream_ml.runtime import lifecycle
+from stream_ml.runtime.clock import SystemClock
 from stream_ml.streams.kafka import KafkaLog
+from stream_ml.weights.journal import JournalWriter, journal_topic
+from stream_ml.weights.lines import Begin, Line
 from tests.evaluations import Stream, Wander, flipped, more_positives, said
 from tests.servers.kafka import SASL, KafkaServer, certificate, require_kafka, tls
 from tests.servers.processes import Process, free_port
+from tests.unit.weights.journal_lines import challenger, serve, stop, variant
 
 # Short enough that warnings and several drifts come, of two source partitions.
 RULES = Rules(false_alarm_every=100, warnings_per_drift=10, cooldown=20)
 COUNT, AT = 150, 60
+STATES = "drift-monitor-states-changelog"
 Told = dict[bytes, dict[str, Any]]
 
 
@@ -41,12 +48,12 @@ def records() -> list[tuple[bytes, bytes]]:
 
 
 def offline(model: str, values: list[tuple[bytes, bytes]]) -> Told:
-    monitors = [Monitor(RULES), Monitor(RULES)]
+    monitors: dict[Whose, Monitor] = {}
     told: Told = {}
     for key, value in values:
-        partition = int(key.split(b"/")[1])
-        whose = Whose(model, "v1", partition)
-        for alarm in monitors[partition].observe(read(value)):
+        variant, partition, _ = key.decode().split("/")
+        whose = Whose(model, variant, int(partition))
+        for alarm in monitors.setdefault(whose, Monitor(RULES)).observe(read(value)):
             told[alarm.key(whose).encode()] = orjson.loads(alarm.record(whose))
     return told
 
@@ -88,6 +95,35 @@ class Watched:
                         assert value is not None
                         assert found.setdefault(key, orjson.loads(value)) == orjson.loads(value)
         return found
+
+    def say(self, *lines: Line) -> None:
+        """Write *lines* to the model's journal."""
+        self.log.ensure_topic(journal_topic(self.model), 1)
+        writer = JournalWriter(self.log, journal_topic(self.model))
+        for line in lines:
+            writer.append(line)
+        writer.close()
+
+    def asked(self) -> list[Job]:
+        """Return the model's jobs."""
+        with closing(Queue(self.log, "test", SystemClock(), models=[self.model])) as queue:
+            queue.read()
+            return [each for each, _ in queue.jobs() if each.model == self.model]
+
+    def end(self, topic: str) -> int:
+        """Return how many records *topic* of the model has had."""
+        return self.log.bounds(f"{self.model}.{topic}", 0).next
+
+    def kept(self) -> set[str]:
+        """Return of which streams the changelog has states, whoever reads it from now on."""
+        states: dict[bytes | None, bytes | None] = {}
+        end, place = self.end(STATES), 0
+        with closing(self.log.reader(f"{self.model}.{STATES}", {0: 0}, keys=True)) as reader:
+            while place < end:
+                for fetch in reader.poll(1_000, 0.2):
+                    place = fetch.next
+                    states |= dict(zip(fetch.keys or (), fetch.values, strict=True))
+        return {(key or b"").decode() for key, value in states.items() if value is not None}
 
     def close(self) -> None:
         self.process.kill()
@@ -151,6 +187,50 @@ def test_what_is_no_evaluation_or_far_ahead_changes_nothing(watched: Watched) ->
     watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 60)
     assert watched.process.terminate() == lifecycle.STOPPED
     assert watched.told() == expected
+
+
+def test_one_drift_asks_for_one_retraining_wherever_it_shows_and_who_is_over_is_forgotten(
+    watched: Watched,
+) -> None:
+    """Two source partitions of what serves, and a challenger that sees the same; killed in between."""
+    events = f"{watched.model}.events"
+    watched.log.ensure_topic(events, 2)
+    with watched.log.writer() as writer:
+        for number in range(100):
+            writer.send(events, b"{}", partition=number % 2)
+    watched.say(Begin(journal=0), variant("v1"), serve("v1"), challenger("v2", "v1"))
+    settings = Path(watched.process.command[-1])
+    settings.write_text(f'events_topic = "{events}"\n' + settings.read_text())
+    values = [each for one in records() for each in ((one[0].replace(b"v1", b"v2"), one[1]), one)]
+    expected = offline(watched.model, values)
+    drifted = {key.rpartition(b"/")[0] for key, each in expected.items() if each["kind"] == "drift"}
+    assert {key[:5] for key in drifted} == {b"v1/0/", b"v1/1/", b"v2/0/", b"v2/1/"}
+
+    watched.process.start()
+    watched.send(values[:400])
+    watched.process.wait_until(lambda: any(each["kind"] == "drift" for each in watched.told().values()), 60)
+    watched.process.kill()
+    watched.process.start()
+    watched.send(values[400:])
+    watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 60)
+    (job,) = watched.asked()
+    first = next(each for each in expected.values() if each["kind"] == "drift" and each["variant"] == "v1")
+    named = ("variant", "partition", "statistic", "segment", "index", "learned_to")
+    assert [job.reason[name] for name in named] == [first[name] for name in named]
+
+    watched.say(stop("v2"), challenger("v3", "v1"))
+    of_v3 = [(b"v3/0/%d" % number, dict(values)[b"v1/0/%d" % number]) for number in range(2)]
+    watched.send(of_v3[:1])
+    watched.process.wait_until(lambda: watched.kept() == {"v1/0", "v1/1", "v3/0"}, 60)
+    told, states = watched.end("drift"), watched.end(STATES)
+    # Faust may bring again what it brought.
+    watched.send([*values[-60:], *of_v3[1:]])
+    watched.process.wait_until(lambda: watched.end(STATES) > states, 60)
+    assert watched.process.terminate() == lifecycle.STOPPED
+    assert watched.told() == expected
+    assert watched.end("drift") == told
+    assert watched.kept() == {"v1/0", "v1/1", "v3/0"}
+    assert watched.asked() == [job]
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_the_retrain_job_is_one_and_its_id_that_of_its_drift() -> None:
     text = EXAMPLES["retrain-job"].encode()
     job = decode_job(orjson.loads(text)["job"].encode(), text)
     assert encode_job(job) == text
-    drift = [job.reason[key] for key in ("variant", "statistic", "segment", "index")]
+    drift = [job.reason[key] for key in ("variant", "partition", "statistic", "segment", "index")]
     assert job.job == job_id(job.model, *drift)
 
 

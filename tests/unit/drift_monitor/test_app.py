@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from threading import Event, Timer, current_thread
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 
-from services.drift_monitor import app
 from services.drift_monitor.app import DriftMonitor
 from stream_ml.drift.alarms import Alarm, Stream
 from stream_ml.drift.monitor import Rules
@@ -17,12 +17,15 @@ from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.streams.log import Bounds, Fetch, LogTruncated
 
+DRIFT = Alarm("drift", "loss", None, 41, 42_000, 40_000, 0.1, 9.0, 0.3, 0.4)
+
 
 class Records:
     """What Faust hands an agent."""
 
     async def events(self) -> AsyncIterator[SimpleNamespace]:
-        yield SimpleNamespace(key=b"v1//0", value=b"{}")
+        for place in range(2):
+            yield SimpleNamespace(key=b"v1//0", value=b"{}", message=SimpleNamespace(offset=place))
 
 
 class Topic:
@@ -80,7 +83,7 @@ def test_whatever_goes_wrong_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
     settings = DriftMonitorSettings(model="m", kafka={"bootstrap.servers": "127.0.0.1:1"})
     monitor = DriftMonitor(settings, Rules(), Mock(), Mock(), None)
 
-    def broken(_key: bytes, _value: bytes) -> None:
+    def broken(_key: bytes, _value: bytes, _place: int) -> None:
         raise ZeroDivisionError
 
     async def nothing() -> None: ...
@@ -94,29 +97,59 @@ def test_whatever_goes_wrong_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
         monitor.run(Stop())
 
 
-def test_a_drift_asks_for_one_job_and_another_drift_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(app, "ask", lambda *_where, job, **_what: asked.append(job))
+def test_what_takes_long_leaves_fausts_loop_to_its_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = monitor_of(Topic(), Bounds(0, 0))
-    drift = Alarm("drift", "loss", None, 41, 42_000, 40_000, 0.1, 9.0, 0.3, 0.4)
-    others = [
-        replace(drift, index=42),
-        replace(drift, statistic="auc"),
-        replace(drift, segment=""),
-    ]
+    beaten, order = Event(), []
+
+    def slow(_key: bytes, _value: bytes, place: int) -> None:
+        assert beaten.wait(5), "the loop stands still"
+        order.append(f"taken {place}")
+
+    async def heart() -> None:
+        beaten.set()
+
+    async def both() -> None:
+        await asyncio.gather(monitor._watch(Records()), heart())
+
+    monkeypatch.setattr(monitor._following, "take", slow)
+    monkeypatch.setattr(monitor._states, "hand_over", lambda: order.append(current_thread().name))
+    asyncio.run(both())
+    loop = current_thread().name
+    assert order == ["taken 0", loop, "taken 1", loop], "states are Faust's, on its loop, once all is told"
+
+
+def test_what_is_being_taken_in_comes_to_its_end_before_the_writer_is_closed() -> None:
+    monitor, done, go_on = monitor_of(Topic(), Bounds(0, 0)), Event(), Event()
+
+    def working() -> None:
+        assert go_on.wait(5)
+        done.set()
+
+    monitor._worker.submit(working)
+    Timer(0.1, go_on.set).start()
+    monitor._end_work()
+    assert done.is_set()
+
+
+def test_alarms_are_acknowledged_before_a_retraining_is_asked_for() -> None:
+    monitor = monitor_of(Topic(), Bounds(0, 0))
+    calls = Mock()
+    monitor._writer, monitor._asking = calls.writer, calls.asking
     whose = Stream("m", "v1")
-    for alarm in (drift, drift, *others, replace(drift, kind="warning")):
-        monitor._tell(whose, [alarm])
-    monitor._tell(replace(whose, partition=0), [drift])
-    monitor._tell(replace(whose, variant="v2"), [drift])
-    assert asked[0] == asked[1]
-    assert len(asked) == 7
-    assert len(set(asked)) == 6
+    monitor._tell(whose, [DRIFT, replace(DRIFT, kind="warning")])
+    assert [call[0] for call in calls.mock_calls] == [
+        "writer.send",
+        "writer.send",
+        "writer.flush",
+        "asking.drifted",
+    ]
+    calls.asking.drifted.assert_called_once_with(whose, DRIFT, {})
 
 
-def test_no_retraining_is_asked_for_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "ask", Mock(side_effect=AssertionError("asked")))
+def test_no_retraining_is_asked_for_where_none_is_wanted() -> None:
     monitor = monitor_of(Topic(), Bounds(0, 0))
+    monitor._asking = asking = Mock()
     monitor._settings = monitor._settings.model_copy(update={"retrain_events": 0})
-    monitor._tell(Stream("m", "v1"), [Alarm("drift", "loss", None, 1, 2, 1, 0.1, 9.0, 0.3, 0.4)])
+    monitor._tell(Stream("m", "v1"), [DRIFT])
+    assert not asking.drifted.called
     assert monitor._writer.send.called  # type: ignore[attr-defined]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable
 
 import orjson
 import pytest
 
 from services.drift_monitor.following import Following, Record, place_of
+from services.drift_monitor.monitors import Monitors
 from stream_ml.drift.alarms import Alarm
 from stream_ml.drift.alarms import Stream as Whose
 from stream_ml.drift.monitor import Rules
@@ -17,21 +18,26 @@ RULES = Rules(false_alarm_every=100, cooldown=20)
 CLOSED = [*Stream(4, segments=1).evaluations(90, flipped, 50)]
 
 
-def record(index: int) -> Record:
+def record(index: int, stream: str = "v1/") -> Record:
     """An evaluation as the learner would send it, however far the variant is."""
     closed = said(CLOSED[index % len(CLOSED)])
     closed |= {"index": index, "learned_from": index * 1_000, "learned_to": (index + 1) * 1_000}
-    return f"v1//{index}".encode(), orjson.dumps(closed)
+    return f"{stream}/{index}".encode(), orjson.dumps(closed)
 
 
 class Followed:
-    """A topic that is followed; *topic* is what it holds when it is read again."""
+    """A topic that is followed; *topic* is what it holds when it is read again, *over* whose time is over."""
 
     def __init__(self, states: dict[str, bytes] | None = None) -> None:
         self.topic: list[Record] = []
         self.told: list[Alarm] = []
         self.states = {} if states is None else states
-        self.following = Following("m", RULES, self.states, self._tell, self._again)
+        self.over: set[str] = set()
+        self.monitors = Monitors(RULES, self.states, self._over, lambda: len(self.topic))
+        self.following = Following("m", self.monitors, self._tell, self._again)
+
+    def _over(self, variants: Collection[str]) -> Collection[str]:
+        return self.over & {*variants}
 
     def _tell(self, _stream: Whose, alarms: list[Alarm]) -> None:
         self.told += alarms
@@ -43,12 +49,12 @@ class Followed:
         """They are in the topic, and are brought one by one."""
         for each in records:
             self.topic.append(each)
-            self.following.take(*each)
+            self.following.take(*each, len(self.topic) - 1)
 
     @property
     def due(self) -> int:
         """The index that comes next."""
-        return self.following._monitors["v1/"].index
+        return self.monitors.evaluations()["v1"]
 
 
 def counted(metric: object, begun: float = 0.0) -> float:
@@ -79,7 +85,7 @@ def test_what_was_left_out_is_read_again_in_its_order() -> None:
     # In the topic they stand out of order and twice, among those of others.
     followed.topic = [record(each) for each in (70, *range(30, 90), *range(90))]
     followed.topic[3:3] = [(b"v10//1", b"garbage"), (None, b"x"), (b"v1//x", b"x")]
-    followed.following.take(*record(89))
+    followed.following.take(*record(89), len(followed.topic) - 1)
     assert followed.due == 90
     assert followed.told == plain.told != []
 
@@ -164,3 +170,31 @@ def test_an_alarm_that_was_not_acknowledged_is_told_by_the_next_process() -> Non
     second = Followed(first.states)
     second.come(map(record, range(begun, 90)))
     assert second.told == whole.told
+
+
+def test_a_variant_that_is_over_is_looked_at_to_its_end_and_forgotten() -> None:
+    """As one finds it who was away while it ended, and another began."""
+    followed, plain = Followed(), Followed()
+    plain.come(map(record, range(90)))
+    followed.come(map(record, range(30)))
+    followed.over = {"v1"}
+    meanwhile = [*map(record, range(30, 60)), record(0, "v2/"), *map(record, range(60, 90))]
+    followed.topic += meanwhile
+    for place, each in enumerate(meanwhile, 30):
+        assert "v1/" in followed.states
+        followed.following.take(*each, place)
+    assert followed.told == plain.told != []
+    assert [*followed.states] == ["v2/"]
+    assert followed.monitors.evaluations() == {"v2": 1}
+
+
+def test_who_is_over_and_forgotten_is_not_begun_again_by_what_comes_twice() -> None:
+    over = counted(metrics.DRIFT_OVER)
+    followed = Followed()
+    followed.come(map(record, range(90)))
+    followed.over, told = {"v1"}, len(followed.told)
+    followed.come([record(0, "v2/")])
+    followed.come(map(record, (0, 50, 89)))
+    assert counted(metrics.DRIFT_OVER, over) == 3
+    assert [*followed.states] == ["v2/"]
+    assert len(followed.told) == told > 0
