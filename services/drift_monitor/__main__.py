@@ -11,7 +11,7 @@ from pathlib import Path
 
 from services.drift_monitor.app import DriftMonitor, rules_of
 from services.drift_monitor.credentials import credentials
-from stream_ml.runtime import lifecycle, logging
+from stream_ml.runtime import lifecycle, logging, metrics
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.http import OperatorServer
 from stream_ml.runtime.settings import load, log_effective
@@ -21,6 +21,7 @@ from stream_ml.streams.kafka import KafkaLog
 def serve(settings: DriftMonitorSettings, stop: lifecycle.Stop) -> None:
     """Build the parts, watch until *stop*."""
     log_effective(settings)
+    metrics.begin("drift_monitor", [settings.model])
     rules, access = rules_of(settings), credentials(settings.kafka)
     monitor: DriftMonitor | None = None
 

@@ -18,7 +18,7 @@ from stream_ml.learning.points import Reached, go_on
 from stream_ml.learning.starting import Start
 from stream_ml.learning.ways_on import naming
 from stream_ml.learning.writing import WriterLoop
-from stream_ml.runtime import lifecycle, logging
+from stream_ml.runtime import lifecycle, logging, metrics
 from stream_ml.runtime.allocator import keep_freed_memory
 from stream_ml.runtime.clock import SystemClock
 from stream_ml.runtime.http import OperatorServer
@@ -61,6 +61,7 @@ class Learner:
             if not log.connect():
                 return
             parties = parties_of(settings, log, self.accept_loss, self.reached, make_topics=True)
+            metrics.begin("learner", [parties.name])
             journal = JournalWriter(log, parties.topics.journal.name)
             alone = parties.layout is None
             (self._write if alone else self._share)(parties, journal, stop)

@@ -49,6 +49,7 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
         unavailable_after_seconds=chosen.broker_timeout_seconds,
     )
     followers = _followers(chosen, source, front)
+    metrics.begin("predictor", chosen.models)
     metrics.PREDICTOR_FRONT.follow(front.stats)
     threads = [
         threading.Thread(target=follower.run, args=(stop,), name=f"follow-{follower.model}")

@@ -70,6 +70,7 @@ class RetrainerService:
         """Work at jobs until *stop*."""
         settings = self.settings
         log_effective(settings)
+        metrics.begin("retrainer", self.models)
         plots.check_installed()
         http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
         log = KafkaLog(
@@ -122,3 +123,5 @@ def _count_ended(queue: Queue, job: Job, how: str) -> None:
 def _show_waiting(queue: Queue) -> None:
     for model, count in queue.waiting().items():
         metrics.RETRAINER_WAITING.labels(model).set(count)
+    for model, seconds in queue.oldest_seconds().items():
+        metrics.RETRAINER_OLDEST_JOB.labels(model).set(seconds)

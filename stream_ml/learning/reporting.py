@@ -68,10 +68,12 @@ class Report:
         self._totals_due_at = self._bounds_due_at = clock.monotonic()
         self._bounds: Future[_Bounds] | None = None
         self._cannot_follow = ""
+        self._began_at, self._caught_up_at = clock.now(), 0.0
 
     def learned(self, learned: Learned) -> None:
         """Take notice of a batch."""
         metrics.LEARNER_BATCH_SECONDS.labels(self._model).observe(learned.seconds)
+        metrics.LEARNER_EVALUATIONS.labels(self._model).inc(len(learned.evaluations))
         for refusal in learned.refused:
             metrics.LEARNER_REFUSALS.labels(self._model, refusal.reason).inc()
 
@@ -153,10 +155,12 @@ class Report:
         lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
         for partition, lag in lags.items():
             metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
-        behind = any(lags.values()) and newest_at > 0
-        metrics.LEARNER_LAG_SECONDS.labels(self._model).set(
-            max(0.0, self._clock.now() - newest_at) if behind else 0
-        )
+        now = self._clock.now()
+        if not any(lags.values()):
+            self._caught_up_at = now
+        # What is not learned came after both; where nothing is known of them, count from the beginning.
+        since = max(newest_at, self._caught_up_at) or self._began_at
+        metrics.LEARNER_LAG_SECONDS.labels(self._model).set(max(0.0, now - since))
 
     def _oldest_snapshot(self, bounds: _Bounds) -> None:
         for name, offsets in bounds.before_oldest.items():

@@ -130,6 +130,15 @@ class Queue:
                     counts[job.model] += self._work.of(name).free
             return counts
 
+    def oldest_seconds(self) -> dict[str, float]:
+        """Return the age of the oldest job that is not over, else 0, of every model that had one."""
+        with self._lock:
+            ages = {job.model: 0.0 for job in self._jobs.values() if self._ours(job)}
+            for name, job in self._jobs.items():
+                if self._ours(job) and self._work.of(name).end is None:
+                    ages[job.model] = max(ages[job.model], self.age_seconds(name))
+            return ages
+
     def jobs(self) -> list[tuple[Job, JobState]]:
         """Return all jobs that were read, oldest first."""
         with self._lock:

@@ -2,21 +2,21 @@
 Every metric of every service: the one place where they are declared.
 
 Names are ``stream_ml_<service>_<what>_<unit>``, in base units; labels are bounded
-(models, partitions, reasons).
+(models, partitions, reasons: a counter names every value that one beside the model may have).
+Sums are counters, so that loss, normalized entropy and calibration follow by PromQL for any window.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
 )
@@ -28,74 +28,59 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from stream_ml.runtime.metric_kinds import Kinds
+
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 
-class KeptTotal(Collector):
-    """
-    A counter whose total is kept elsewhere (in the state that snapshots hold), and only shown here.
-
-    It goes on across restarts where it was, so a rate over a restart is right without a reset.
-    """
-
-    def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
-        self._name, self._documentation, self._labels = name, documentation, labels
-        self._totals: dict[tuple[str, ...], float] = {}
-        REGISTRY.register(self)
-
-    def set(self, total: float, *labels: str) -> None:
-        """Show *total* for these label values."""
-        self._totals[labels] = total
-
-    def get(self, *labels: str) -> float:
-        """Return what is shown for these label values; 0 before the first ``set``."""
-        return self._totals.get(labels, 0.0)
-
-    def describe(self) -> list[CounterMetricFamily]:
-        """Return the family without samples."""
-        return [CounterMetricFamily(self._name, self._documentation, labels=self._labels)]
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield the family with its samples."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for labels, total in dict(self._totals).items():
-            family.add_metric(labels, total)
-        yield family
-
-
-def _total(name: str, documentation: str, *labels: str) -> KeptTotal:
-    return KeptTotal(name, documentation, ("model", *labels))
-
-
-def _counter(name: str, documentation: str, *labels: str) -> Counter:
-    return Counter(name, documentation, ("model", *labels), registry=REGISTRY)
-
-
-def _gauge(name: str, documentation: str, *labels: str) -> Gauge:
-    return Gauge(name, documentation, ("model", *labels), registry=REGISTRY)
-
-
-def _histogram(name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    return Histogram(name, documentation, ("model", *labels), registry=REGISTRY, buckets=buckets)
-
+KINDS = Kinds(REGISTRY)
+_counter, _total, _gauge, _histogram = KINDS.counter, KINDS.total, KINDS.gauge, KINDS.histogram
 
 # 1-2-5 from a tenth of a millisecond to ten seconds.
 LATENCY_BUCKETS_SECONDS = (*(m * 10.0**e for e in range(-4, 1) for m in (1, 2, 5)), 10.0)
 
-# -- retrainer -------------------------------------------------------------------------------------------
+# -- every service ---------------------------------------------------------------------------------------
 
-RETRAINER_PROMOTIONS = _counter("stream_ml_retrainer_promotions_total", "Challengers that were let serve.")
-RETRAINER_ROLLBACKS = _counter(
-    "stream_ml_retrainer_rollbacks_total", "Promotions that the watch took back: the champion was better."
+BUILD_INFO = Gauge(
+    "stream_ml_build_info",
+    "1: the process is of this service and release.",
+    ("service", "version"),
+    registry=REGISTRY,
 )
-RETRAINER_WATCHED_EVENTS = _gauge(
-    "stream_ml_retrainer_watched_events", "Events compared since the promotion that is being watched; else 0."
-)
+
+
+def begin(service: str, models: Iterable[str]) -> None:
+    """
+    Say which *service* this process is, and show what it counts of *models*.
+
+    A counter that first appears with its first count hides that one from every rate.
+    """
+    BUILD_INFO.labels(service, version("stream-ml")).set(1)
+    for model in models:
+        KINDS.begin(f"stream_ml_{service}_", model)
+
 
 # -- learner ---------------------------------------------------------------------------------------------
+
+# "Since the variant began": with weights in Redis by this process, and the sums as evaluations close.
+# Either way the sum over the learners of a model is right for every rate.
+
+# Of an event, as among the dead letters.
+REFUSALS = (
+    "invalid_json",
+    "invalid_utf8",
+    "too_deep",
+    "too_large",
+    "wrong_type",
+    "out_of_range",
+    "no_label",
+    "no_event_id",
+    "no_timestamp",
+    "future_timestamp",
+)
 
 LEARNER_LEARNED = _total("stream_ml_learner_learned_total", "Events learned since the variant began.")
 LEARNER_DUPLICATES = _total(
@@ -134,7 +119,10 @@ LEARNER_SERVED_PREDICTIONS = _total(
 )
 LEARNER_SERVED_IMPORTANCE = _total("stream_ml_learner_served_importance_total", "Sum of importance.")
 LEARNER_REFUSALS = _counter(
-    "stream_ml_learner_refusals_total", "Events refused by this process, by reason.", "reason"
+    "stream_ml_learner_refusals_total", "Events refused by this process, by reason.", reason=REFUSALS
+)
+LEARNER_EVALUATIONS = _counter(
+    "stream_ml_learner_evaluations_total", "Evaluations that this process closed, for the drift monitor."
 )
 LEARNER_PUSHED_EVENTS = _counter(
     "stream_ml_learner_pushed_events_total", "Events that this process learned and pushed to Redis."
@@ -142,7 +130,7 @@ LEARNER_PUSHED_EVENTS = _counter(
 LEARNER_OWNERSHIPS_ENDED = _counter(
     "stream_ml_learner_ownerships_ended_total",
     "Partitions that this process let go of, by what a shard in Redis answered; unavailable: it did not.",
-    "answer",
+    answer=("empty", "evicts", "fenced", "moved", "recut", "unavailable"),
 )
 LEARNER_SHARDS_UNAVAILABLE = _gauge(
     "stream_ml_learner_shards_unavailable",
@@ -178,7 +166,9 @@ LEARNER_LAG = _gauge(
     "partition",
 )
 LEARNER_LAG_SECONDS = _gauge(
-    "stream_ml_learner_lag_seconds", "Age of the last record learned while there are more to learn, else 0."
+    "stream_ml_learner_lag_seconds",
+    "Age of the oldest record that is not learned, at most; 0 while none is left. While nothing was "
+    "learned: since this process began.",
 )
 LEARNER_BATCH_SECONDS = _histogram(
     "stream_ml_learner_batch_seconds", "Time to scan and learn one batch.", LATENCY_BUCKETS_SECONDS
@@ -256,13 +246,23 @@ LEARNER_OLDEST_SNAPSHOT_MARGIN = _gauge(
 
 # -- retrainer -------------------------------------------------------------------------------------------
 
+RETRAINER_PROMOTIONS = _counter("stream_ml_retrainer_promotions_total", "Challengers that were let serve.")
+RETRAINER_ROLLBACKS = _counter(
+    "stream_ml_retrainer_rollbacks_total", "Promotions that the watch took back: the champion was better."
+)
+RETRAINER_WATCHED_EVENTS = _gauge(
+    "stream_ml_retrainer_watched_events", "Events compared since the promotion that is being watched; else 0."
+)
 RETRAINER_TAKEN = _counter("stream_ml_retrainer_jobs_taken_total", "Jobs that this process took.")
 RETRAINER_ENDED = _counter(
     "stream_ml_retrainer_jobs_ended_total",
     "Jobs that this process had and has no more, by how: done, failed, released, stopped, lost.",
-    "how",
+    how=("done", "failed", "released", "stopped", "lost"),
 )
 RETRAINER_WAITING = _gauge("stream_ml_retrainer_jobs_waiting", "Jobs that nobody works at.")
+RETRAINER_OLDEST_JOB = _gauge(
+    "stream_ml_retrainer_oldest_job_seconds", "Age of the oldest job that is not over, else 0."
+)
 
 # -- drift monitor ---------------------------------------------------------------------------------------
 
@@ -271,7 +271,9 @@ DRIFT_EVALUATIONS = _counter(
 )
 DRIFT_INDEX = _gauge("stream_ml_drift_monitor_index", "Number of the last evaluation that was looked at.")
 DRIFT_ALARMS = _counter(
-    "stream_ml_drift_monitor_alarms_total", "Warnings and drifts told by this process, by kind.", "kind"
+    "stream_ml_drift_monitor_alarms_total",
+    "Warnings, drifts and gaps told by this process, by kind.",
+    kind=("warning", "drift", "gap"),
 )
 DRIFT_REPEATED = _counter(
     "stream_ml_drift_monitor_repeated_total", "Evaluations that came again and were ignored."
@@ -313,7 +315,9 @@ PREDICTOR_APPLY_DELAY = _histogram(
     "stream_ml_predictor_apply_delay_seconds", "Rows learned until they are served.", LATENCY_BUCKETS_SECONDS
 )
 PREDICTOR_FEED_REFUSED = _counter(
-    "stream_ml_predictor_feed_refused_total", "Records of the feed refused, by reason.", "reason"
+    "stream_ml_predictor_feed_refused_total",
+    "Records of the feed refused, by reason.",
+    reason=("damaged", "fingerprint"),
 )
 PREDICTOR_RESYNCS = _counter(
     "stream_ml_predictor_resyncs_total", "Times that rows were missing and a snapshot was needed."
@@ -321,7 +325,7 @@ PREDICTOR_RESYNCS = _counter(
 PREDICTOR_SNAPSHOTS_REFUSED = _counter(
     "stream_ml_predictor_snapshots_refused_total",
     "Snapshots refused, by reason; the last good serves on.",
-    "reason",
+    reason=("corrupt", "fingerprint", "plan"),
 )
 PREDICTOR_SWAPS = _counter(
     "stream_ml_predictor_swaps_total", "Times that newly loaded weights were swapped in."

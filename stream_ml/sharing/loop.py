@@ -18,6 +18,7 @@ from stream_ml.learning.starting import Superseded
 from stream_ml.learning.ways_on import ACCEPT_LOSS, skip_to
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
+from stream_ml.sharing import counting
 from stream_ml.sharing.owning import OwnedPartition, OwnershipEnded, Pushed
 from stream_ml.sharing.queue import Waiting
 from stream_ml.sharing.sizing import BatchSize
@@ -122,6 +123,7 @@ class SharingLoop:
         self._commit_at = clock.monotonic()
         self._threads = ThreadPoolExecutor(limits.workers, "share")
         self._size = BatchSize(limits.batch_records, limits.most_records, limits.call_seconds)
+        counting.show(model)
         self.learned = 0
         self.owned: Mapping[int, OwnedPartition] = {}
 
@@ -218,9 +220,7 @@ class SharingLoop:
         if pushed.counted:
             self.learned += pushed.learned.learned
             self._pushed(pushed)
-            metrics.LEARNER_PUSHED_EVENTS.labels(self._model).inc(pushed.learned.learned)
-            for refusal in pushed.learned.refused:
-                metrics.LEARNER_REFUSALS.labels(self._model, refusal.reason).inc()
+            counting.count(self._model, pushed)
         stages = {"pull": pushed.pull_seconds, "learn": pushed.learn_seconds, "push": pushed.push_seconds}
         for stage, seconds in stages.items():
             metrics.LEARNER_STAGE_SECONDS.labels(self._model, stage).observe(seconds)

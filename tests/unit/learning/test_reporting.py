@@ -119,6 +119,36 @@ def test_a_watermark_before_1970_is_shown_as_it_is() -> None:
     assert value_of("watermark_timestamp_seconds", "old") == -86_400
 
 
+def test_lag_in_seconds_counts_from_what_was_learned_or_from_when_nothing_was_left() -> None:
+    learner = Learner(Plan(compile_model(SERVED).plan_bytes))
+    log, clock = MemoryLog(), ManualClock(5_000.0)
+    log.ensure_topic("events", 1)
+    topics = ensure_topics(log, "waits", "events", 1, 30.0)
+
+    def shown_after(seconds: float, learned_to: int, newest_at: float) -> float | None:
+        clock.advance(seconds)
+        for _ in range(2):  # brokers answer in a thread, and are asked once a second
+            clock.advance(0.5)
+            report.turn(learner, {0: learned_to}, newest_at, {}, {}, None)
+            threads.submit(int).result()
+        return value_of("lag_seconds", "waits")
+
+    with ThreadPoolExecutor(1) as threads:
+        report = Report("waits", log, topics, clock, threads)
+        with log.writer() as writer:
+            writer.send("events", b"1", partition=0)
+        shown_after(0, 0, 0.0)
+        assert shown_after(9, 0, 0.0) == 11, "nothing was learned since it began"
+        assert shown_after(9, 0, 4_000.0) == 1_021, "a backlog that is older than the process"
+        shown_after(0, 1, 4_000.0)
+        assert shown_after(0, 1, 4_000.0) == 0
+        shown_after(3_600, 1, 4_000.0)
+        with log.writer() as writer:
+            writer.send("events", b"2", partition=0)
+        shown_after(0, 1, 4_000.0)
+        assert shown_after(0, 1, 4_000.0) == pytest.approx(2, abs=1), "the pause before it is no wait"
+
+
 def test_every_metric_of_a_learner_is_set_by_a_life_with_all_that_can_happen(rig: Rig) -> None:
     rig.send(events(400))
     rig.run_to_the_end()

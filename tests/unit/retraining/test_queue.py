@@ -251,6 +251,19 @@ def test_how_many_jobs_wait(log: MemoryLog, clock: ManualClock) -> None:
     assert one.waiting() == {"bookings": 0}
 
 
+def test_how_old_the_oldest_job_is_that_is_not_over(log: MemoryLog, clock: ManualClock) -> None:
+    one = queue(log, clock, models=["bookings"])
+    assert one.oldest_seconds() == {}
+    ask(log, job("x"), job("other", model="coupons"))
+    lease = taken(one)
+    clock.advance(10e9)  # what this log writes has the time of day
+    first = one.oldest_seconds()["bookings"]
+    clock.advance(50)
+    assert one.oldest_seconds() == {"bookings": first + 50}, "also while somebody works at it"
+    lease.done({})
+    assert one.oldest_seconds() == {"bookings": 0}
+
+
 def test_a_record_that_is_no_job_is_logged_and_the_next_is_taken(
     log: MemoryLog, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

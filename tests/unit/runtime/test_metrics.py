@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import ManualClock
+from stream_ml.streams.refusals import EXPLANATIONS
+
+SERVICES = Path(__file__).parents[3] / "services"
 
 
 def ours() -> list[Metric]:
@@ -27,6 +32,32 @@ def test_a_kept_total_shows_what_it_was_set_to_and_never_adds() -> None:
     metrics.LEARNER_LEARNED.set(7, "kept")
     assert metrics.LEARNER_LEARNED.get("kept") == 7
     assert b'stream_ml_learner_learned_total{model="kept"} 7.0' in generate_latest(metrics.REGISTRY)
+
+
+def test_what_a_service_counts_is_shown_before_it_counts_anything() -> None:
+    metrics.begin("drift_monitor", ["begun"])
+    shown = generate_latest(metrics.REGISTRY).decode()
+    assert 'stream_ml_build_info{service="drift_monitor",version="' in shown
+    for kind in ("warning", "drift", "gap"):
+        assert f'stream_ml_drift_monitor_alarms_total{{kind="{kind}",model="begun"}} 0.0' in shown
+    assert 'stream_ml_learner_refusals_total{model="begun"' not in shown, "another service's"
+    metrics.DRIFT_ALARMS.labels("begun", "drift").inc()
+    metrics.begin("drift_monitor", ["begun"])
+    again = generate_latest(metrics.REGISTRY).decode()
+    assert 'stream_ml_drift_monitor_alarms_total{kind="drift",model="begun"} 1.0' in again
+
+
+def test_every_service_begins_under_its_own_name() -> None:
+    services = [folder for folder in SERVICES.iterdir() if list(folder.glob("*.py"))]
+    assert len(services) == 4
+    for folder in services:
+        texts = "".join(path.read_text() for path in folder.glob("*.py"))
+        assert f'metrics.begin("{folder.name}", ' in texts, folder.name
+
+
+def test_the_reasons_of_refusals_are_those_that_people_are_told_of() -> None:
+    assert set(metrics.REFUSALS) == set(EXPLANATIONS)
+    assert metrics.KINDS.bounds["stream_ml_learner_refusals_total"] == {"reason": metrics.REFUSALS}
 
 
 def test_a_manual_clock_goes_on_only_when_told() -> None:

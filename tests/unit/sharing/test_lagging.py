@@ -35,3 +35,25 @@ def test_lag_is_shown_of_what_is_owned_and_only_of_that(rig: Rig) -> None:
     owned.clear()
     lag.turn()
     assert (lag_of(0), seconds()) == (None, 0)
+
+
+def test_a_wait_counts_from_when_nothing_was_left_or_the_partition_came(rig: Rig) -> None:
+    rig.send(event(number) for number in range(100))
+    clock = ManualClock(5_000.0)
+    owned: dict[int, Any] = {0: SimpleNamespace(next=60, newest_at=0.0)}
+    lag = Lag("lagging", rig.log, "events", lambda: owned, clock)
+    lag.turn()
+    clock.advance(7)
+    lag.turn()
+    assert seconds() == 7, "nothing was learned since it came"
+    owned[0] = SimpleNamespace(next=100, newest_at=4_000.0)
+    lag.turn()
+    assert seconds() == 0
+    rig.send([event(100)])
+    clock.advance(3)
+    lag.turn()
+    assert seconds() == 3, "the pause before it is no wait"
+    owned[0] = SimpleNamespace(next=50, newest_at=4_000.0)
+    lag = Lag("lagging", rig.log, "events", lambda: owned, clock)
+    lag.turn()
+    assert seconds() == 1_010, "a backlog that is older than the process"
