@@ -118,16 +118,24 @@ def test_what_takes_long_leaves_fausts_loop_to_its_heartbeats(monkeypatch: pytes
     assert order == ["taken 0", loop, "taken 1", loop], "states are Faust's, on its loop, once all is told"
 
 
-def test_what_is_being_taken_in_comes_to_its_end_before_the_writer_is_closed() -> None:
+def test_what_is_being_taken_in_comes_to_its_end_before_the_writer_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monitor, done, go_on = monitor_of(Topic(), Bounds(0, 0)), Event(), Event()
 
     def working() -> None:
         assert go_on.wait(5)
         done.set()
 
+    async def nothing() -> None: ...
+
+    monkeypatch.setattr(monitor._app, "start", nothing)
+    monkeypatch.setattr(monitor._app, "stop", nothing)
     monitor._worker.submit(working)
     Timer(0.1, go_on.set).start()
-    monitor._end_work()
+    stop = Stop()
+    stop.request()
+    monitor.run(stop)
     assert done.is_set()
 
 
