@@ -43,6 +43,8 @@ x = "bucket(x, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3)"
 evaluate_every = {EVERY}
 """
 _UNKNOWN_TIME = -1
+# Log-odds of every event, and of a standard deviation of x.
+_OF_ALL, _OF_X = -1.6, 0.6
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,13 @@ class Planted:
         kind: label rate × 1.3; a tenth of the labels flipped; the covariate x, worth 0.6 of log-odds a
             standard deviation, shifted by one; the label rate × 1.3 in one segment of a tenth.
         at: the event with which it begins.
+        phase: events for which a recurring one is there, and then is not.
     """
 
     kind: Kind
     course: Course
     at: int
+    phase: int = RECURRING_EVENTS
 
     def far(self, events: NDArray[np.int64]) -> Floats:
         """Return how far the drift is at each event: 0 without, 1 with all of it."""
@@ -67,7 +71,7 @@ class Planted:
             return np.clip(since / GRADUAL_EVENTS, 0, 1)
         on = since > 0
         if self.course == "recurring":
-            on &= (since - 1) // RECURRING_EVENTS % 2 == 0
+            on &= (since - 1) // self.phase % 2 == 0
         return on.astype(np.float64)
 
     def is_named(self, alarm: Alarm) -> bool:
@@ -86,16 +90,13 @@ def blocks(
         wander: deviation, and events that it takes to forget itself, of a log-odds that no feature knows.
     """
     random = np.random.default_rng(seed)
-    worth = {
-        name: 0.7 * random.standard_normal(size) for name, size in (("g", SEGMENTS), ("a", 20), ("b", 5))
-    }
-    latent = 0.0
+    worth, latent = _worth(random), 0.0
     for block in range(count):
         far = planted.far(np.arange(block * EVERY, (block + 1) * EVERY)) if planted else np.zeros(EVERY)
         drawn = {name: random.integers(len(each), size=EVERY) for name, each in worth.items()}
         shift = far if planted and planted.kind == "covariate" else 0.0
         x = random.standard_normal(EVERY) + shift
-        log_odds = -1.6 + 0.6 * x + sum(worth[name][drawn[name]] for name in worth)
+        log_odds = _OF_ALL + _OF_X * x + sum(worth[name][drawn[name]] for name in worth)
         if wander:
             wandering, latent = _wandering(random, latent, *wander)
             log_odds = log_odds + wandering
@@ -104,6 +105,19 @@ def blocks(
             b'{"y":%d,"g":"g%d","a":"a%d","b":"b%d","x":%.3f}' % each
             for each in zip(labels, *(drawn[name].tolist() for name in worth), x.tolist(), strict=True)
         ]
+
+
+def _worth(random: np.random.Generator) -> dict[str, Floats]:
+    """Draw the log-odds of each value of each field."""
+    return {name: 0.7 * random.standard_normal(size) for name, size in (("g", SEGMENTS), ("a", 20), ("b", 5))}
+
+
+def segment_rate(seed: int) -> float:
+    """Return the chance of a positive label in the segment that may drift, before it does."""
+    worth = _worth(np.random.default_rng(seed))
+    x, weight = np.polynomial.hermite_e.hermegauss(31)
+    log_odds = _OF_ALL + worth["g"][DRIFTING] + np.add.outer(worth["a"], worth["b"])[..., None] + _OF_X * x
+    return float((1 / (1 + np.exp(-log_odds))).mean(axis=(0, 1)) @ weight / weight.sum())
 
 
 def _labels(

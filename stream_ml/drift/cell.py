@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from stream_ml.drift.baseline import Baseline, baseline_of
+from stream_ml.drift.budget import SLACKS
 from stream_ml.drift.chart import Chart
 from stream_ml.drift.evaluation import Floats
 from stream_ml.drift.statistics import MENDS, NOTICEABLE, Value, direction
@@ -55,6 +56,7 @@ class Cell:
     Attributes:
         observations: columns watched, variance, figure, float32; a row an observation.
         starts: the first learned event of each.
+        lent: the variance beyond chance that the whole lends (see lending); not kept.
     """
 
     statistic: str
@@ -62,9 +64,10 @@ class Cell:
     observations: list[tuple[float, float, float]] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     warned: bool = False
+    lent: float | None = None
 
     def __post_init__(self) -> None:
-        self.chart = Chart(direction(self.statistic))
+        self.chart = Chart(direction(self.statistic), SLACKS[self.group])
 
     @property
     def group(self) -> str:
@@ -114,7 +117,25 @@ class Cell:
 
     def _before(self, end: int) -> Baseline:
         watched, variances, _ = self._columns()
-        return baseline_of(watched[:end], variances[:end])
+        return baseline_of(watched[:end], variances[:end], self.lent)
+
+    def excess(self, threshold: float) -> float | None:
+        """Return the variance beyond chance; None where too little is known."""
+        end = self._reference_end(threshold)
+        if len(self.starts) < end:
+            return None
+        _, variances, _ = self._columns()
+        return max(self._before(end).deviation ** 2 - float(variances[:end].mean()), 0.0)
+
+    @property
+    def figure(self) -> float:
+        """The mean of the figures kept; there is one at least."""
+        return sum(figure for *_, figure in self.observations) / len(self.observations)
+
+    @property
+    def span(self) -> float:
+        """Events from one observation to the next; 0 where there is one."""
+        return (self.starts[-1] - self.starts[0]) / max(len(self.starts) - 1, 1)
 
     def _columns(self) -> tuple[Floats, Floats, Floats]:
         watched, variances, figures = np.array(self.observations, dtype=np.float64).T
@@ -133,7 +154,7 @@ class Cell:
         if count < 1 or first < LEAST:
             return None
         watched, variances, figures = self._columns()
-        before = baseline_of(watched[:first], variances[:first])
+        before = baseline_of(watched[:first], variances[:first], self.lent)
         after = float(watched[first:].mean())
         change = Change(
             since_learned=self.starts[first],
@@ -182,5 +203,5 @@ class Cell:
             starts=list(state["starts"]),
             warned=state["warned"],
         )
-        cell.chart = Chart.restored(cell.chart.direction, state["chart"])
+        cell.chart = Chart.restored(cell.chart.direction, cell.chart.slack, state["chart"])
         return cell

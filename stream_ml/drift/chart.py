@@ -10,7 +10,7 @@ from typing import Any, Self
 from river.drift import PageHinkley
 from river.stats import Mean
 
-from stream_ml.drift.budget import SLACK
+from stream_ml.drift.budget import SLACKS
 
 # River's detector learns the mean of what it is given as it goes, drift included: at our few observations
 # that hid four of five changes. These are standardised: their mean is known, as if by so many of them.
@@ -25,10 +25,12 @@ class Chart:
 
     Attributes:
         direction: watched for a rise (1), a fall (-1), or both (0).
+        slack: in standard deviations; half of the change that it is quickest for.
         rising, falling: observations since each side was last at its bottom; there a change began.
     """
 
     direction: int
+    slack: float = SLACKS["whole"]
     rising: int = 0
     falling: int = 0
 
@@ -38,7 +40,7 @@ class Chart:
     def restart(self) -> None:
         """Forget all observations."""
         self._detector = PageHinkley(
-            min_instances=1, delta=SLACK, threshold=inf, alpha=1.0, mode=_MODES[self.direction]
+            min_instances=1, delta=self.slack, threshold=inf, alpha=1.0, mode=_MODES[self.direction]
         )
         self._detector._x_mean = Mean._from_state(_KNOWN_BY, 0.0)
         self.rising = self.falling = 0
@@ -87,9 +89,9 @@ class Chart:
         return [self.rising, self.falling, kept]
 
     @classmethod
-    def restored(cls, direction: int, state: Sequence[Any]) -> Self:
+    def restored(cls, direction: int, slack: float, state: Sequence[Any]) -> Self:
         """Return the chart whose *state* it was; it goes on with the same bits."""
-        chart = cls(direction)
+        chart = cls(direction, slack)
         chart.rising, chart.falling, kept = state
         if kept is not None:
             detector = chart._detector

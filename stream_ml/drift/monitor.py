@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import copysign, inf
 from typing import Any, Self
 
 from stream_ml.drift.alarms import Alarm, Kind
 from stream_ml.drift.budget import thresholds
 from stream_ml.drift.cell import Cell, Change
 from stream_ml.drift.evaluation import Evaluation
+from stream_ml.drift.lending import lend
 from stream_ml.drift.seeing import Seeing, Seen
 from stream_ml.errors import CannotContinue
 
@@ -25,6 +26,7 @@ STATE_FORMAT = 1
 LEAST_STRENGTH = 5.0
 # Labels in runs pull weights after them, and with these every prediction, for long.
 _LEAST_STRENGTH_OF_PREDICTIONS = 8.0
+_LEAST_STRENGTH_OF_SEGMENTS = 4.5
 # A chart no higher, in standard deviations, is not asked how strong its change is: that takes time.
 _RAISED = 3.0
 # What a change has to be stronger to be told by that name. Other labels show as a label rate and, a little
@@ -32,10 +34,12 @@ _RAISED = 3.0
 # segment, and in one of them by chance most; a change of one segment shows there by far the most.
 _LESS_PLAIN = {"calibration": 1.5, "served_calibration": 1.5, "prediction_shape": 1.5}
 _A_SEGMENT = 1.25
-# Labels do not follow the predictions where what is left between them is so much of what labels do.
-_OFF = 0.37
-# Labels that are wrong are also more, or fewer; that the loss rises by so much of it tells them apart.
-_LOSS_TOO, _LEAST_LOSS = 0.6, 3.5
+# Labels do not follow the predictions where what is left between them, the same way as labels went, would be
+# chance once in twenty: no part of what labels do, for a learner follows a slow drift as fast as it comes.
+_OFF = 0.3
+# Labels that are wrong are also more, or fewer; that the loss rises by so much of it tells them apart, or by
+# more than what is left between labels and predictions, where the learner has followed.
+_LOSS_TOO, _LOSS_THAN_OFF, _LEAST_LOSS = 0.6, 1.2, 3.5
 _OF_LABELS = frozenset({"label_rate", "prediction", "calibration", "served_calibration"})
 _Key = tuple[str, str | None]
 
@@ -114,6 +118,7 @@ class Monitor:
 
     def _judged(self, seen: Sequence[Seen], evaluation: Evaluation) -> list[Alarm]:
         drift, warning = self._thresholds(seen)
+        lend(self.cells, drift)
         rang, alarms = [], []
         for each in seen:
             cell = self.cells[each.statistic, each.segment]
@@ -174,16 +179,18 @@ class Monitor:
         pull the predictions of a learner after them: then the labels are.
         """
         statistic, segment = best
+        residual = changes.get(("calibration", segment)) or changes.get(("served_calibration", segment))
+        left = residual.strength if residual else 0.0
         if statistic in _OF_LABELS:
+            least = max(_LEAST_LOSS, min(_LOSS_TOO * abs(changes[best].strength), _LOSS_THAN_OFF * abs(left)))
             for name in ("loss", "served_loss"):
                 loss = changes.get((name, segment))
-                if loss and loss.strength >= max(_LEAST_LOSS, _LOSS_TOO * abs(changes[best].strength)):
+                if loss and loss.strength >= least:
                     return name, segment
         rate, said = changes.get(("label_rate", segment)), changes.get(("prediction", segment))
         if statistic not in {"label_rate", "prediction"} or rate is None or said is None:
             return best
-        residual = changes.get(("calibration", segment)) or changes.get(("served_calibration", segment))
-        off = residual is not None and abs(residual.strength) >= _OFF * abs(rate.strength)
+        off = left * copysign(1.0, rate.strength) >= _OFF * abs(rate.strength)
         if not off and abs(said.size) >= abs(rate.size) / 2:
             return "prediction", segment
         return "label_rate" if off else statistic, segment
@@ -237,8 +244,9 @@ class Monitor:
 
 
 def _least_strength(cell: Cell) -> float:
-    of_predictions = cell.statistic.startswith("prediction")
-    return _LEAST_STRENGTH_OF_PREDICTIONS if of_predictions else LEAST_STRENGTH
+    if cell.statistic.startswith("prediction"):
+        return _LEAST_STRENGTH_OF_PREDICTIONS
+    return LEAST_STRENGTH if cell.lent is None else _LEAST_STRENGTH_OF_SEGMENTS
 
 
 def _handicap(statistic: str, segment: str | None) -> float:

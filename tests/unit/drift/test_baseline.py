@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_ml.drift.baseline import MOST, baseline_of
-from stream_ml.drift.budget import SHARES, threshold, thresholds
+from stream_ml.drift.budget import SHARES, SLACKS, threshold, thresholds
 from stream_ml.drift.chart import Chart
 
 
@@ -32,6 +32,19 @@ def test_the_deviation_is_never_below_that_of_chance() -> None:
     assert baseline_of(np.zeros(20), np.full(20, 4.0)).deviation == 2.0
 
 
+def test_a_variance_that_is_lent_is_believed_until_the_observations_prove_more() -> None:
+    random, chance = np.random.default_rng(4), np.ones(24)
+    few = [random.standard_normal(24) for _ in range(200)]
+    own = np.median([baseline_of(each, chance).deviation for each in few])
+    lent = [baseline_of(each, chance, 0.0).deviation for each in few]
+    assert own > 1.15
+    assert 1.0 <= np.median(lent) <= np.quantile(lent, 0.8) < 1.05
+    assert baseline_of(few[0], chance, 3.0).deviation == 2.0
+    alike = [baseline_of(wandering(random, 96, 0.9), np.full(96, 1.0), 0.0).deviation for _ in range(100)]
+    # Their long-run variance is 1 / (1 - 0.9)²: 100.
+    assert np.median(alike) > 3.0
+
+
 def test_where_nothing_varied_the_least_change_counts_and_nothing_is_infinite() -> None:
     still = baseline_of(np.full(20, 0.25), np.zeros(20))
     assert still.standardised(0.25) == 0.0
@@ -54,10 +67,11 @@ def test_standardised_observations_are_normal_deviates(count: int) -> None:
     assert np.mean(np.abs(found) > 3) < 0.004
 
 
+@pytest.mark.parametrize("slack", sorted(set(SLACKS.values())))
 @pytest.mark.parametrize("observations", [100.0, 1_000.0])
-def test_a_chart_is_crossed_as_often_as_its_threshold_says(observations: float) -> None:
-    random, height = np.random.default_rng(2), threshold(observations)
-    chart, count = Chart(direction=1), int(60 * observations)
+def test_a_chart_is_crossed_as_often_as_its_threshold_says(observations: float, slack: float) -> None:
+    random, height = np.random.default_rng(2), threshold(observations, slack)
+    chart, count = Chart(direction=1, slack=slack), int(60 * observations)
     crossed = sum(chart.add(float(each), height) for each in random.standard_normal(count))
     assert 0.6 < crossed / 60 < 1.4
 
@@ -81,9 +95,9 @@ def test_a_chart_knows_since_when() -> None:
 
 def test_a_chart_goes_on_from_its_state_with_the_same_bits() -> None:
     random, whole = np.random.default_rng(3), Chart(0)
-    stopped = Chart.restored(0, Chart(0).state())
+    stopped = Chart.restored(0, whole.slack, Chart(0).state())
     for each in random.standard_normal(300):
-        stopped = Chart.restored(0, stopped.state())
+        stopped = Chart.restored(0, whole.slack, stopped.state())
         assert whole.add(float(each), 5.0) == stopped.add(float(each), 5.0)
         assert whole.state() == stopped.state()
 
@@ -98,10 +112,11 @@ def test_a_chart_that_is_held_rings_again() -> None:
 
 
 def test_a_rarer_false_alarm_takes_a_higher_threshold_and_groups_share_by_their_parts() -> None:
-    assert threshold(1e6) > threshold(1e4) > threshold(1e2) > 0
+    assert threshold(1e6, 0.5) > threshold(1e4, 0.5) > threshold(1e2, 0.5) > threshold(1e2, 0.7) > 0
     alone = thresholds(1_000, {"whole": 10})
     assert thresholds(1_000, {"whole": 10, "segments": 0}) == alone
     shared = thresholds(1_000, {"whole": 10, "segments": 30, "missing": 4})
     assert set(shared) == set(SHARES)
     assert shared["whole"] > alone["whole"]
-    assert shared["segments"] > shared["whole"]
+    # In units of likelihood: a chart with more slack rings lower.
+    assert SLACKS["segments"] * shared["segments"] > SLACKS["whole"] * shared["whole"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from statistics import median
 
 import orjson
 import pytest
@@ -41,9 +42,18 @@ def test_a_drift_is_told_once_under_its_name(
     assert alarm.statistic in statistics.split()
     assert alarm.segment == segment
     assert AT < alarm.index + 1 <= AT + within
-    assert abs(alarm.since_learned - AT * 1_000) <= 5_000
+    # A tenth of the events places it a few times less surely.
+    assert abs(alarm.since_learned - AT * 1_000) <= (15_000 if segment else 5_000)
     assert alarm.size == alarm.after - alarm.before != 0
     assert alarm.learned_to == (alarm.index + 1) * 1_000
+
+
+def test_where_a_segment_drifts_is_told_in_nearly_every_stream() -> None:
+    """Before segments borrowed the variance that they have in common with the whole, four in forty were not."""
+    streams = [drifts(Stream(seed, segments=6).evaluations(COUNT, one_segment, AT)) for seed in range(20, 40)]
+    told = [alarms[0] for alarms in streams if alarms and alarms[0].segment == "s3"]
+    assert len(told) >= 19
+    assert median(abs(alarm.since_learned - AT * 1_000) for alarm in told) <= 2_000
 
 
 def test_without_a_drift_nothing_is_told() -> None:
