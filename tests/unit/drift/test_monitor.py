@@ -49,7 +49,7 @@ def test_a_drift_is_told_once_under_its_name(
 
 
 def test_where_a_segment_drifts_is_told_in_nearly_every_stream() -> None:
-    """Before segments borrowed the variance that they have in common with the whole, four in forty were not."""
+    """Four in forty were not before the whole lent segments the variance that they have in common."""
     streams = [drifts(Stream(seed, segments=6).evaluations(COUNT, one_segment, AT)) for seed in range(20, 40)]
     told = [alarms[0] for alarms in streams if alarms and alarms[0].segment == "s3"]
     assert len(told) >= 19
