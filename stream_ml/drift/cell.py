@@ -134,8 +134,8 @@ class Cell:
 
     @property
     def span(self) -> float:
-        """Events from one observation to the next; 0 where there is one."""
-        return (self.starts[-1] - self.starts[0]) / max(len(self.starts) - 1, 1)
+        """Events from one observation to the next; 0 where there are no two."""
+        return (self.starts[-1] - self.starts[0]) / (len(self.starts) - 1) if len(self.starts) > 1 else 0.0
 
     def _columns(self) -> tuple[Floats, Floats, Floats]:
         watched, variances, figures = np.array(self.observations, dtype=np.float64).T

@@ -73,6 +73,13 @@ def test_nothing_is_lent_while_the_whole_says_too_little_nor_to_what_is_not_aske
     assert lent(filled("s", 0.2, 100, STILL, statistic="loss"), filled(None, 0.2, 1_000, STILL)) is None
 
 
+def test_a_segment_that_is_seen_for_the_first_time_is_lent_for_one_evaluation() -> None:
+    whole = filled(None, 0.2, 1_000, RUNS)
+    new, one = Cell("label_rate", "s"), filled("s", 0.2, 100, STILL[:1])
+    assert (new.span, one.span) == (0.0, 0.0)
+    assert lent(new, whole) == pytest.approx(lent(one, whole), rel=0.5)
+
+
 def test_the_whole_keeps_its_own_variance() -> None:
     whole = filled(None, 0.2, 1_000, RUNS)
     lend({("label_rate", None): whole}, LIMITS)
