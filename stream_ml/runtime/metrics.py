@@ -275,22 +275,18 @@ DRIFT_ALARMS = _counter(
     "Warnings, drifts and gaps told by this process, by kind.",
     kind=("warning", "drift", "gap"),
 )
-DRIFT_REPEATED = _counter(
-    "stream_ml_drift_monitor_repeated_total", "Evaluations that came again and were ignored."
-)
+DRIFT_REPEATED = _counter("stream_ml_drift_monitor_repeated_total", "Evaluations that came again: ignored.")
 DRIFT_READ_AGAIN = _counter(
     "stream_ml_drift_monitor_read_again_total", "Evaluations that were left out, and read again in the topic."
 )
-DRIFT_LOST = _counter(
-    "stream_ml_drift_monitor_lost_total", "Evaluations that were gone from the topic before they were seen."
-)
+DRIFT_LOST = _counter("stream_ml_drift_monitor_lost_total", "Evaluations gone before they were seen.")
 DRIFT_OVER = _counter("stream_ml_drift_monitor_over_total", "Evaluations of variants that are over.")
 DRIFT_NOT_ASKED = _counter(
-    "stream_ml_drift_monitor_not_asked_total", "Drifts that asked for no retraining, by why.", "why"
+    "stream_ml_drift_monitor_not_asked_total",
+    "Drifts that asked for no retraining, by why.",
+    why=("not_serving", "open", "cooldown", "no_events", "unreadable"),
 )
-DRIFT_REFUSED = _counter(
-    "stream_ml_drift_monitor_refused_total", "Records of the topic of evaluations that are none."
-)
+DRIFT_REFUSED = _counter("stream_ml_drift_monitor_refused_total", "Records among evaluations that are none.")
 
 # -- predictor -------------------------------------------------------------------------------------------
 
