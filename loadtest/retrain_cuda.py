@@ -20,7 +20,8 @@ from stream_ml._native import Challengers, Ordering, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.features.plan import compile_model
 from stream_ml.retraining.challengers import NativeSetting
-from stream_ml.retraining.cuda import LANES, Compared, CudaChallengers, is_there
+from stream_ml.retraining.cuda import LANES, CudaChallengers, is_there
+from stream_ml.retraining.cuda_figures import Compared
 
 ALPHAS, L1S, L2S, DECAYS = (0.1, 0.05, 0.2, 0.03), (0.0, 0.5), (0.0, 1.0), (1.0, 0.9999)
 GRID: tuple[NativeSetting, ...] = tuple(

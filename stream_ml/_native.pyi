@@ -329,6 +329,14 @@ class Challengers:
     def score_state(self, challenger: int) -> bytes: ...
     def counts(self) -> dict[str, int]:
         """Return records learned duplicates refused skipped empty so far."""
+    def begin_histograms(self) -> None:
+        """Begin them anew: they are of the blocks that begin from here on, as far as those are closed."""
+    def histogram(self, challenger: int) -> tuple[list[float], list[float], list[float]] | None:
+        """
+        Return importance of positives, of negatives, and the sum of predictions, by the log-odds predicted.
+
+        Each has 64 bins of 1/2 log-odds, of which number 32 begins at 0. None where scores are no log-odds.
+        """
     @property
     def features(self) -> int:
         """Features that have rows."""
@@ -354,6 +362,9 @@ class Ordering:
     @property
     def features(self) -> int: ...
     @property
+    def segments(self) -> list[str] | None:
+        """Names of segments by place, so far; None where the model names no segment."""
+    @property
     def watermark_us(self) -> int: ...
 
 @final
@@ -367,6 +378,7 @@ class Ordered:
     label: bytes  # float32
     importance: bytes  # float32
     number: bytes  # uint64: examples learned before it
+    segments: bytes  # uint8: place of its segment; 32 are the rest, and who has none
     lines: bytes  # uint32, by feature
     values: bytes  # float32, by feature
     slots: bytes  # uint16, by feature, where asked for
@@ -382,6 +394,8 @@ class ComparedBlock:
     watermark_us: int  # int64 minimum before the first event with a time
     loss_sums: list[float]
     prediction_sums: list[float]
+    # Name (None: the rest), examples, importance, loss sums; where the model has any, those with examples.
+    segments: list[tuple[str | None, int, float, list[float]]]
 
 def score_state(plan: Plan, rows: bytes | memoryview, watermark_us: int) -> bytes:
     """

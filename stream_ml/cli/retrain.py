@@ -106,6 +106,7 @@ def retrain(
         blocks=trained.blocks,
         verdict=judge(trained.blocks, rule),
         settings={setting.name: setting.described() for setting in settings},
+        histograms=trained.histograms,
         notes=[f"trained on {part.training:,} events, {_counted(trained.counts)}"],
     )
     if report is not None:

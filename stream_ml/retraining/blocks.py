@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 
 from stream_ml.retraining.confidence import Array
+
+_REST = "(rest)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ class Sums:
     loss: Array
     predictions: Array
     slices: Mapping[str, Array] = field(default_factory=dict)
+
+
+def slice_name(segment: str | None) -> str:
+    """Return what people read for a segment; None are those without a name of their own, all together."""
+    if segment is None:
+        return _REST
+    # Without quotes it would be taken for the rest, or for nothing.
+    return orjson.dumps(segment).decode() if segment[:1] in ("", '"', _REST[0]) else segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from stream_ml._native import Ordered, Ordering, Plan, score_state
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
 from stream_ml.retraining.challengers import NativeSetting
+from stream_ml.retraining.cuda_figures import Compared, Judged, Open
 
 LANES = 32
 # Warps of a block of threads; all warps together are *warps*.
@@ -44,19 +44,6 @@ def can_learn(model: CompiledModel) -> bool:
     """Whether the kernel has the model's loss and optimizer."""
     learner = model.model_file.learner
     return (learner.loss, learner.optimizer) == ("logistic", "ftrl")
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """As `_native.ComparedBlock`."""
-
-    first: int
-    end: int
-    importance_sum: float
-    label_sum: float
-    watermark_us: int
-    loss_sums: list[float]
-    prediction_sums: list[float]
 
 
 class CudaChallengers:
@@ -94,7 +81,7 @@ class CudaChallengers:
         self._rates = {
             first: _BaseRates(learner.base_rate, learner.base_rate_events, first) for first in self._firsts
         }
-        self._open = _Open(block_examples, len(settings))
+        self._open = Open(block_examples, len(settings))
 
     def learn(self, ranges: Sequence[Range]) -> list[Compared]:
         """Learn ranges as a Learner does; return the blocks that closed."""
@@ -106,9 +93,23 @@ class CudaChallengers:
             group.reserve(self._order.features + 1)
         figures = [group.learn(work, bases) for group in self._groups]
         losses, predictions = (np.concatenate(each, axis=1) for each in zip(*figures, strict=True))
-        return self._open.add(
-            work, losses[:, : self._count], predictions[:, : self._count], self.watermark_us
+        judged = work.judges != 0
+        said = Judged(
+            label=work.label[judged].astype(np.float64),
+            importance=work.importance[judged].astype(np.float64),
+            places=work.segments[judged],
+            losses=losses[judged, : self._count],
+            predictions=predictions[judged, : self._count],
         )
+        return self._open.add(said, self._order.segments, self.watermark_us)
+
+    def begin_histograms(self) -> None:
+        """As of `_native.Challengers`."""
+        self._open.histograms.begin(between=self._open.is_empty)
+
+    def histogram(self, challenger: int) -> tuple[list[float], list[float], list[float]]:
+        """As of `_native.Challengers`."""
+        return self._open.histograms.of(challenger)
 
     @property
     def watermark_us(self) -> int:
@@ -150,6 +151,7 @@ class _Work:
         self.learns = np.frombuffer(ordered.learns, np.uint8)
         self.first = np.frombuffer(ordered.first, np.uint32)
         self.end = np.frombuffer(ordered.end, np.uint32)
+        self.segments = np.frombuffer(ordered.segments, np.uint8)
         self.label = np.frombuffer(ordered.label, np.float32)
         self.importance = np.frombuffer(ordered.importance, np.float32)
         self.number = np.frombuffer(ordered.number, np.uint64).astype(np.int64)
@@ -190,42 +192,6 @@ class _BaseRates:
         """With half an event of each kind added, as the learner has it."""
         rate = (self._labels + 0.5) / (self._importance + 1.0)
         return math.log(rate / (1 - rate))
-
-
-class _Open:
-    """Blocks of figures that are yet to close."""
-
-    def __init__(self, size: int, challengers: int) -> None:
-        self._size, self._judged = size, 0
-        self._losses = np.zeros(challengers)
-        self._predictions = np.zeros(challengers)
-        self._importance = self._labels = 0.0
-
-    def add(
-        self, work: _Work, losses: NDArray[np.float64], predictions: NDArray[np.float64], watermark_us: int
-    ) -> list[Compared]:
-        judged = np.flatnonzero(work.judges)
-        closed = []
-        while len(judged):
-            some = judged[: self._size - self._judged % self._size]
-            judged = judged[len(some) :]
-            weight = work.importance[some].astype(np.float64)
-            self._losses += weight @ losses[some]
-            self._predictions += weight @ predictions[some]
-            self._importance += float(weight.sum())
-            self._labels += float(weight @ work.label[some])
-            self._judged += len(some)
-            if self._judged % self._size == 0:
-                closed.append(self._close(watermark_us))
-        return closed
-
-    def _close(self, watermark_us: int) -> Compared:
-        first = self._judged - self._size
-        sums = self._losses.tolist(), self._predictions.tolist()
-        block = Compared(first, self._judged, self._importance, self._labels, watermark_us, *sums)
-        self._losses[:], self._predictions[:] = 0, 0
-        self._importance = self._labels = 0.0
-        return block
 
 
 class _Group:

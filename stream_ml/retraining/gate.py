@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stream_ml.retraining.blocks import Blocks, Sums
-from stream_ml.retraining.confidence import Array, Interval, interval, mean_of
+from stream_ml.retraining.confidence import FIRST_LOOK, Array, Interval, interval, mean_of
 
 # A slice is worse where its loss is, beyond this many standard errors.
 _SLICE_ERRORS = 2.0
@@ -121,6 +121,8 @@ def judge(blocks: Blocks, rule: Rule) -> Verdict:
         objections = "; ".join(f"{each.challenger}: {', '.join(each.objections)}" for each in comparisons)
         proved = any(each.proved for each in comparisons)
         return verdict("keep", None, objections if proved else f"{blocks.events} events decide nothing")
+    if (there := len(blocks.examples)) < FIRST_LOOK:
+        return verdict("go on", None, f"{there} of at least {FIRST_LOOK} blocks of events are compared")
     return verdict("go on", None, "nobody is known to be better, and somebody may be")
 
 

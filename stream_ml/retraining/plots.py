@@ -26,6 +26,7 @@ _STYLES = (("#0072B2", "solid"), ("#D55E00", "dashed"), ("#009E73", "dashdot"), 
 _POINTS = 80
 _CURVE_POINTS = 20
 _SLICES = 20
+_LABEL = 24  # letters
 _TITLES = {
     "loss.png": "log loss over time",
     "saved.png": "what the best challenger saves, with its interval",
@@ -40,24 +41,22 @@ class Histogram:
     Importance by the log-odds that were predicted, as evaluations have it.
 
     Attributes:
-        positives, negatives: of examples with that label, shape (bins,); bin ``bins / 2`` begins at 0.
-        width: of a bin.
+        positives, negatives: of examples with that label, shape (bins,), in the order of the log-odds.
+        predictions: sum of importance × probability, the same.
     """
 
     positives: Array
     negatives: Array
-    width: float
+    predictions: Array
 
     def curve(self) -> tuple[Array, Array]:
         """Return mean prediction and share of positives, of groups of bins with about equal importance."""
         both = self.positives + self.negatives
-        middles = (np.arange(len(both)) - len(both) / 2 + 0.5) * self.width
         below = np.cumsum(both) - both / 2
-        group = np.minimum(below / max(float(both.sum()), 1e-300) * _CURVE_POINTS, _CURVE_POINTS - 1).astype(
-            int
-        )
+        total = max(float(both.sum()), 1e-300)
+        group = np.minimum(below / total * _CURVE_POINTS, _CURVE_POINTS - 1).astype(int)
         weight = np.bincount(group, both, _CURVE_POINTS)
-        predicted = np.bincount(group, both / (1 + np.exp(-middles)), _CURVE_POINTS)
+        predicted = np.bincount(group, self.predictions, _CURVE_POINTS)
         positive = np.bincount(group, self.positives, _CURVE_POINTS)
         some = weight > 0
         return predicted[some] / weight[some], positive[some] / weight[some]
@@ -196,8 +195,14 @@ def _slices(axes: Axes, blocks: Blocks, challengers: Sequence[str]) -> None:
             linestyle="none",
             label=challenger,
         )
-    axes.set_yticks(range(len(shown)), shown)
+    axes.set_yticks(range(len(shown)), [_label(name) for name in shown])
     axes.set_xlabel("% more log loss than the champion")
+
+
+def _label(name: str) -> str:
+    """Return a segment's name as it can be drawn: events say what it is, and dollars would be formulas."""
+    short = name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
+    return "".join(each if each.isprintable() else "�" for each in short).replace("$", r"\$")
 
 
 def _points(blocks: Blocks) -> tuple[Array, np.ndarray]:

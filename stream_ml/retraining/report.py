@@ -224,8 +224,8 @@ class Report:
 
 
 def _row(cells: Sequence[str]) -> str:
-    """Return a row of a table; a bar in a cell would end it."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    """Return a row of a table; a bar in a cell would end that, a line break all of it."""
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _inline(values: Mapping[str, Any]) -> str:

@@ -17,9 +17,12 @@ import numpy as np
 from stream_ml._native import Challengers, ComparedBlock, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
-from stream_ml.retraining.blocks import Blocks, Sums
-from stream_ml.retraining.challengers import Challenger, NativeSetting
-from stream_ml.retraining.cuda import Compared, CudaChallengers, can_learn, is_there
+from stream_ml.retraining.blocks import Blocks, Slice, Sums, slice_name
+from stream_ml.retraining.challengers import CHAMPION, Challenger, NativeSetting
+from stream_ml.retraining.confidence import Array
+from stream_ml.retraining.cuda import CudaChallengers, can_learn, is_there
+from stream_ml.retraining.cuda_figures import Compared
+from stream_ml.retraining.plots import Histogram
 
 Device = Literal["auto", "cpu", "cuda"]
 Core = Challengers | CudaChallengers
@@ -82,6 +85,7 @@ class Trained:
 
     Attributes:
         blocks: of the compared part; the first challenger is its champion.
+        histograms: of the same events, by name; of models whose scores are no log-odds there are none.
         counts: events learned, repeated, refused and so on.
     """
 
@@ -90,7 +94,12 @@ class Trained:
     ) -> None:
         self._core, self._names = core, list(names)
         self.blocks = _blocks(compared, self._names)
+        self.histograms = _histograms(core, self._names)
         self.counts = core.counts()
+
+    def histograms_of(self, champion: str) -> dict[str, Histogram]:
+        """Return them with *champion* for the name of who keeps learning."""
+        return {champion if name == CHAMPION else name: of for name, of in self.histograms.items()}
 
     def rows(self, name: str) -> Iterator[bytes]:
         """Yield a challenger's rows, in the wire format."""
@@ -135,6 +144,7 @@ def train(
     while batch := list(islice(rest, _size(done, part))):
         if done == part.training:
             cut = core.counts()["learned"]
+            core.begin_histograms()
         blocks = core.learn([(0, batch, [_UNKNOWN_TIME] * len(batch))])
         if done >= part.training:
             # A block that began before the cut is left out.
@@ -179,11 +189,38 @@ def _warm(core: Challengers, base: Base, warm: Sequence[int]) -> None:
 def _blocks(compared: Sequence[ComparedBlock | Compared], names: Sequence[str]) -> Blocks:
     losses = np.array([block.loss_sums for block in compared], dtype=np.float64)
     predictions = np.array([block.prediction_sums for block in compared], dtype=np.float64)
-    champion, *others = (Sums(losses[:, at], predictions[:, at]) for at in range(len(names)))
+    shares, by_slice = _slices(compared, len(names))
+    champion, *others = (
+        Sums(losses[:, at], predictions[:, at], {key: of[:, at] for key, of in by_slice.items()})
+        for at in range(len(names))
+    )
     return Blocks(
         examples=np.array([block.end - block.first for block in compared], dtype=np.float64),
         importance=np.array([block.importance_sum for block in compared], dtype=np.float64),
         labels=np.array([block.label_sum for block in compared], dtype=np.float64),
         champion=champion,
         challengers=dict(zip(names[1:], others, strict=True)),
+        slices=shares,
     )
+
+
+def _slices(
+    compared: Sequence[ComparedBlock | Compared], count: int
+) -> tuple[dict[str, Slice], dict[str, Array]]:
+    """Return each slice's part of the blocks, and the losses of everyone, shape (blocks, count)."""
+    shares: dict[str, Slice] = {}
+    losses: dict[str, Array] = {}
+    for at, block in enumerate(compared):
+        for segment, examples, importance, sums in block.segments:
+            name = slice_name(segment)
+            if name not in shares:
+                shares[name] = Slice(np.zeros(len(compared)), np.zeros(len(compared)))
+                losses[name] = np.zeros((len(compared), count))
+            shares[name].examples[at], shares[name].importance[at] = examples, importance
+            losses[name][at] = sums
+    return shares, losses
+
+
+def _histograms(core: Core, names: Sequence[str]) -> dict[str, Histogram]:
+    found = ((name, core.histogram(at)) for at, name in enumerate(names))
+    return {name: Histogram(*map(np.array, sums)) for name, sums in found if sums is not None}

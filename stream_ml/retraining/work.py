@@ -104,6 +104,7 @@ class Retraining:
             blocks=trained.blocks,
             verdict=gate.judge(trained.blocks, self.rule),
             settings={setting.name: setting.described() for setting in grid},
+            histograms=trained.histograms_of(state.serving),
             notes=[
                 f"trained on {part.training:,} of {part.events:,} events, "
                 f"{'cold' if base is None else 'warm where a setting does not say otherwise'}",

@@ -73,11 +73,11 @@ class RetrainerSettings(ServiceSettings):
     slice_loss: float = number(
         0.05,
         (0, 10),
-        "Share by which a challenger's log loss may be larger for a segment.",
+        "Share by which a challenger's log loss may be larger for a value of the model file's `segment`.",
         "more than that is no bound",
     )
     slice_events: int = number(
-        1_000, (1, 10**12), "Events below which a segment is not judged.", "beyond any log"
+        1_000, (1, 10**12), "Events below which such a value is not judged.", "beyond any log"
     )
 
     train_share: float = number(

@@ -15,8 +15,9 @@ use crate::records::{Records, Scan};
 use crate::rows::{LANES, Row, parse_rows, push_row};
 use crate::scanned::{ScannedBlock, ScannedRange};
 use crate::score_state::ScoreState;
-pub use figures::{Common, Figures};
+pub use figures::{Common, Figures, SegmentFigures};
 use group::Group;
+pub use histograms::Histogram;
 use index::Index;
 pub use index::{Counts, Course};
 pub use settings::Settings;
@@ -27,6 +28,7 @@ pub mod ordering;
 
 mod figures;
 mod group;
+mod histograms;
 mod index;
 mod lines;
 mod settings;
@@ -194,6 +196,19 @@ impl<S: Scan> Challengers<S> {
         bytes
     }
 
+    /// Begin histograms anew: they are of the blocks that begin from here on, as far as those are closed.
+    pub fn begin_histograms(&mut self) {
+        let Lent { index, groups, .. } = self.lent_mut();
+        for group in groups {
+            group.sums.histograms.begin(index.is_between_blocks());
+        }
+    }
+
+    /// How a challenger is calibrated; None where scores are no log-odds.
+    pub fn histogram(&self, challenger: usize) -> Option<Histogram> {
+        self.lent().groups[challenger / LANES].histogram(challenger % LANES)
+    }
+
     pub fn score_state(&self, challenger: usize) -> ScoreState {
         let Lent { index, groups, .. } = self.lent();
         groups[challenger / LANES].score_state(challenger % LANES, index.watermark_us)
@@ -210,12 +225,12 @@ fn closed(lent: &mut Lent) -> Vec<Figures> {
         .collect();
     let of_block = |at: usize| -> Vec<_> {
         sums.iter()
-            .map(|(lanes, sums)| (*lanes, sums[at]))
+            .map(|(lanes, sums)| (*lanes, &sums[at]))
             .collect()
     };
     let blocks = common.into_iter().enumerate();
     blocks
-        .map(|(at, common)| Figures::new(common, &of_block(at)))
+        .map(|(at, common)| Figures::new(common, &of_block(at), &lent.index.names))
         .collect()
 }
 

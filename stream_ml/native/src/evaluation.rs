@@ -10,6 +10,7 @@ use crate::codec::{Damaged, Reader, Writer};
 use crate::options::Loss;
 use crate::tally::{Said, Tally};
 use details::Details;
+pub use segments::{BINS, NAMED, Names};
 
 mod details;
 mod segments;

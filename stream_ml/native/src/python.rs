@@ -8,13 +8,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     learning::register(module)?;
     partition::register(module)?;
     challengers::register(module)?;
+    ordering::register(module)?;
     serving::register(module)
 }
 
-/// `Challengers`, `ComparedBlock`, `Ordering`, `Ordered`.
+/// `Challengers`, `ComparedBlock`.
 mod challengers;
 /// `Learner`, `Learned`, `Cut`, `Seal`.
 mod learning;
+/// `Ordering`, `Ordered`.
+mod ordering;
 /// `PartitionLearner`, `Batch`, `score_state`, `blob_watermark`.
 mod partition;
 /// `Plan`, `Scan`, `Refusal`, `checksum`.

@@ -210,8 +210,9 @@ fn ratio(above: f64, below: f64) -> Option<f64> {
     Some(above / below).filter(|ratio| ratio.is_finite())
 }
 
+/// The bin of a score among so many.
 #[inline(always)]
-fn bin_of<const BINS: usize>(score: f32) -> usize {
+pub fn bin_of<const BINS: usize>(score: f32) -> usize {
     let bins_per_log_odds = (BINS / (2 * BINNED_LOG_ODDS)) as f32;
     // A float that does not fit becomes the nearest integer that does.
     ((score * bins_per_log_odds + (BINS / 2) as f32) as usize).min(BINS - 1)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from stream_ml.cli import cli
 from stream_ml.errors import ConfigError
+from tests.unit.retraining import sliced
 
 MODEL = """
 name = "clicks"
@@ -87,6 +88,24 @@ def test_a_person_gets_a_table_and_the_report(tmp_path: Path) -> None:
     assert f"report: {tmp_path / 'report' / 'report.md'}" in told
     assert (tmp_path / "report" / "report.md").read_text().startswith("# clicks: promote: faster")
     assert (tmp_path / "report" / "loss.png").stat().st_size > 1_000
+
+
+def test_a_segment_that_is_much_worse_is_told_with_a_plot_of_segments(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    events, model = tmp_path / "events.jsonl", tmp_path / "model.toml"
+    events.write_bytes(b"\n".join(sliced.events(60_000)))
+    model.write_text(sliced.model_text())
+    folder = tmp_path / "report"
+    command = ["retrain", "--events", str(events), "--model", str(model), "--report", str(folder)]
+    command += ["--grid", grid(tmp_path, [sliced.BLIND.described() | {"name": "blind"}])]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert "# m: go on" in result.stdout
+    assert "slice phone: its loss is" in result.stdout
+    assert "| slice | events | champion | blind |" in result.stdout
+    page = (folder / "report.md").read_text()
+    for name in ("loss", "saved", "calibration", "slices"):
+        assert f"({name}.png)" in page
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ The simulator runs a block's threads on one processor: it cannot show races betw
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import orjson
@@ -19,6 +20,7 @@ MODEL = """
 name = "m"
 label = "y"
 event_id = "id"
+segment = "item"
 [features]
 user = "user"
 item = "item"
@@ -52,13 +54,33 @@ def rows_of(many: Challengers | CudaChallengers, at: int) -> dict[int, tuple[flo
     return {int(row["id"]): (float(row["z"]), float(row["n"])) for row in rows}
 
 
+def compared(many: Challengers | CudaChallengers, ranges: list[Any]) -> list[Any]:
+    """Return all blocks; histograms begin within one, at the cut."""
+    before = many.learn(ranges[0])
+    many.begin_histograms()
+    return [*before, *many.learn(ranges[1])]
+
+
+def shares_of(blocks: list[Any]) -> list[Any]:
+    return [sorted(each[:3] for each in block.segments) for block in blocks]
+
+
+def segment_losses(blocks: list[Any]) -> np.ndarray:
+    found = [sums for block in blocks for _, _, _, sums in sorted(block.segments)]
+    return np.array(found)
+
+
+def histograms_of(many: Challengers | CudaChallengers) -> np.ndarray:
+    return np.array([many.histogram(at) for at in range(len(SETTINGS))])
+
+
 def main(warps: int) -> None:
     model, values = compile_model(MODEL), events(200)
     cpu = Challengers(Plan(model.plan_bytes), SETTINGS, block_examples=30)
     gpu = CudaChallengers(model, SETTINGS, block_examples=30, warps=warps)
     pieces = [values[:80], values[80:]]
     ranges = [[(0, piece, [0] * len(piece))] for piece in pieces]
-    blocks = [[block for given in ranges for block in many.learn(given)] for many in (cpu, gpu)]
+    blocks = [compared(many, ranges) for many in (cpu, gpu)]
     losses, predictions = (
         [np.array([getattr(block, name) for block in those]) for those in blocks]
         for name in ("loss_sums", "prediction_sums")
@@ -70,6 +92,10 @@ def main(warps: int) -> None:
         "common": [
             [(one.first, one.end, one.importance_sum, one.label_sum) for one in those] for those in blocks
         ],
+        "shares": [shares_of(those) for those in blocks],
+        "segments": float(np.abs(segment_losses(blocks[1]) / segment_losses(blocks[0]) - 1).max()),
+        "histograms": float(np.abs(histograms_of(gpu) - histograms_of(cpu)).max()),
+        "binned": histograms_of(gpu)[:, :2].sum(axis=(1, 2)).tolist(),
         "loss": float(np.abs(losses[1] / losses[0] - 1).max()),
         "prediction": float(np.abs(predictions[1] / predictions[0] - 1).max()),
         "same_ids": [one.keys() == other.keys() for one, other in rows],

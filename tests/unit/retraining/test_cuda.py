@@ -51,6 +51,13 @@ def test_one_warp_has_the_figures_and_rows_of_the_cpu() -> None:
     assert told["counts"]
     assert told["loss"] <= BOUND
     assert told["prediction"] <= BOUND
+    assert told["shares"][0] == told["shares"][1]
+    assert max(len(block) for block in told["shares"][0]) == 9
+    assert told["segments"] <= BOUND
+    # Importance, to the last example; predictions within the bound.
+    assert told["histograms"] <= 30 * BOUND
+    # Of blocks 3 to 5: the cut lies in the one before them.
+    assert told["binned"] == [90.0] * 5
     assert all(told["same_ids"])
     assert max(told["rows"]) <= BOUND
     # The challengers differ, or equal figures would show nothing.

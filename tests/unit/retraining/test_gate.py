@@ -96,6 +96,13 @@ def test_before_enough_events_and_blocks_nobody_is_promoted() -> None:
     assert judge(blocks({"much": 0.5}, count=0), replace(RULE, min_events=0)).says == "go on"
 
 
+def test_a_verdict_says_how_many_blocks_are_wanted() -> None:
+    assert (
+        judge(blocks({"warm": 0.1}, count=31), RULE).why == "31 of at least 32 blocks of events are compared"
+    )
+    assert "nobody is known" in judge(blocks({"warm": 0.006}, count=32), RULE).why
+
+
 def test_more_challengers_must_show_more() -> None:
     """The probability of a wrong promotion is shared, so that the interval of each is wider."""
     alone = judge(blocks({"a": 0.02}), RULE).comparisons[0].difference

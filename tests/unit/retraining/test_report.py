@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from stream_ml.errors import ConfigError
 from stream_ml.retraining import plots
+from stream_ml.retraining.blocks import slice_name
 from stream_ml.retraining.gate import judge
 from stream_ml.retraining.plots import Histogram
 from stream_ml.retraining.report import Report
@@ -23,7 +25,7 @@ def histogram(shift: float) -> Histogram:
     middles = (np.arange(64) - 31.5) / 2
     both = 1000 * np.exp(-((middles + 1) ** 2) / 4)
     share = 1 / (1 + np.exp(-(middles - shift)))
-    return Histogram(both * share, both * (1 - share), 0.5)
+    return Histogram(both * share, both * (1 - share), both / (1 + np.exp(-middles)))
 
 
 def report(**challengers: float) -> Report:
@@ -103,6 +105,28 @@ def test_a_folder_holds_page_data_and_plots(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == written
 
 
+def test_segments_are_named_by_whatever_events_say(tmp_path: Path) -> None:
+    """As `$x_` is no formula and a line break no row."""
+    named = ["$x_", "a$b$c", "two\nlines", "\x00\x1b", "long" * 20, slice_name(""), slice_name(None)]
+    made = report(warm=0.02)
+    slices = {name: (1 / len(named), 0.0) for name in named}
+    compared = blocks({"warm": 0.02}, slices=slices)
+    made = replace(made, blocks=compared, verdict=judge(compared, RULE))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.write(tmp_path)
+    assert (tmp_path / "slices.png").read_bytes().startswith(PNG)
+    rows = [line for line in made.markdown().splitlines() if line.startswith("| two")]
+    assert [row.count("|") for row in rows] == [5]
+    assert {slice_name(name) for name in (None, "", "(rest)", '"x"', "x")} == {
+        "(rest)",
+        '""',
+        '"(rest)"',
+        '"\\"x\\""',
+        "x",
+    }
+
+
 def test_figures_that_do_not_exist_are_null_and_dashes(tmp_path: Path) -> None:
     """Before enough blocks the interval has no ends, and JSON no infinity."""
     few = blocks({"warm": 0.02}, count=3)
@@ -133,7 +157,7 @@ def test_a_calibration_curve_has_the_shares_of_groups_of_equal_importance() -> N
     assert len(predicted) >= 8
     assert (observed < predicted).all()
     assert (np.diff(predicted) > 0).all()
-    empty = Histogram(np.zeros(64), np.zeros(64), 0.5)
+    empty = Histogram(np.zeros(64), np.zeros(64), np.zeros(64))
     assert [len(each) for each in empty.curve()] == [0, 0]
 
 

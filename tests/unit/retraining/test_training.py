@@ -1,6 +1,8 @@
 """Champion and challengers over the same events: the figures of learners of their own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import orjson
@@ -10,11 +12,14 @@ from stream_ml._native import Learner, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.retraining import training
+from stream_ml.retraining.blocks import slice_name
 from stream_ml.retraining.challengers import Challenger, challenger_of, champion_of
+from stream_ml.retraining.gate import Rule, judge
 from stream_ml.retraining.grid import default_grid
 from stream_ml.retraining.jobs import Setting
 from stream_ml.retraining.modelling import challenger_model
 from stream_ml.retraining.training import Part, train
+from tests.unit.retraining import sliced
 
 MODEL = """
 name = "m"
@@ -74,6 +79,90 @@ def test_the_blocks_are_those_after_the_cut_with_the_losses_of_learners_of_their
     assert told == sorted(told)
     assert told[-1] == 1
     assert trained.counts["learned"] == 3_000
+
+
+def evaluations_alone(model: CompiledModel, values: list[bytes]) -> list[dict[str, Any]]:
+    learned = Learner(Plan(model.plan_bytes)).learn([(0, values, [-1] * len(values))])
+    return [orjson.loads(one) for one in learned.evaluations]
+
+
+def segments_of(evaluations: Iterable[Mapping[str, Any]], figure: str) -> dict[str, list[float]]:
+    """Return a figure of each evaluation by the segment's name; 0 where it has no example."""
+    found = [{slice_name(each["segment"]): each[figure] for each in one["segments"]} for one in evaluations]
+    names = sorted({name for one in found for name in one})
+    return {name: [one.get(name, 0.0) for one in found] for name in names}
+
+
+@pytest.mark.parametrize("learn_after", ["event", "record"])
+def test_slices_have_the_sums_of_learners_of_their_own(learn_after: str) -> None:
+    """Of 40 segments the first 32 by name, the others and events without together."""
+    text = MODEL.replace("[features]", 'segment = "item"\n[features]').replace(
+        "[learner]", f'[learner]\nlearn_after = "{learn_after}"'
+    )
+    random = np.random.default_rng(5)
+    values = [
+        orjson.dumps({**orjson.loads(each), "item": [f"i{at}", None][at // 40]})
+        for each, at in zip(events(), random.integers(0, 41, 3_000).tolist(), strict=True)
+    ]
+    model = compile_model(text)
+    setting = Setting(name="fast", alpha=0.5, l1=0.01)
+    blocks = train(model, values, PART, everyone(model, setting)).blocks
+    own = challenger_model(model, {"alpha": 0.5, "l1": 0.01}, None, "a test")
+    both = [(model, blocks.champion), (own, blocks.challengers["fast"])]
+    for one, sums in both:
+        alone = evaluations_alone(one, values)[13:]
+        losses = segments_of(alone, "loss_sum")
+        assert len(losses) == 33
+        assert "(rest)" in losses
+        assert {name: of.tolist() for name, of in sums.slices.items()} == losses
+        for figure in ("examples", "importance"):
+            wanted = segments_of(alone, "importance_sum" if figure == "importance" else figure)
+            found = {name: getattr(of, figure).tolist() for name, of in blocks.slices.items()}
+            assert found == wanted
+
+
+def test_a_model_without_segments_has_no_slices(model: CompiledModel) -> None:
+    blocks = train(model, events(), PART, everyone(model, Setting(name="x", alpha=0.5))).blocks
+    assert (blocks.slices, blocks.champion.slices, blocks.challengers["x"].slices) == ({}, {}, {})
+
+
+def test_histograms_are_of_the_compared_events(model: CompiledModel) -> None:
+    setting = Setting(name="fast", alpha=0.5)
+    trained = train(model, events(), PART, everyone(model, setting))
+    assert list(trained.histograms) == ["champion", "fast"]
+    assert list(trained.histograms_of("v7")) == ["v7", "fast"]
+    sums = {"champion": trained.blocks.champion, **trained.blocks.challengers}
+    for name, histogram in trained.histograms.items():
+        assert histogram.positives.sum() == trained.blocks.labels.sum()
+        both = histogram.positives.sum() + histogram.negatives.sum()
+        assert both == trained.blocks.importance.sum()
+        assert histogram.predictions.sum() == pytest.approx(sums[name].predictions.sum(), rel=1e-12)
+        assert (histogram.predictions > 0).sum() >= 5
+    squared = compile_model(MODEL + 'loss = "squared"\n')
+    assert train(squared, events(), PART, everyone(squared, setting)).histograms == {}
+
+
+def test_better_overall_and_much_worse_in_one_segment_is_not_promoted() -> None:
+    values = sliced.events(60_000)
+    rule = Rule()
+    verdicts = {}
+    for segmented in (True, False):
+        model = compile_model(sliced.model_text(segmented=segmented))
+        challengers = everyone(model, sliced.BLIND, sliced.CLEAR)
+        blocks = train(model, values, Part.of(len(values), 0.5), challengers).blocks
+        blind = replace(blocks, challengers={"blind": blocks.challengers["blind"]})
+        verdicts[segmented] = judge(blind, rule), judge(blocks, rule)
+    (alone, both), (unseen, _) = verdicts[True], verdicts[False]
+    # Without segments nobody sees it.
+    assert (unseen.says, unseen.challenger) == ("promote", "blind")
+    assert alone.says == "go on"
+    (compared,) = alone.comparisons
+    assert compared.proved
+    assert compared.worst_slice == "phone"
+    assert compared.worst_slice_loss > 1
+    assert [each[:11] for each in compared.objections] == ["slice phone"]
+    # Who is as good there is promoted beside it.
+    assert (both.says, both.challenger) == ("promote", "clear")
 
 
 def test_rows_of_a_challenger_are_those_that_its_variant_would_have(model: CompiledModel) -> None:

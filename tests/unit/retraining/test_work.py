@@ -56,6 +56,22 @@ def test_who_is_better_is_proved_and_the_report_is_the_same_each_time(rig: Rig, 
     assert first.settings["fast"] == {"alpha": 0.1, "warm": True}
 
 
+def test_the_report_of_a_job_has_segments_and_a_calibration_curve(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = SLOW.replace("[features]", 'segment = "user"\n[features]')
+    rig = Rig(tmp_path, model_text=text, overrides={"batch_max_records": 500})
+    rig.send(stream(12_000))
+    rig.run_to_the_end()
+    found = work(rig)(JOB, tmp_path, quiet)
+    assert sorted(found.blocks.slices) == ["u0", "u1", "u2"]
+    assert sum(each["events"] for each in found.described()["slices"]) == found.verdict.events
+    assert all(each.worst_slice is not None for each in found.verdict.comparisons)
+    assert sorted(found.histograms) == ["fast", "same", "v1"]
+    found.write(tmp_path / "report")
+    pictures = sorted(path.name for path in (tmp_path / "report").glob("*.png"))
+    assert pictures == ["calibration.png", "loss.png", "saved.png", "slices.png"]
+
+
 def test_it_begins_warm_at_the_newest_snapshot_before_the_window(rig: Rig, tmp_path: Path) -> None:
     assert "cold" not in work(rig)(JOB, tmp_path, quiet).notes[0], "step 0 is there"
     late = replace(JOB, window=Window(events={0: (9_000, 12_000)}))

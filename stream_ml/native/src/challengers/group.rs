@@ -2,6 +2,7 @@
 
 use crate::bucket::prefetch;
 use crate::challengers::figures::LaneSums;
+use crate::challengers::histograms::Histogram;
 use crate::challengers::lines::{Line, Lines};
 use crate::challengers::settings::Settings;
 use crate::challengers::work::{Act, Op, Work};
@@ -89,6 +90,11 @@ impl Group {
         (z[lane], n[lane]) = (row.z, row.n);
     }
 
+    /// How a challenger is calibrated; None where scores are no log-odds.
+    pub fn histogram(&self, lane: usize) -> Option<Histogram> {
+        (self.loss == Loss::Logistic).then(|| self.sums.histograms.of(lane))
+    }
+
     pub fn options(&self, lane: usize) -> &LearnerOptions {
         &self.options[lane]
     }
@@ -156,8 +162,7 @@ impl Group {
             other => of_each(|lane| other.prediction(scores[lane])),
         };
         if op.act != Act::Learn {
-            self.sums
-                .add(self.loss, &scores, &predictions, op.label, op.importance);
+            self.sums.add(self.loss, &scores, &predictions, op);
             if op.closes {
                 self.sums.close();
             }

@@ -4,6 +4,7 @@ use crate::block::{Block, Example};
 use crate::bucket::NOWHERE;
 use crate::challengers::figures::Common;
 use crate::challengers::work::{Act, Op, Work};
+use crate::evaluation::Names;
 use crate::gate::Gate;
 use crate::id_map::IdMap;
 use crate::options::TableOptions;
@@ -24,6 +25,8 @@ pub struct Course {
     pub block_examples: u64,
     /// Whether challengers differ in their slots.
     pub slots: bool,
+    /// Whether examples have segments.
+    pub segments: bool,
 }
 
 /// Totals so far.
@@ -61,6 +64,7 @@ pub struct Index {
     pub counts: Counts,
     pub watermark_us: i64,
     judged: u64,
+    pub names: Names,
     open: Common,
     pub closed: Vec<Common>,
     homes: Vec<u32>,
@@ -85,6 +89,7 @@ impl Index {
             counts: Counts::default(),
             watermark_us: i64::MIN,
             judged: 0,
+            names: Names::default(),
             open: Common::default(),
             closed: Vec::new(),
             homes: Vec::new(),
@@ -96,6 +101,15 @@ impl Index {
 
     pub fn wants_slots(&self) -> bool {
         self.course.slots
+    }
+
+    /// Whether the open block of figures has no example yet.
+    pub fn is_between_blocks(&self) -> bool {
+        self.judged == self.open.from
+    }
+
+    pub fn has_segments(&self) -> bool {
+        self.course.segments
     }
 
     /// Feature ids by line, of which line 0 has none.
@@ -208,38 +222,43 @@ impl Index {
             self.counts.learned += 1;
             self.watermark_us = self.watermark_us.max(block.examples[at].timestamp_us);
         }
-        work.ops.push(Op {
+        let mut op = Op {
             act,
             first,
             end: work.lines.len() as u32,
             label,
             importance,
+            segment: None,
             number,
-            closes: act != Act::Learn && self.judge(label, importance),
+            closes: false,
             outside,
-        });
+        };
+        if act != Act::Learn {
+            self.judge(block.segments.get(at), &mut op);
+        }
+        work.ops.push(op);
     }
 
-    /// Count a judged example; whether a block of figures ends with it.
-    fn judge(&mut self, label: f32, importance: f32) -> bool {
-        let weight = f64::from(importance);
-        self.open.importance_sum += weight;
-        self.open.label_sum += weight * f64::from(label);
+    /// Count an example that is judged: where its segment is, and whether a block of figures ends with it.
+    fn judge(&mut self, segment: Option<&str>, op: &mut Op) {
+        if self.course.segments {
+            op.segment = Some(self.names.place_of(segment) as u8);
+        }
+        self.open.add(op.label, op.importance, op.segment);
         self.judged += 1;
-        let closes = self.judged - self.open.from == self.course.block_examples;
-        if closes {
-            let common = Common {
-                to: self.judged,
-                watermark_us: self.watermark_us,
-                ..self.open
-            };
-            self.closed.push(common);
-            self.open = Common {
+        op.closes = self.judged - self.open.from == self.course.block_examples;
+        if op.closes {
+            let next = Common {
                 from: self.judged,
                 ..Common::default()
             };
+            let open = std::mem::replace(&mut self.open, next);
+            self.closed.push(Common {
+                to: self.judged,
+                watermark_us: self.watermark_us,
+                ..open
+            });
         }
-        closes
     }
 
     /// Append the lines of features; what is learned gets one, if it may. Whether one has none.

@@ -31,6 +31,11 @@ impl<S: Scan> Ordering<S> {
         Ok(work)
     }
 
+    /// Names of segments by place, so far; None where the model has none.
+    pub fn segments(&self) -> Option<&[String]> {
+        self.index.has_segments().then(|| self.index.names.all())
+    }
+
     pub fn counts(&self) -> Counts {
         self.index.counts
     }

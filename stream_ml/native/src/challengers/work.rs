@@ -19,6 +19,8 @@ pub struct Op {
     pub end: u32,
     pub label: f32,
     pub importance: f32,
+    /// Its segment's place among the names, where the model has segments.
+    pub segment: Option<u8>,
     /// Examples that were learned before it.
     pub number: u64,
     /// A block of figures ends behind it.

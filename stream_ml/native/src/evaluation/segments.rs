@@ -9,7 +9,36 @@ use crate::tally::{Said, Tally};
 /// Segments of a variant that have a name.
 pub const NAMED: usize = 32;
 /// Bins of 1/2 log-odds.
-const BINS: usize = 64;
+pub const BINS: usize = 64;
+
+/// In the order in which they were first learned, since the variant began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// Where the figures of a segment belong: `NAMED` are the rest, and examples of none.
+    pub fn place_of(&mut self, name: Option<&str>) -> usize {
+        let Some(name) = name else { return NAMED };
+        let known = self.0.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            if self.0.len() < NAMED {
+                self.0.push(name.into());
+                self.0.len() - 1
+            } else {
+                NAMED
+            }
+        })
+    }
+
+    /// None for the rest.
+    pub fn get(&self, place: usize) -> Option<&str> {
+        self.0.get(place).map(String::as_str)
+    }
+
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+}
 
 /// What was said of a segment's examples, and what was served where events bring that back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,15 +50,14 @@ struct Segment {
 /// The segments of the open evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Segments {
-    /// In the order in which they were first learned, since the variant began.
-    names: Vec<String>,
+    names: Names,
     /// By name; one more is of the examples of other segments and of none. Only as many as are needed.
     open: Vec<Option<Segment>>,
 }
 
 impl Segments {
     pub fn add(&mut self, loss: Loss, name: Option<&str>, said: Said, served: Option<Said>) {
-        let at = name.map_or(NAMED, |name| self.place_of(name));
+        let at = self.names.place_of(name);
         if self.open.len() <= at {
             self.open.resize(at + 1, None);
         }
@@ -40,18 +68,6 @@ impl Segments {
         }
     }
 
-    fn place_of(&mut self, name: &str) -> usize {
-        let known = self.names.iter().position(|known| known == name);
-        known.unwrap_or_else(|| {
-            if self.names.len() < NAMED {
-                self.names.push(name.into());
-                self.names.len() - 1
-            } else {
-                NAMED
-            }
-        })
-    }
-
     /// The segments that had examples; all begin again.
     pub fn close(&mut self) -> Value {
         let open = std::mem::take(&mut self.open);
@@ -59,7 +75,7 @@ impl Segments {
         let said = named.filter_map(|(at, segment)| {
             let Segment { said, served } = segment.as_ref()?;
             let mut value = said.sums_to_json();
-            value["segment"] = json!(self.names.get(at).filter(|_| at < NAMED));
+            value["segment"] = json!(self.names.get(at));
             value["served"] = if served.examples > 0 {
                 served.sums_to_json()
             } else {
@@ -71,8 +87,8 @@ impl Segments {
     }
 
     pub fn write(&self, writer: &mut Writer) {
-        writer.u32(self.names.len() as u32);
-        self.names.iter().for_each(|name| writer.text(name));
+        writer.u32(self.names.all().len() as u32);
+        self.names.all().iter().for_each(|name| writer.text(name));
         writer.u32(self.open.len() as u32);
         for segment in &self.open {
             writer.u32(u32::from(segment.is_some()));
@@ -97,7 +113,7 @@ impl Segments {
         let open = (0..open).map(|_| read_segment(reader));
         Ok(Segments {
             open: open.collect::<Result<_, _>>()?,
-            names,
+            names: Names(names),
         })
     }
 }

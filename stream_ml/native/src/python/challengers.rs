@@ -9,8 +9,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::learning::{bytes, check_timestamps, contiguous, course_of, no_memory};
 use super::scanning::Plan;
-use crate::challengers::ordering::{self, Act, Op, Work};
-use crate::challengers::{self, Course, Figures, Settings};
+use crate::challengers::{self, Course, Figures, Histogram, SegmentFigures, Settings};
 use crate::learner::Records;
 use crate::options::OptimizerKind;
 use crate::plan;
@@ -19,9 +18,7 @@ use crate::scanned::ScannedRange;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Challengers>()?;
-    module.add_class::<ComparedBlock>()?;
-    module.add_class::<Ordering>()?;
-    module.add_class::<Ordered>()
+    module.add_class::<ComparedBlock>()
 }
 
 /// alpha, beta, l1, l2, decay, slots by number (None: all), the first example that is learned.
@@ -182,6 +179,17 @@ impl Challengers {
         Ok(bytes(py, &state))
     }
 
+    fn begin_histograms(&self, py: Python<'_>) {
+        py.detach(|| self.lock().begin_histograms());
+    }
+
+    fn histogram(&self, py: Python<'_>, challenger: usize) -> PyResult<Option<HistogramSums>> {
+        self.check(&[challenger])?;
+        let found = py.detach(|| self.lock().histogram(challenger));
+        let sums = |one: Histogram| (one.positives, one.negatives, one.predictions);
+        Ok(found.map(sums))
+    }
+
     #[getter]
     fn features(&self, py: Python<'_>) -> usize {
         py.detach(|| self.lock().lines())
@@ -203,7 +211,12 @@ pub struct ComparedBlock {
     watermark_us: i64,
     loss_sums: Vec<f64>,
     prediction_sums: Vec<f64>,
+    segments: Vec<SegmentSums>,
 }
+
+/// Name, examples, importance and loss of each challenger.
+type SegmentSums = (Option<String>, u64, f64, Vec<f64>);
+type HistogramSums = (Vec<f64>, Vec<f64>, Vec<f64>);
 
 fn blocks(figures: Vec<Figures>) -> Vec<ComparedBlock> {
     let block = |one: Figures| ComparedBlock {
@@ -214,11 +227,17 @@ fn blocks(figures: Vec<Figures>) -> Vec<ComparedBlock> {
         watermark_us: one.common.watermark_us,
         loss_sums: one.loss,
         prediction_sums: one.prediction,
+        segments: one.segments.into_iter().map(segment_sums).collect(),
     };
     figures.into_iter().map(block).collect()
 }
 
-fn shared_course(plan: &plan::Plan, block_examples: u64, slots: bool) -> Course {
+fn segment_sums(segment: SegmentFigures) -> SegmentSums {
+    let SegmentFigures { name, share, loss } = segment;
+    (name, share.examples, share.importance_sum, loss)
+}
+
+pub(super) fn shared_course(plan: &plan::Plan, block_examples: u64, slots: bool) -> Course {
     let own = course_of(plan);
     Course {
         table: own.table,
@@ -226,152 +245,16 @@ fn shared_course(plan: &plan::Plan, block_examples: u64, slots: bool) -> Course 
         duplicate_window: own.duplicate_window,
         block_examples,
         slots,
+        segments: own.judging.segments,
     }
 }
 
-fn scanner_of(plan: &Arc<plan::Plan>, slots: bool) -> Scanner {
+pub(super) fn scanner_of(plan: &Arc<plan::Plan>, slots: bool) -> Scanner {
     let scanner = Scanner::new(Arc::clone(plan), Mode::Learn);
     if slots { scanner.with_slots() } else { scanner }
 }
 
-#[pyclass(frozen)]
-pub struct Ordering {
-    inner: Mutex<ordering::Ordering<Scanner>>,
-}
-
-impl Ordering {
-    fn lock(&self) -> MutexGuard<'_, ordering::Ordering<Scanner>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[pymethods]
-impl Ordering {
-    #[new]
-    #[pyo3(signature = (plan, *, slots = false))]
-    fn new(plan: &Plan, slots: bool) -> PyResult<Ordering> {
-        let plan = &plan.plan;
-        let course = shared_course(plan, u64::MAX, slots);
-        let scanner = scanner_of(plan, slots);
-        let inner = ordering::Ordering::new(course, scanner, course.table.max_rows);
-        Ok(Ordering {
-            inner: Mutex::new(inner.map_err(no_memory)?),
-        })
-    }
-
-    fn order(
-        &self,
-        py: Python<'_>,
-        ranges: Vec<(i32, Vec<Option<PyBackedBytes>>, Vec<i64>)>,
-    ) -> PyResult<Ordered> {
-        let ranges = records_of(ranges)?;
-        let work = py.detach(|| self.lock().order(ranges));
-        Ok(Ordered {
-            work: work.map_err(no_memory)?,
-        })
-    }
-
-    fn put(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<Py<PyBytes>> {
-        let ids = crate::rows::parse_ids(&contiguous(ids)?).map_err(PyValueError::new_err)?;
-        let lines: Option<Vec<u32>> = py.detach(|| {
-            let mut inner = self.lock();
-            ids.iter()
-                .map(|&id| inner.put(id).map(|line| line as u32))
-                .collect()
-        });
-        let lines = lines.ok_or_else(|| PyValueError::new_err("there is no room for the rows"))?;
-        Ok(bytes(py, bytemuck::cast_slice(&lines)))
-    }
-
-    #[getter]
-    fn ids(&self, py: Python<'_>) -> Py<PyBytes> {
-        let ids = py.detach(|| self.lock().ids().to_vec());
-        bytes(py, bytemuck::cast_slice(&ids))
-    }
-
-    #[getter]
-    fn features(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.lock().ids().len() - 1)
-    }
-
-    #[getter]
-    fn watermark_us(&self, py: Python<'_>) -> i64 {
-        py.detach(|| self.lock().watermark_us())
-    }
-
-    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counts = py.detach(|| self.lock().counts());
-        dict_of_counts(py, counts)
-    }
-}
-
-/// What is to be done with examples, as columns.
-#[pyclass(frozen)]
-pub struct Ordered {
-    work: Work,
-}
-
-impl Ordered {
-    fn column<T: bytemuck::NoUninit>(&self, py: Python<'_>, of: impl Fn(&Op) -> T) -> Py<PyBytes> {
-        let values: Vec<T> = self.work.ops.iter().map(of).collect();
-        bytes(py, bytemuck::cast_slice(&values))
-    }
-}
-
-#[pymethods]
-impl Ordered {
-    #[getter]
-    fn judges(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| u8::from(op.act != Act::Learn))
-    }
-
-    #[getter]
-    fn learns(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| u8::from(op.act != Act::Judge))
-    }
-
-    #[getter]
-    fn first(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| op.first)
-    }
-
-    #[getter]
-    fn end(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| op.end)
-    }
-
-    #[getter]
-    fn label(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| op.label)
-    }
-
-    #[getter]
-    fn importance(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| op.importance)
-    }
-
-    #[getter]
-    fn number(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.column(py, |op| op.number)
-    }
-
-    #[getter]
-    fn lines(&self, py: Python<'_>) -> Py<PyBytes> {
-        bytes(py, bytemuck::cast_slice(&self.work.lines))
-    }
-
-    #[getter]
-    fn values(&self, py: Python<'_>) -> Py<PyBytes> {
-        bytes(py, bytemuck::cast_slice(&self.work.values))
-    }
-
-    #[getter]
-    fn slots(&self, py: Python<'_>) -> Py<PyBytes> {
-        bytes(py, bytemuck::cast_slice(&self.work.slots))
-    }
-}
-
-fn records_of(
+pub(super) fn records_of(
     ranges: Vec<(i32, Vec<Option<PyBackedBytes>>, Vec<i64>)>,
 ) -> PyResult<Vec<Records<PyBackedBytes>>> {
     ranges
@@ -385,7 +268,7 @@ fn records_of(
     Ok(ranges.into_iter().map(range).collect())
 }
 
-fn dict_of_counts<'py>(
+pub(super) fn dict_of_counts<'py>(
     py: Python<'py>,
     counts: challengers::Counts,
 ) -> PyResult<Bound<'py, PyDict>> {

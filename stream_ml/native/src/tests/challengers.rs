@@ -22,6 +22,7 @@ fn course() -> Course {
         duplicate_window: 500,
         block_examples: 100,
         slots: false,
+        segments: false,
     }
 }
 
@@ -311,3 +312,6 @@ fn after_a_panic_nothing_goes_on() {
 /// What challengers differ in beside the arithmetic.
 #[path = "challengers_apart.rs"]
 mod challengers_apart;
+
+#[path = "challengers_compared.rs"]
+mod challengers_compared;
