@@ -214,8 +214,9 @@ fn ratio(above: f64, below: f64) -> Option<f64> {
 #[inline(always)]
 pub fn bin_of<const BINS: usize>(score: f32) -> usize {
     let bins_per_log_odds = (BINS / (2 * BINNED_LOG_ODDS)) as f32;
-    // A float that does not fit becomes the nearest integer that does.
-    ((score * bins_per_log_odds + (BINS / 2) as f32) as usize).min(BINS - 1)
+    // A float that does not fit becomes the nearest integer that does; of 32 bits, so that many become vectors.
+    let bin = (score * bins_per_log_odds + (BINS / 2) as f32) as i32;
+    bin.clamp(0, BINS as i32 - 1) as usize
 }
 
 #[cfg(test)]

@@ -106,8 +106,8 @@ def test_a_folder_holds_page_data_and_plots(tmp_path: Path) -> None:
 
 
 def test_segments_are_named_by_whatever_events_say(tmp_path: Path) -> None:
-    """As `$x_` is no formula and a line break no row."""
-    named = ["$x_", "a$b$c", "two\nlines", "\x00\x1b", "long" * 20, slice_name(""), slice_name(None)]
+    """As `$x_$` is no formula and a line break no row."""
+    named = ["$x_$", "a$b$c", "two\nlines", "\x00\x1b", "long" * 20, slice_name(""), slice_name(None)]
     made = report(warm=0.02)
     slices = {name: (1 / len(named), 0.0) for name in named}
     compared = blocks({"warm": 0.02}, slices=slices)

@@ -93,12 +93,9 @@ def segments_of(evaluations: Iterable[Mapping[str, Any]], figure: str) -> dict[s
     return {name: [one.get(name, 0.0) for one in found] for name in names}
 
 
-@pytest.mark.parametrize("learn_after", ["event", "record"])
-def test_slices_have_the_sums_of_learners_of_their_own(learn_after: str) -> None:
+def test_slices_have_the_sums_of_learners_of_their_own() -> None:
     """Of 40 segments the first 32 by name, the others and events without together."""
-    text = MODEL.replace("[features]", 'segment = "item"\n[features]').replace(
-        "[learner]", f'[learner]\nlearn_after = "{learn_after}"'
-    )
+    text = MODEL.replace("[features]", 'segment = "item"\n[features]')
     random = np.random.default_rng(5)
     values = [
         orjson.dumps({**orjson.loads(each), "item": [f"i{at}", None][at // 40]})

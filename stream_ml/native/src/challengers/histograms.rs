@@ -9,8 +9,10 @@ const POSITIVES: usize = 0;
 const NEGATIVES: usize = 1;
 const PREDICTIONS: usize = 2;
 
-/// By bin, the three sums of each lane.
-type Bins = [[[f64; LANES]; 3]; BINS];
+/// The three sums, and room: one vector.
+type Sums = [f64; 4];
+/// By bin and lane.
+type Bins = [[Sums; LANES]; BINS];
 
 /// One challenger's; each has a figure for every bin, of 1/2 log-odds; number 32 begins at 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +35,8 @@ pub struct Histograms {
 impl Default for Histograms {
     fn default() -> Histograms {
         Histograms {
-            open: Box::new([[[0.0; LANES]; 3]; BINS]),
-            closed: Box::new([[[0.0; LANES]; 3]; BINS]),
+            open: Box::new([[[0.0; 4]; LANES]; BINS]),
+            closed: Box::new([[[0.0; 4]; LANES]; BINS]),
             passes: false,
         }
     }
@@ -45,11 +47,14 @@ impl Histograms {
     pub fn add(&mut self, scores: &Lanes, predictions: &Lanes, label: f32, weight: f64) {
         let positive = weight * f64::from(label);
         let negative = weight * (1.0 - f64::from(label));
+        let bins = scores.map(bin_of::<BINS>);
+        let said = predictions.map(|prediction| weight * f64::from(prediction));
         for lane in 0..LANES {
-            let bin = &mut self.open[bin_of::<BINS>(scores[lane])];
-            bin[POSITIVES][lane] += positive;
-            bin[NEGATIVES][lane] += negative;
-            bin[PREDICTIONS][lane] += weight * f64::from(predictions[lane]);
+            let sums = &mut self.open[bins[lane]][lane];
+            let more = [positive, negative, said[lane], 0.0];
+            for (sum, more) in sums.iter_mut().zip(more) {
+                *sum += more;
+            }
         }
     }
 
@@ -63,17 +68,17 @@ impl Histograms {
             }
         }
         self.passes = false;
-        *self.open = [[[0.0; LANES]; 3]; BINS];
+        *self.open = [[[0.0; 4]; LANES]; BINS];
     }
 
     /// Begin again, with the next block that begins; `between`: the open one has no example yet.
     pub fn begin(&mut self, between: bool) {
-        *self.closed = [[[0.0; LANES]; 3]; BINS];
+        *self.closed = [[[0.0; 4]; LANES]; BINS];
         self.passes = !between;
     }
 
     pub fn of(&self, lane: usize) -> Histogram {
-        let figure = |figure: usize| self.closed.iter().map(|bin| bin[figure][lane]).collect();
+        let figure = |figure: usize| self.closed.iter().map(|bin| bin[lane][figure]).collect();
         Histogram {
             positives: figure(POSITIVES),
             negatives: figure(NEGATIVES),

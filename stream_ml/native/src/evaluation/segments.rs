@@ -1,6 +1,7 @@
 //! The figures of an evaluation by segment: the first ones that were learned have a name, the rest are taken together.
 
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::{Damaged, Reader, Writer};
 use crate::options::Loss;
@@ -13,30 +14,38 @@ pub const BINS: usize = 64;
 
 /// In the order in which they were first learned, since the variant began.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Names(Vec<String>);
+pub struct Names {
+    all: Vec<String>,
+    /// Of each: most names are told apart without a look at their letters.
+    hashes: Vec<u64>,
+}
 
 impl Names {
     /// Where the figures of a segment belong: `NAMED` are the rest, and examples of none.
     pub fn place_of(&mut self, name: Option<&str>) -> usize {
         let Some(name) = name else { return NAMED };
-        let known = self.0.iter().position(|known| known == name);
-        known.unwrap_or_else(|| {
-            if self.0.len() < NAMED {
-                self.0.push(name.into());
-                self.0.len() - 1
-            } else {
-                NAMED
-            }
-        })
+        let hash = xxh3_64(name.as_bytes());
+        let mut known = self.hashes.iter().zip(&self.all);
+        match known.position(|(known, all)| *known == hash && all == name) {
+            Some(place) => place,
+            None if self.all.len() < NAMED => self.push(name.into()),
+            None => NAMED,
+        }
+    }
+
+    fn push(&mut self, name: String) -> usize {
+        self.hashes.push(xxh3_64(name.as_bytes()));
+        self.all.push(name);
+        self.all.len() - 1
     }
 
     /// None for the rest.
     pub fn get(&self, place: usize) -> Option<&str> {
-        self.0.get(place).map(String::as_str)
+        self.all.get(place).map(String::as_str)
     }
 
     pub fn all(&self) -> &[String] {
-        &self.0
+        &self.all
     }
 }
 
@@ -100,20 +109,21 @@ impl Segments {
     }
 
     pub fn read(reader: &mut Reader) -> Result<Segments, Damaged> {
-        let names = reader.u32()?;
-        let names = (0..names).map(|_| Ok(reader.text()?.to_string()));
-        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let mut names = Names::default();
+        for _ in 0..reader.u32()? {
+            names.push(reader.text()?.to_string());
+        }
         let open = reader.u32()? as usize;
-        if names.len() > NAMED || open > NAMED + 1 {
+        if names.all.len() > NAMED || open > NAMED + 1 {
             return Err(Damaged(format!(
                 "learner state: {} segments, {open} with figures",
-                names.len()
+                names.all.len()
             )));
         }
         let open = (0..open).map(|_| read_segment(reader));
         Ok(Segments {
             open: open.collect::<Result<_, _>>()?,
-            names: Names(names),
+            names,
         })
     }
 }
