@@ -11,18 +11,19 @@ CRATE := stream_ml/native
 CARGO_FLAGS := --locked --manifest-path $(CRATE)/Cargo.toml
 EXTRAS := demo,dev,drift,export,gpu,loadtest,parquet,retrain,sql
 KAFKA := .cache/kafka
+PROMETHEUS := .cache/prometheus
 RUST_SOURCES := $(shell find $(CRATE)/src $(CRATE)/tests -name '*.rs' 2>/dev/null)
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis demo demo-redis demo-drift test bench soak ci lint format clean
+.PHONY: help setup native kafka redis prometheus demo demo-redis demo-drift test bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: native kafka redis ## Create .venv with all that the other targets need, the crate, Kafka and Redis for the tests
+setup: native kafka redis prometheus ## Create .venv with all that the other targets need, the crate, Kafka, Redis and Prometheus for the tests
 
 native: .venv/.native ## Rebuild the crate where its sources changed
 
@@ -34,6 +35,16 @@ redis: ## Install the Redis server that the tests start
 	  { apt-get install --yes --quiet=2 redis-server >/dev/null 2>&1 || \
 	    { apt-get update --quiet=2 && apt-get install --yes --quiet=2 redis-server >/dev/null; }; }; } || { \
 	  echo "no Redis for the tests: redis-server is missing (apt-get install redis-server)" >&2; \
+	  test "$${CI:-}" != true; }
+
+# Unpacked, not installed: the package would start a server, and ask for root.
+prometheus: ## Fetch Prometheus and promtool, which test the alerts
+	@command -v promtool >/dev/null || test -x $(PROMETHEUS)/usr/bin/promtool || { \
+	  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && mkdir -p $(PROMETHEUS) && cd $(PROMETHEUS) && \
+	  { apt-get download --quiet=2 prometheus >/dev/null 2>&1 || \
+	    { apt-get update --quiet=2 && apt-get download --quiet=2 prometheus >/dev/null; }; } && \
+	  dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } || { \
+	  echo "no Prometheus for the tests: promtool is missing (apt-get install prometheus)" >&2; \
 	  test "$${CI:-}" != true; }
 
 demo: native ## Watch a model learn coupon responses while it serves (about a minute)

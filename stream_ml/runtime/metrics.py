@@ -46,8 +46,8 @@ LATENCY_BUCKETS_SECONDS = (*(m * 10.0**e for e in range(-4, 1) for m in (1, 2, 5
 
 BUILD_INFO = Gauge(
     "stream_ml_build_info",
-    "1: the process is of this service and release.",
-    ("service", "version"),
+    "1: the process is of this component (folder of services) and release.",
+    ("component", "version"),
     registry=REGISTRY,
 )
 
@@ -56,7 +56,8 @@ def begin(service: str, models: Iterable[str]) -> None:
     """
     Say which *service* this process is, and show what it counts of *models*.
 
-    A counter that first appears with its first count hides that one from every rate.
+    A counter that first appears with its first count hides that one from every rate. The label is called
+    component: a service is something else where Prometheus finds targets.
     """
     BUILD_INFO.labels(service, version("stream-ml")).set(1)
     for model in models:

@@ -37,7 +37,7 @@ def test_a_kept_total_shows_what_it_was_set_to_and_never_adds() -> None:
 def test_what_a_service_counts_is_shown_before_it_counts_anything() -> None:
     metrics.begin("drift_monitor", ["begun"])
     shown = generate_latest(metrics.REGISTRY).decode()
-    assert 'stream_ml_build_info{service="drift_monitor",version="' in shown
+    assert 'stream_ml_build_info{component="drift_monitor",version="' in shown
     for kind in ("warning", "drift", "gap"):
         assert f'stream_ml_drift_monitor_alarms_total{{kind="{kind}",model="begun"}} 0.0' in shown
     assert 'stream_ml_learner_refusals_total{model="begun"' not in shown, "another service's"
