@@ -33,6 +33,11 @@ def shown(name: str) -> float:
     return sum(sample.value for sample in samples)
 
 
+def lag_of_partition(partition: int) -> float | None:
+    labels = {"model": "clicks", "partition": str(partition)}
+    return REGISTRY.get_sample_value("stream_ml_learner_lag_records", labels)
+
+
 def learned_are(expected: int) -> bool:
     return shown("learned_total") == expected
 
@@ -46,7 +51,8 @@ def test_the_operator_sees_counts_position_and_lag(rig: Rig) -> None:
     assert (shown("duplicates_total"), shown("dead_letters_total")) == (duplicates, refused)
     assert shown("writer") == 1
     wait_until(lambda: life.loop is not None and shown("step") == life.loop.step)
-    wait_until(lambda: shown("lag_records") == 0)
+    # Other tests of this process may have left partitions behind that this model does not have here.
+    wait_until(lambda: lag_of_partition(0) == 0)
     assert shown("rows") == life.digest["rows"]
     life.end()
     assert shown("writer") == 0

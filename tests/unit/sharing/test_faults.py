@@ -106,7 +106,7 @@ def take_fences_back(storm: Storm) -> None:
         # The publisher may be the first to meet these, and mend them.
         (promote_a_copy, set()),
         (empty_a_shard, {"empty", "fenced", "recut"}),
-        (empty_a_shard_that_a_snapshot_has, {"empty", "fenced", "recut"}),
+        (empty_a_shard_that_a_snapshot_has, set()),
     ],
 )
 def test_each_answer_ends_the_ownership_and_the_partition_is_taken_anew(
