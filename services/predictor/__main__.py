@@ -50,6 +50,7 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
     )
     followers = _followers(chosen, source, front)
     metrics.begin("predictor", chosen.models)
+    metrics.PREDICTOR_CONNECTIONS_LIMIT.set(chosen.max_connections)
     metrics.PREDICTOR_FRONT.follow(front.stats)
     threads = [
         threading.Thread(target=follower.run, args=(stop,), name=f"follow-{follower.model}")

@@ -299,8 +299,10 @@ class WriterLoop:
             {
                 metrics.LEARNER_STEP: self.step,
                 metrics.LEARNER_HELD_STEPS: len(self._held),
+                metrics.LEARNER_HELD_STEPS_LIMIT: self._settings.held_steps,
                 metrics.LEARNER_STOPPED: not self.learns,
                 metrics.LEARNER_FETCH_QUEUE: self._inbox.batches,
+                metrics.LEARNER_FETCH_QUEUE_LIMIT: self._settings.fetch_queue_batches,
                 metrics.LEARNER_SNAPSHOTS_BAD: self._snapshots.bad,
                 metrics.LEARNER_STORE_FAILS: self._snapshots.store_fails,
             },

@@ -13,13 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -34,7 +28,6 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
-
 
 KINDS = Kinds(REGISTRY)
 _counter, _total, _gauge, _histogram = KINDS.counter, KINDS.total, KINDS.gauge, KINDS.histogram
@@ -193,6 +186,10 @@ LEARNER_HELD_STEPS = _gauge(
 LEARNER_FETCH_QUEUE = _gauge(
     "stream_ml_learner_fetch_queue_batches", "Batches fetched and waiting to be learned."
 )
+LEARNER_HELD_STEPS_LIMIT = _gauge("stream_ml_learner_held_steps_limit", "The setting held_steps.")
+LEARNER_FETCH_QUEUE_LIMIT = _gauge(
+    "stream_ml_learner_fetch_queue_limit_batches", "The setting fetch_queue_batches."
+)
 LEARNER_ROWS = _gauge("stream_ml_learner_rows", "Live rows of the table.")
 LEARNER_ROWS_REFUSED = _total(
     "stream_ml_learner_rows_refused_total",
@@ -291,6 +288,9 @@ DRIFT_REFUSED = _counter("stream_ml_drift_monitor_refused_total", "Records among
 
 # -- predictor -------------------------------------------------------------------------------------------
 
+PREDICTOR_CONNECTIONS_LIMIT = Gauge(
+    "stream_ml_predictor_connections_limit", "The setting max_connections.", registry=REGISTRY
+)
 PREDICTOR_READY = _gauge("stream_ml_predictor_ready", "1 while scores of the model are answered.")
 PREDICTOR_STALE = _gauge(
     "stream_ml_predictor_stale",

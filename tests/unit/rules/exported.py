@@ -57,7 +57,7 @@ def _export() -> None:
     for made in vars(metrics).values():
         if isinstance(made, KeptTotal):
             made.set(1, MODEL)
-        elif isinstance(made, MetricWrapperBase) and made is not metrics.BUILD_INFO:
+        elif isinstance(made, MetricWrapperBase) and "model" in made._labelnames:
             _touch(made)
     metrics.PREDICTOR_FRONT.follow(lambda: FRONT)
     sys.stdout.write(generate_latest(metrics.REGISTRY).decode())
