@@ -73,13 +73,19 @@ class Learner:
         new_learner = partial(native_learner, settings=settings)
         while not stop.requested():
             takeover_after = settings.takeover_after_seconds
-            started = Start(parties, journal, new_learner, takeover_after, clock, self.order).run(stop)
+            start = Start(
+                parties, journal, new_learner, takeover_after, clock, self.order, self._become_ready
+            )
+            started = start.run(stop)
             if started is not None:
-                self.not_ready = None
                 with parties.log.writer() as writer:
                     WriterLoop(started, journal, writer, settings, clock).run(stop)
             elif self.order is not None:
                 return
+
+    def _become_ready(self) -> None:
+        # A standby does its work, too: whoever replaces learners one by one may go on to the next.
+        self.not_ready = None
 
     def _share(self, parties: Parties, journal: JournalWriter, stop: lifecycle.Stop) -> None:
         """Be one of several learners, with the rows in Redis."""

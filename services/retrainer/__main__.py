@@ -21,6 +21,11 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
     """Run the service with command-line *arguments*; return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m services.retrainer", description=__doc__)
     parser.add_argument("--settings", type=Path, help="TOML file; STREAM_ML_… variables override it")
+    parser.add_argument(
+        "--until-idle",
+        action="store_true",
+        help="end when no job waits; another retrainer keeps its challengers",
+    )
     given = parser.parse_args(arguments)
     logging.configure("retrainer")
     keep_freed_memory()
@@ -30,7 +35,14 @@ def main(arguments: Sequence[str], reached: Reached = go_on) -> int:
         logging.configure("retrainer", settings.log_level, settings.log_format)
         with Models(settings, stop) as models:
             service = RetrainerService(
-                settings, models.names, models.work, models.effect, reached, models.ready, models.abandon
+                settings,
+                models.names,
+                models.work,
+                models.effect,
+                reached,
+                models.ready,
+                models.abandon,
+                given.until_idle,
             )
             service.run(stop)
 

@@ -55,6 +55,7 @@ class RetrainerService:
         work, effect: what is done for a job.
         reached: called at every named point; tests end the process there.
         ready, abandoned: as a `Retrainer` has them.
+        until_idle: end when no job waits that can be worked at.
     """
 
     settings: RetrainerSettings
@@ -64,6 +65,7 @@ class RetrainerService:
     reached: Reached = go_on
     ready: Callable[[Job], bool] = lambda job: True
     abandoned: Callable[[Job, str], None] = lambda job, why: None
+    until_idle: bool = False
     not_ready: str | None = field(default="starting", init=False)
 
     def run(self, stop: lifecycle.Stop) -> None:
@@ -99,16 +101,24 @@ class RetrainerService:
             max_failures=self.settings.max_failures,
             max_age_seconds=self.settings.max_job_age_seconds,
             reached=self.reached,
-            ready=self.ready,
+            ready=self._takes,
             abandoned=self.abandoned,
             taken=_count_taken,
             ended=partial(_count_ended, queue),
-            looked=partial(_show_waiting, queue),
+            looked=partial(self._looked, queue, stop),
         )
         try:
             retrainer.run(stop)
         finally:
             queue.close()
+
+    def _takes(self, job: Job) -> bool:
+        return self.settings.takes_jobs and self.ready(job)
+
+    def _looked(self, queue: Queue, stop: lifecycle.Stop) -> None:
+        _show_waiting(queue)
+        if self.until_idle:
+            stop.request()
 
 
 def _count_taken(job: Job) -> None:

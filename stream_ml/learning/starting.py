@@ -64,9 +64,12 @@ class Start:
         takeover_after_seconds: float,
         clock: Clock,
         order: Order | None = None,
+        caught_up: Callable[[], object] = lambda: None,
     ) -> None:
+        """*caught_up* is called once this process could be the writer, if its turn came."""
         self._parties, self._writer, self._new_learner, self._order = parties, writer, new_learner, order
         self._takeover_after_seconds, self._clock = takeover_after_seconds, clock
+        self._caught_up = caught_up
 
     def run(self, stop: Stop) -> Started | None:
         """
@@ -122,6 +125,7 @@ class Start:
         return loaded
 
     def _become_writer(self, variant: str, loaded: Loaded, stop: Stop) -> Started | None:
+        self._caught_up()
         self._stand_by(variant, loaded, stop)
         if stop.requested() or loaded.journal.state.is_over(variant):
             return None

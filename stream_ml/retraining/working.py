@@ -185,7 +185,6 @@ class Retrainer:
         """
         while not stop.requested():
             if (lease := self._next()) is None:
-                self.looked()
                 stop.wait(self.retry_seconds)
                 continue
             self.taken(lease.job)
@@ -198,6 +197,7 @@ class Retrainer:
         try:
             if (lease := self.queue.take(self._ready)) is None:
                 self.queue.forget(self.max_age_seconds)
+                self.looked()
             return lease
         except RecoverableError as error:
             log.warning("the queue cannot be read", extra={"reason": str(error)})

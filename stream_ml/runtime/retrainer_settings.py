@@ -22,6 +22,9 @@ class RetrainerSettings(ServiceSettings):
         default=Path("retraining"),
         description="Folder where jobs keep what they can go on from; its files may be deleted.",
     )
+    takes_jobs: bool = Field(
+        default=True, description="Whether jobs are worked at; else only their challengers are looked after."
+    )
     lease_seconds: float = number(
         30.0,
         (1, DAY),

@@ -35,13 +35,20 @@ MAY_IMPORT = {
     "stream_ml.hotels": WORKERS | {"stream_ml.local"},
     "stream_ml.cli": WORKERS | {"stream_ml.local", "stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
+    "helm": {"stream_ml.runtime"},
     "loadtest": WORKERS | {"services", "tests.servers"},
 }
 # Rust modules that may use each other: expressions of each type hold those of the others;
 # a table tells its image what changes.
 KNIT = {"set": "expr", "text": "expr", "image": "table"}
 # A file of the ecosystem, read by a tool that looks for its name.
-READ_BY_TOOLS = {".gitignore", "Makefile", "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", "run"}
+READ_BY_TOOLS = {
+    *(".gitignore", "Makefile", "pyproject.toml", "Cargo.toml", "Cargo.lock", "README.md", "run"),
+    *(".helmignore", "Chart.yaml", ".dockerignore"),
+}
+# Folders with Python beside the package.
+OUTSIDE = ("services", "loadtest", "helm")
+PYTHON = ("stream_ml/*.py", *(f"{folder}/*.py" for folder in OUTSIDE))
 MARKERS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]))
 
 
@@ -78,13 +85,11 @@ def imports_of(path: Path) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
             found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(
-        module for module in found if module.split(".")[0] in {"stream_ml", "services", "loadtest", "tests"}
-    )
+    return frozenset(module for module in found if module.split(".")[0] in {"stream_ml", "tests", *OUTSIDE})
 
 
 def product_code() -> Iterator[Path]:
-    yield from tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py", "stream_ml/native/src/*.rs")
+    yield from tracked(*PYTHON, "stream_ml/native/src/*.rs")
 
 
 def lines_of(path: Path) -> int:
@@ -92,7 +97,7 @@ def lines_of(path: Path) -> int:
     return path.read_text().split("#[cfg(test)]\nmod ")[0].count("\n")
 
 
-@pytest.mark.parametrize("path", tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py"), ids=name_of)
+@pytest.mark.parametrize("path", tracked(*PYTHON), ids=name_of)
 def test_imports_point_inward(path: Path) -> None:
     module = name_of(path)
     part = part_of(module)
@@ -102,7 +107,7 @@ def test_imports_point_inward(path: Path) -> None:
 
 
 def test_every_part_has_its_rule() -> None:
-    parts = {part_of(name_of(path)) for path in tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py")}
+    parts = {part_of(name_of(path)) for path in tracked(*PYTHON)}
     assert parts - {"stream_ml"} <= set(MAY_IMPORT)
 
 
@@ -129,7 +134,7 @@ def test_a_service_is_wiring() -> None:
 def test_of_what_is_run_only_main_is_imported() -> None:
     imported = {
         (name_of(path), found)
-        for path in tracked("stream_ml/*.py", "services/*.py", "loadtest/*.py")
+        for path in tracked(*PYTHON)
         for found in imports_of(path)
         if ".__main__." in found and not found.endswith(".main")
     }

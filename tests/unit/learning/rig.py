@@ -142,7 +142,7 @@ class Life:
 
     def __init__(self, rig: Rig, reached: Reached, log: Log | None = None) -> None:
         self.rig, self._reached, self.log = rig, reached, log or rig.log
-        self.killed = False
+        self.killed = self.caught_up = False
         self.loop: WriterLoop | None = None
         self.started: Started | None = None
         self.who = f"life-{next(rig.names)}"
@@ -176,13 +176,18 @@ class Life:
         journal = JournalWriter(self.log, "clicks.journal")
         takeover_after = settings.takeover_after_seconds
         while not stop.requested():
-            started = Start(parties, journal, new_learner, takeover_after, clock, rig.order).run(stop)
+            started = Start(
+                parties, journal, new_learner, takeover_after, clock, rig.order, self._catches_up
+            ).run(stop)
             if started is not None:
                 self.started = started
                 self.loop = WriterLoop(started, journal, self.log.writer(), settings, clock)
                 self.loop.run(stop)
             elif rig.order is not None:
                 return
+
+    def _catches_up(self) -> None:
+        self.caught_up = True
 
     @property
     def digest(self) -> dict[str, Any]:

@@ -74,6 +74,20 @@ def test_a_standby_waits_while_the_writer_beats_and_goes_on_with_the_same_bits(r
     assert len(letters) == len(set(letters)), "outputs that a snapshot had made safe were sent again"
 
 
+def test_a_standby_says_that_it_has_caught_up_and_claims_nothing_by_it(rig: Rig) -> None:
+    rig.overrides.update(takeover_after_seconds=1000.0)
+    rig.send(events(100))
+    writer = rig.in_background()
+    writer.wait_until_learned()
+    standby = rig.in_background()
+    try:
+        wait_until(lambda: standby.caught_up)
+        assert sum(kind is Claim for kind in kinds(rig)) == 1
+    finally:
+        standby.end()
+        writer.end()
+
+
 def test_a_writer_that_falls_silent_is_replaced_and_stops_when_it_wakes(rig: Rig) -> None:
     asleep, wake = threading.Event(), threading.Event()
 
