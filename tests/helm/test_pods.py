@@ -269,6 +269,19 @@ def test_topics_are_made_by_another_job_when_they_are_others() -> None:
     assert name(DEV) != name(merged(DEV, {"topics": {"eventsPartitions": 6}}))
 
 
+@pytest.mark.parametrize(("store", "claims"), [("/var/snapshots", 1), ("s3://bucket/models", 0)])
+def test_snapshots_have_a_volume_where_they_are_in_a_folder(store: str, claims: int) -> None:
+    found = render(merged(DEV, {"settings": {"snapshot_store": store}}))
+    assert len([each for each in found if each["kind"] == "PersistentVolumeClaim"]) == claims
+    mounting = [
+        component(pod)
+        for _, pod in pods(found)
+        for mount in pod["spec"]["containers"][0].get("volumeMounts", [])
+        if mount["mountPath"] == store
+    ]
+    assert sorted(mounting) == claims * ["learner", "predictor", "retrainer", "topics"]
+
+
 def test_what_was_learned_outlives_the_release() -> None:
     for each in (*objects("dev"), *objects("prod")):
         if each["kind"] == "PersistentVolumeClaim":

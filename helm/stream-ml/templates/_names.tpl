@@ -50,7 +50,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The claim of the folder of snapshots; empty where they are elsewhere. */}}
 {{- define "stream-ml.snapshots-claim" -}}
 {{- with .Values.snapshots.claim -}}
-{{- if .existing -}}{{ .existing }}{{- else if .create -}}{{ include "stream-ml.fullname" $ }}-snapshots{{- end -}}
+{{- if contains "://" $.Values.settings.snapshot_store -}}
+{{- else if .existing -}}{{ .existing }}{{- else if .create -}}{{ include "stream-ml.fullname" $ }}-snapshots{{- end -}}
 {{- end -}}
 {{- end -}}
 
