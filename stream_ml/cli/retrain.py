@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from stream_ml.cli.progress import progress
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
-from stream_ml.retraining.challengers import CHAMPION, challenger_of, champion_of
+from stream_ml.retraining.challengers import challenger_of, champion_of
 from stream_ml.retraining.gate import Rule, judge
 from stream_ml.retraining.grid import default_grid
-from stream_ml.retraining.jobs import MOST_SETTINGS, Setting, explain, job_id
+from stream_ml.retraining.jobs import CHAMPION, MOST_SETTINGS, Setting, explain, job_id
 from stream_ml.retraining.report import Report
 from stream_ml.retraining.training import Device, Part, train
 from stream_ml.streams.events_from_files import event_bytes, read_events

@@ -196,12 +196,3 @@ class SilenceWatch:
     def _improbable(self) -> float:
         share = min(max(self.labels / self.events, 1e-6), 0.5)
         return log(self.false_alarm) / log(1 - share)
-
-    def state(self) -> dict[str, Any]:
-        """Return what `restored` takes: JSON."""
-        return asdict(self)
-
-    @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> Self:
-        """Return the watch whose *state* it was."""
-        return cls(**state)

@@ -1,4 +1,4 @@
-"""The order to begin a challenger: what who retrains tells the learner that it starts."""
+"""The order to begin a challenger: what a retrainer tells the learner process that it starts."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
-from stream_ml.retraining.jobs import Setting
+from stream_ml.retraining.jobs import CHAMPION, Setting
 
-CHAMPION = "champion"
 # Of them the native core's own limits are the type's; a model that learns otherwise has no challengers.
 NativeSetting = tuple[float, float, float, float, float, Sequence[int] | None, int]
 

@@ -164,7 +164,7 @@ def _compare(blocks: Blocks, name: str, rule: Rule) -> Comparison:
 
 
 def _of_calibration(challenger: float, champion: float, rule: Rule) -> list[str]:
-    if math.isinf(rule.calibration) or math.isnan(challenger):
+    if math.isnan(challenger):
         return []
     if abs(challenger - 1) <= max(rule.calibration, abs(champion - 1)):
         return []

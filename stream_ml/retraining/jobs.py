@@ -22,6 +22,8 @@ from stream_ml.streams.log import Log
 
 FORMAT = 1
 JOBS_TOPIC = "retrain-jobs"
+# Its name among those that are compared.
+CHAMPION = "champion"
 MOST_SETTINGS = 256
 
 Offset = Annotated[int, Field(ge=0)]
@@ -59,7 +61,7 @@ class Setting(_Strict):
     What one challenger has other than the champion; None is as the champion.
 
     Attributes:
-        decay: factor of forgetting, per event.
+        decay: factor of forgetting, each time a feature occurs.
         slots: the features it has, a subset.
         warm: begins with the rows of the base snapshot.
         window: how many of the last events it is trained on; None is all of them.
@@ -109,6 +111,8 @@ class Job(_Strict):
         names = [setting.name for setting in self.grid]
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two settings of the grid are called {repeated!r}")
+        if CHAMPION in names:
+            raise ValueError(f"a setting of the grid is called {CHAMPION!r}, as what it is compared with")
 
 
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
@@ -116,7 +120,7 @@ _KNOWN = {"window": Window, "grid": Setting}
 
 
 def job_id(*what: str | int | None) -> str:
-    """Return the id of what is asked for; of a drift: (model, variant, statistic, segment, index)."""
+    """Return the id of what *what* says; of a drift: model, variant, partition, statistic, segment, index."""
     return xxhash.xxh3_128_hexdigest(orjson.dumps(what))
 
 

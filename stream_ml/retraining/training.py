@@ -18,10 +18,11 @@ from stream_ml._native import Challengers, ComparedBlock, Plan
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel
 from stream_ml.retraining.blocks import Blocks, Slice, Sums, slice_name
-from stream_ml.retraining.challengers import CHAMPION, Challenger, NativeSetting
+from stream_ml.retraining.challengers import Challenger, NativeSetting
 from stream_ml.retraining.confidence import Array
 from stream_ml.retraining.cuda import CudaChallengers, can_learn, is_there
 from stream_ml.retraining.cuda_figures import Compared
+from stream_ml.retraining.jobs import CHAMPION
 from stream_ml.retraining.plots import Histogram
 
 Device = Literal["auto", "cpu", "cuda"]

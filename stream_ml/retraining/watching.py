@@ -41,7 +41,7 @@ class Outcome:
 
 class Watch:
     """
-    Watches whatever was promoted; belongs to one thread, and only one process of a model may have it.
+    Watches whatever was promoted; belongs to one thread. Of two that watch, the first decision counts.
 
     A decision that comes between ends it: it looks at the journal anew at every turn.
     """

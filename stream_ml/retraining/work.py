@@ -80,7 +80,7 @@ class Retraining:
 
     def __call__(self, job: Job, folder: Path, tell: Callable[[float, str], None]) -> Report:
         """
-        Return the report of *job*, as `Work` describes it.
+        Return the report of *job*, as `Work` describes it; a try after a kill begins again, nothing is kept.
 
         Raises:
             ConfigError, CannotContinue: the job can never be done.

@@ -75,6 +75,7 @@ def test_the_record_is_readable_and_leaves_out_what_is_as_the_champion() -> None
         ({"grid": [{"alpha": 1}]}, "grid.0.name is missing"),
         ({"grid": []}, "grid: Tuple should have at least 1 item after validation, not 0, got []"),
         ({"grid": [{"name": "a"}, {"name": "a"}]}, "two settings of the grid are called 'a'"),
+        ({"grid": [{"name": "champion"}]}, "a setting of the grid is called 'champion'"),
         ({"window": {}}, 'window: one of "events" and "files" is wanted'),
         ({"window": {"events": {}, "files": ["a"]}}, 'window: one of "events" and "files" is wanted'),
         ({"window": {"events": {"0": [5, 1]}}}, "partition 0 ends at 1, before it begins at 5"),
