@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -156,7 +157,8 @@ def test_killed_again_and_again_it_tells_what_the_offline_run_tells(
         watched.process.kill()
     watched.process.start()
     watched.process.wait_until(lambda: len(watched.told()) >= len(expected), 90)
-    assert watched.process.terminate() == lifecycle.STOPPED
+    # Where all was told before it was killed last, it has hardly begun, and knows no signals yet.
+    assert watched.process.terminate() in (lifecycle.STOPPED, -signal.SIGTERM)
     assert watched.told() == expected
     record_property("kills, records", (kills, len(expected)))
 
