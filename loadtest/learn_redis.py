@@ -31,8 +31,8 @@ METHOD = (
     "stages over events; two batches are in flight and wait for each other. Naive: one HMGET and one "
     "HSET an event, parsed and learned by the same native code. Runs interleaved, the best of each "
     f"counts. Freshness: an event is appended → all its rows are updated, at {PACED_EVENTS_PER_SECOND:,} "
-    "events a second. Many rows: learning beside generated ones, in turns (median) without a snapshot "
-    "of them all and while one is taken."
+    "events a second. Many rows: learning beside generated ones, in turns without a snapshot "
+    "of them all (median: before and after), and while one is taken."
 )
 BARS = {
     "events_per_second": "≥ 50000",

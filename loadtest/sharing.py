@@ -93,7 +93,7 @@ def learn_among(
     url: str, folder: Path, records: Path, rows: int, seconds: float, turns: int, seed: int
 ) -> dict[str, float]:
     """
-    Learn beside *rows* other rows, in turns without and with a snapshot of all.
+    Learn beside *rows* other rows, in turns without, with and without a snapshot of all.
 
     Returns:
         bytes_per_row, the events a second of both kinds of turns, and the seconds of a snapshot.
@@ -112,6 +112,7 @@ def learn_among(
             rate, took = _rate(learner, learner.kept.snapshots.take)
             beside.append(rate)
             taking.append(took)
+        without.append(_rate(learner, lambda: time.sleep(seconds))[0])
     return {
         **figures,
         "events_per_second": float(np.median(without)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
 CHECK_EVERY_SECONDS = 1.0
+ANSWERED_WITHIN_SECONDS = 5.0
 
 
 class Identity:
@@ -37,6 +38,15 @@ class Identity:
         answer, self._asked = self._asked, None
         self._ask_at = time.monotonic() + CHECK_EVERY_SECONDS
         return self._judge(answer)
+
+    def now(self) -> str:
+        """As `change`, of a broker that has just answered: waits for the answer, for a few seconds at most."""
+        try:
+            answer = self._asked or self._describe(self._topic)
+            wait([answer], ANSWERED_WITHIN_SECONDS)
+            return self._judge(answer) if answer.done() else ""
+        except KafkaException:  # not even asked: what is known already has to do
+            return ""
 
     def _judge(self, answer: Future[Any]) -> str:
         try:

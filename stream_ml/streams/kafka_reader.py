@@ -132,8 +132,10 @@ class KafkaReader:
             self._raise_gone(partition if partition in self._next else min(self._next))
 
     def _raise_gone(self, partition: int, why: str = "") -> NoReturn:
-        held = self._held(partition)
-        raise LogTruncated(self._topic, partition, self._next[partition], held.first, held.next, why)
+        held, wanted = self._held(partition), self._next[partition]
+        if not why and held.first <= wanted <= held.next:
+            why = self._identity.now()  # it is there after all: perhaps in another topic of the name
+        raise LogTruncated(self._topic, partition, wanted, held.first, held.next, why)
 
     def _held(self, partition: int) -> Bounds:
         try:
