@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import orjson
 
-from stream_ml.errors import ConfigError
 from stream_ml.runtime.clock import Clock, SystemClock
 from stream_ml.serving.connections import Connection, ConnectionLost, Pool
 from stream_ml.serving.idl import predictor
+from stream_ml.serving.peers import Peer, Peers, Resolve, addresses_of
 from stream_ml.serving.results import (
     ModelStatus,
     NoModelYet,
@@ -32,21 +32,6 @@ _FIRST_REST_SECONDS = 0.02
 _LONGEST_REST_SECONDS = 0.5
 # What an overloaded predictor may ask for; a broken one must not silence a client for ever.
 _LONGEST_ASKED_REST_SECONDS = 5.0
-_LARGEST_PORT = 65_535
-
-
-class _Peer:
-    """One predictor, and until when it is left alone."""
-
-    def __init__(self, address: str, pool_size: int) -> None:
-        host, colon, port = address.rpartition(":")
-        if not colon or not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
-            raise ConfigError(f"predictor address {address!r}: write host:port, such as 127.0.0.1:7590")
-        self.pool = Pool(host.strip("[]"), int(port), pool_size)
-        self.address = address
-        self.rests_until = 0.0
-        self.losses = 0
-        self.problem: PredictorUnavailable | None = None
 
 
 class _Call:
@@ -57,16 +42,16 @@ class _Call:
         self.problem: PredictorUnavailable | None = None
         self._refused: dict[str, tuple[int, float]] = {}
 
-    def refused(self, peer: _Peer, problem: PredictorUnavailable, not_before: float) -> None:
+    def refused(self, peer: Peer, problem: PredictorUnavailable, not_before: float) -> None:
         """Take notice that *peer* cannot answer this very call yet."""
         self.problem = problem
         self._refused[peer.address] = (self.times(peer) + 1, not_before)
 
-    def times(self, peer: _Peer) -> int:
+    def times(self, peer: Peer) -> int:
         """Return how often *peer* refused it."""
         return self._refused.get(peer.address, (0, 0.0))[0]
 
-    def not_before(self, peer: _Peer) -> float:
+    def not_before(self, peer: Peer) -> float:
         """Return when *peer* may be asked; in the past if now."""
         return max(peer.rests_until, self._refused.get(peer.address, (0, 0.0))[1], 0.0)
 
@@ -91,6 +76,7 @@ class PredictorClient:
         attempt_timeout_seconds: float | None = None,
         pool_size: int = 8,
         clock: Clock | None = None,
+        resolve: Resolve = addresses_of,
         sleep: Callable[[float], None] = time.sleep,
         randomness: random.Random | None = None,
     ) -> None:
@@ -98,19 +84,17 @@ class PredictorClient:
         Connect lazily: nothing is opened before the first call.
 
         Args:
-            addresses: ``host:port`` of each predictor.
+            addresses: ``host:port`` of each predictor. A name stands for all the addresses it has, now and
+                later: what replaces a predictor under its name is found within seconds.
             timeout_seconds: of a whole call, retries and waiting included.
             attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, so that one
                 that hangs leaves time to ask the others.
             pool_size: idle connections kept to each predictor.
         """
-        if not addresses:
-            raise ConfigError("a client needs the address of at least one predictor")
-        self._peers = [_Peer(address, pool_size) for address in addresses]
-        self._timeout_seconds = timeout_seconds
-        self._attempt_seconds = attempt_timeout_seconds or timeout_seconds / len(addresses)
+        self._timeout_seconds, self._attempt_timeout_seconds = timeout_seconds, attempt_timeout_seconds
         self._turn = itertools.count()
         self._clock, self._sleep = clock or SystemClock(), sleep
+        self._peers = Peers(addresses, pool_size, self._clock, resolve)
         self._random = randomness or random.Random()
 
     def score(
@@ -154,8 +138,7 @@ class PredictorClient:
 
     def close(self) -> None:
         """Hang up; idempotent. A later call connects again."""
-        for peer in self._peers:
-            peer.pool.close()
+        self._peers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -168,11 +151,13 @@ class PredictorClient:
     def _call(self, function: str, arguments: tuple[Any, ...]) -> Any:
         call = _Call(next(self._turn), self._clock.monotonic() + self._timeout_seconds)
         while True:
-            peer = self._next_peer(call)
+            peers = self._peers.current()
+            peer = self._next_peer(peers, call)
             self._wait_for(peer, call)
             left = call.deadline - self._clock.monotonic()
+            share = self._attempt_timeout_seconds or self._timeout_seconds / len(peers)
             try:
-                answer = self._ask(peer, function, arguments, min(left, self._attempt_seconds))
+                answer = self._ask(peer, function, arguments, min(left, share))
             except (NoModelYet, StaleWeights) as error:
                 # Of this call's model and age alone: other calls need not wait for it.
                 call.refused(peer, error, self._clock.monotonic() + self._rest_seconds(call.times(peer)))
@@ -184,13 +169,13 @@ class PredictorClient:
                 return answer
             call.turn += 1
 
-    def _next_peer(self, call: _Call) -> _Peer:
+    def _next_peer(self, peers: list[Peer], call: _Call) -> Peer:
         """Return the predictor whose turn it is, or the next that may be asked, or may be soonest."""
-        first, now = call.turn % len(self._peers), self._clock.monotonic()
-        in_order = self._peers[first:] + self._peers[:first]
+        first, now = call.turn % len(peers), self._clock.monotonic()
+        in_order = peers[first:] + peers[:first]
         return min(in_order, key=lambda peer: max(call.not_before(peer), now))
 
-    def _wait_for(self, peer: _Peer, call: _Call) -> None:
+    def _wait_for(self, peer: Peer, call: _Call) -> None:
         """Sleep until *peer* may be asked, or raise why it may not before the call's deadline."""
         now = self._clock.monotonic()
         until = max(call.not_before(peer), now)
@@ -200,7 +185,7 @@ class PredictorClient:
         if until > now:
             self._sleep(until - now)
 
-    def _ask(self, peer: _Peer, function: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+    def _ask(self, peer: Peer, function: str, arguments: tuple[Any, ...], seconds: float) -> Any:
         """Ask one predictor; where a kept connection has died since, ask on a new one."""
         kept = peer.pool.take()
         began = self._clock.monotonic()
@@ -233,12 +218,13 @@ class PredictorClient:
         pool.give_back(connection)
         return answer
 
-    def _let_rest(self, peer: _Peer, error: PredictorUnavailable) -> None:
+    def _let_rest(self, peer: Peer, error: PredictorUnavailable) -> None:
         seconds = self._rest_seconds(peer.losses)
         if isinstance(error, Overloaded):
             seconds = max(seconds, min(error.retry_after_seconds, _LONGEST_ASKED_REST_SECONDS))
         peer.losses, peer.problem = peer.losses + 1, error
         peer.rests_until = self._clock.monotonic() + seconds
+        self._peers.lost()
 
     def _rest_seconds(self, times: int) -> float:
         """Return how long a predictor is left alone that failed so many times before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -21,7 +22,8 @@ class Connection:
     """One open connection; belongs to one thread at a time."""
 
     def __init__(self, host: str, port: int, timeout_seconds: float) -> None:
-        self._socket = TSocket(host, port, connect_timeout=timeout_seconds * 1e3)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = TSocket(host, port, socket_family=family, connect_timeout=timeout_seconds * 1e3)
         self._transport = TCyFramedTransportFactory().get_transport(self._socket)
         protocol = TCyBinaryProtocolFactory().get_protocol(self._transport)
         self._client = TClient(predictor.Predictor, protocol)
@@ -78,6 +80,12 @@ class Pool:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def retire(self) -> None:
+        """Hang up all idle connections, and keep no other from now on."""
+        with self._lock:
+            self._size = 0
+        self.close()
 
     def close(self) -> None:
         """Hang up all idle connections."""

@@ -145,8 +145,9 @@ class Follower:
                 return None
             self._journal = JournalReader.open(self._log, topic)
             self._journal.read_to_end()
-        while self._journal.poll(WAIT_SECONDS if self._is_idle() else 0.0):
-            pass
+        wait_seconds = WAIT_SECONDS if self._is_idle() else 0.0
+        while self._journal.poll(wait_seconds):
+            wait_seconds = 0.0  # else a journal that is written all the while is never read to its end
         return self._journal.state
 
     def _is_idle(self) -> bool:

@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -24,21 +24,29 @@ EVENT = event(3)
 
 
 class Service:
-    """One predictor process on ports of its own."""
+    """One predictor process on ports of its own, or on an address of its own with a given port."""
 
-    def __init__(self, folder: Path, bootstrap: str) -> None:
-        self.thrift_port, self.http_port = free_port(), free_port()
-        self.settings = settings = folder / f"predictor-{self.thrift_port}.toml"
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap: str,
+        host: str = "127.0.0.1",
+        thrift_port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.thrift_port, self.http_port = thrift_port or free_port(), free_port()
+        self.settings = settings = folder / f"predictor-{host}-{self.thrift_port}.toml"
         settings.write_text(
             f'models = ["{NAME}"]\n'
             f'snapshot_store = "{folder}/snapshots"\n'
+            f'thrift_host = "{host}"\n'
             f"thrift_port = {self.thrift_port}\n"
             f"http_port = {self.http_port}\n"
             f'kafka."bootstrap.servers" = "{bootstrap}"\n'
         )
         arguments = ["-m", "services.predictor", "--settings", str(settings)]
-        self.process = Process.python(arguments, settings.with_suffix(".log"))
-        self.address = f"127.0.0.1:{self.thrift_port}"
+        self.process = Process.python(arguments, settings.with_suffix(".log"), environment)
+        self.host, self.address = host, f"{host}:{self.thrift_port}"
 
     def get(self, path: str) -> tuple[int, str]:
         try:

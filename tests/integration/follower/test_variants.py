@@ -1,10 +1,14 @@
 """The follower: variants, decisions and claims that change while it loads, silence, and a trimmed journal."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from stream_ml.errors import ConfigError
 from stream_ml.runtime.lifecycle import Stop
+from stream_ml.serving.follower import WAIT_SECONDS
+from stream_ml.streams.log import Fetch
+from stream_ml.streams.memory import MemoryReader
 from stream_ml.weights.feed import feed_topic
 from stream_ml.weights.journal import journal_topic
 from stream_ml.weights.lines import Claim
@@ -217,3 +221,37 @@ def test_an_error_that_waiting_does_not_cure_leaves_the_last_good_serving(tmp_pa
         writer.log.at_polls(feed_topic(NAME), somebody_deletes_the_topic)
         predictor.follower.run(stop)
         assert predictor.answer(EVENT).scores == before
+
+
+class BusyLog(InterruptedLog):
+    """A log whose journal gets another line whenever somebody waits for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write = lambda: None
+        self.waited = 0
+
+    def reader(
+        self, topic: str, starts: Mapping[int, int], *, keys: bool = False, headers: bool = False
+    ) -> MemoryReader:
+        return _BusyReader(self, topic, starts, keys=keys, headers=headers)
+
+
+class _BusyReader(MemoryReader):
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Fetch]:
+        assert isinstance(self._log, BusyLog)
+        if timeout_seconds == WAIT_SECONDS and self._topic == journal_topic(NAME):
+            self._log.waited += 1
+            assert self._log.waited < 100, "it waits for the end of a journal that has none"
+            self._log.write()
+        return super().poll(max_records, timeout_seconds)
+
+
+def test_a_journal_that_is_written_all_the_while_keeps_nobody_from_loading(tmp_path: Path) -> None:
+    log = BusyLog()
+    writer = begun(ScriptedWriter(tmp_path, log=log))
+    predictor = Predictor(writer)
+    log.waited, log.write = 0, writer.claim
+    with closing(predictor):
+        predictor.start()
+        assert predictor.score(EVENT).prediction == writer.prediction(EVENT)

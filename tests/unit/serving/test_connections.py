@@ -33,3 +33,11 @@ def test_a_closed_pool_has_hung_up_what_was_idle_and_not_what_is_in_use() -> Non
     pool.give_back(idle)
     pool.close()
     assert (idle.hung_up, used.hung_up, pool.take()) == (True, False, None)
+
+
+def test_a_retired_pool_keeps_nothing_that_comes_back_to_it() -> None:
+    pool, used, idle = Pool("h", 1, 2), Idle(), Idle()
+    pool.give_back(idle)
+    pool.retire()
+    pool.give_back(used)
+    assert (idle.hung_up, used.hung_up, pool.take()) == (True, True, None)
