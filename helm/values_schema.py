@@ -204,12 +204,18 @@ class PodMonitor(Labelled):
     interval: str
 
 
+class Dashboards(Labelled):
+    """What Grafana's sidecar finds."""
+
+    runbooks: str = Field(pattern='^https?://[^"\\\\]+[^/"\\\\]$')
+
+
 class Monitoring(Values):
     """Prometheus and Grafana."""
 
     podMonitor: PodMonitor
     rules: Labelled
-    dashboards: Labelled
+    dashboards: Dashboards
 
 
 class NetworkPolicy(Values):

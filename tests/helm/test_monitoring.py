@@ -10,7 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.helm.chart import CHART, PROD, SERVICES, objects, one, pods
+from helm.dashboards import texts
+from helm.dashboards.board import RUNBOOKS
+from tests.helm.chart import CHART, PROD, SERVICES, merged, objects, one, pods
 from tests.helm.custom_resources import schema_of
 
 RULES = """groups:
@@ -56,6 +58,22 @@ def test_rules_and_dashboards_arrive_as_they_are(chart: Path) -> None:
     board = one(found, "ConfigMap", "shop-stream-ml-dashboard-an-example")
     assert board["data"] == {"an_example.json": '{\n "title": "{{job}}"\n}\n'}
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_every_dashboard_is_one_for_grafanas_sidecar_and_leads_to_the_runbooks_of_the_operator() -> None:
+    values = {"monitoring": {"dashboards": {"enabled": True, "runbooks": "https://wiki.shop/ml"}}}
+    with helm_python.Chart.load(CHART) as loaded:
+        text = loaded.render(merged(PROD, values), name="shop")["stream-ml/templates/monitoring.yaml"]
+    maps = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "ConfigMap"]
+    shipped = {name: content for each in maps for name, content in each["data"].items()}
+    assert shipped.keys() == texts().keys()
+    for name, content in texts().items():
+        assert shipped[name] == content.replace(RUNBOOKS, "https://wiki.shop/ml"), name
+        assert RUNBOOKS not in shipped[name]
+        assert '"https://wiki.shop/ml"' in shipped[name]
+    for each in maps:
+        assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert len(str(each)) < 1_000_000, "a ConfigMap has at most 1 MiB"
 
 
 def test_every_file_of_rules_is_one_for_prometheus() -> None:

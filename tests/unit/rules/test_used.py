@@ -1,4 +1,4 @@
-"""Rules use what exists, and what exists is used by rules or listed as raw: both ways."""
+"""Rules use what exists, and what exists is used by rules or dashboards or listed as raw: both ways."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tomllib
 
 from stream_ml.runtime import metrics
 from tests.alerts import ROOT, alerts, grouped, recorded, rules, selected
+from tests.dashboards import queries
 from tests.unit.rules.exported import exported
 
 RAW = ROOT / "tests/data/raw_metrics.toml"
@@ -86,7 +87,8 @@ def test_every_recorded_series_is_recorded_and_used() -> None:
 
 def test_every_metric_is_used_or_listed_as_raw_with_who_looks_at_it() -> None:
     raw = tomllib.loads(RAW.read_text())
-    used = {family(each.name) for rule in rules() for each in selected(rule["expr"])}
+    asked = [*(rule["expr"] for rule in rules()), *(each.expression for each in queries())]
+    used = {family(each.name) for expression in asked for each in selected(expression)}
     ours = {family(name) for name in exported() if name.startswith("stream_ml_")}
     assert ours - used - raw.keys() == set(), "neither used nor raw"
     assert raw.keys() & used == set(), "raw, and used"
