@@ -73,16 +73,27 @@ def _plain(number: float) -> str:
 EXPRESSION_KEYS = (
     ExpressionKey("label", Asked.LABEL, "what is learned: a number, or a bool (true is 1)", required=True),
     ExpressionKey(
-        "event_id", Asked.CATEGORY, "names an event; repeats within duplicate_window are learned once"
+        "event_id",
+        Asked.CATEGORY,
+        "names an event; repeats within duplicate_window are learned once. An event with none, "
+        "or an empty text, is refused",
     ),
     ExpressionKey("timestamp", Asked.TIME, "when the event happened"),
     ExpressionKey("importance", Asked.NUMBER, "how many times an event counts, above 0 and at most 1,000"),
     ExpressionKey("served", Asked.NUMBER, "the probability that was served when the event was decided"),
     ExpressionKey(
-        "label_time", Asked.TIME, "when the label became known: a replay learns the event then", planned=False
+        "label_time",
+        Asked.TIME,
+        "when the label became known: a replay learns the event then, as a service did that waited for "
+        "it. An event without is learned at once",
+        planned=False,
     ),
     ExpressionKey(
-        "segment", Asked.CATEGORY, "evaluations say their figures by its values too", planned=False
+        "segment",
+        Asked.CATEGORY,
+        "evaluations say their figures by its values too: the first 32 that are learned by name (at most 64 "
+        "bytes of it), the rest, and events without, together",
+        planned=False,
     ),
 )
 

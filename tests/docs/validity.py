@@ -75,7 +75,7 @@ def _without_variables(words: list[str]) -> list[str]:
 def _of_click(command: click.Command, words: list[str], whole: bool) -> str:
     with click.Context(command, info_name="") as context:
         while isinstance(command, click.Group):
-            if not words or words[0] in context.help_option_names or words[0] == "--version":
+            if not words or words[0].startswith("[") or words[0] in context.help_option_names or words[0] == "--version":
                 return ""
             found = command.get_command(context, words[0])
             if found is None:
@@ -86,7 +86,7 @@ def _of_click(command: click.Command, words: list[str], whole: bool) -> str:
 
 def _of_arguments(command: click.Command, above: click.Context, words: list[str], whole: bool) -> str:
     context = click.Context(command, parent=above)
-    words = [word for word in words if word != "…"]
+    words = [word for word in words if word != "…" and not word.startswith("[")]
     try:
         given, rest, _ = command.make_parser(context).parse_args(list(words))
     except click.UsageError as error:

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "stream_ml.cli": WORKERS | {"stream_ml.local", "stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
     "helm": {"stream_ml.runtime"},
+    "docs": {"stream_ml.features", "stream_ml.runtime", "stream_ml.cli"},
     "loadtest": WORKERS | {"services", "tests.servers"},
 }
 # Rust modules that may use each other: expressions of each type hold those of the others;
@@ -47,7 +48,7 @@ READ_BY_TOOLS = {
     *(".helmignore", "Chart.yaml", ".dockerignore"),
 }
 # Folders with Python beside the package.
-OUTSIDE = ("services", "loadtest", "helm")
+OUTSIDE = ("services", "loadtest", "helm", "docs")
 PYTHON = ("stream_ml/*.py", *(f"{folder}/*.py" for folder in OUTSIDE))
 MARKERS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]))
 

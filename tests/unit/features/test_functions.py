@@ -1,17 +1,13 @@
 """Every function does on the native plan what its documentation says."""
 
-from pathlib import Path
-
 import pytest
 
 from stream_ml._native import MATH_VERSION, Plan
 from stream_ml.features import compile_model
 from stream_ml.features.functions import FUNCTIONS
 from stream_ml.features.plan import MATH
-from stream_ml.features.reference import functions_table, settings_table
 from stream_ml.features.signatures import Example
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "features.md"
 EXAMPLES = [example for function in FUNCTIONS.values() for example in function.examples]
 
 
@@ -98,13 +94,6 @@ def test_a_category_of_a_number_that_overflowed_refuses_the_event() -> None:
 def test_a_label_is_a_number_or_a_bool(key: str, event: str, label: float) -> None:
     compiled = compile_model(f"name = 'm'\n{key}\n[features]\na = 'a'\n")
     assert Plan(compiled.plan_bytes).explain(event.encode())["label"] == label
-
-
-def test_the_documentation_holds_the_tables_as_they_are() -> None:
-    text = DOCUMENTATION.read_text(encoding="utf-8")
-    hint = "python -m stream_ml.features.reference prints them"
-    assert functions_table() in text, hint
-    assert settings_table() in text, hint
 
 
 def test_the_plan_asks_for_the_mathematics_that_the_core_has() -> None:
