@@ -55,7 +55,7 @@ class Size:
     turns: int
 
 
-FULL = Size(600_000, rounds=2, naive_events=10_000, paced_seconds=8, rows=10_000_000, seconds=10, turns=1)
+FULL = Size(600_000, rounds=2, naive_events=10_000, paced_seconds=8, rows=10_000_000, seconds=20, turns=1)
 QUICK = Size(300_000, rounds=1, naive_events=3_000, paced_seconds=3, rows=1_500_000, seconds=2, turns=1)
 
 
