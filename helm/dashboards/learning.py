@@ -246,7 +246,7 @@ def _waiting() -> Row:
 def _model() -> Row:
     rows = curves(
         "Rows",
-        "Live rows of the table, with weights in memory.",
+        "Live rows of the table; with weights in Redis those of the last snapshot.",
         "short",
         newest("stream_ml_learner_rows"),
     )
@@ -260,7 +260,7 @@ def _model() -> Row:
     refused = curves(
         "Features without a row",
         "Times a second that a feature found no room for its row (the table is full), and that one was not "
-        "admitted.",
+        "admitted; with weights in memory.",
         "suffix: /s",
         rate("stream_ml_learner_rows_refused_total", legend="{{model}}, no room"),
         rate("stream_ml_learner_rows_not_admitted_total", legend="{{model}}, not admitted"),
@@ -268,11 +268,11 @@ def _model() -> Row:
     )
     expired = curves(
         "Rows expired",
-        "Rows dropped by expiry a second.",
+        "Rows dropped by expiry a second, with weights in memory.",
         "suffix: /s",
         rate("stream_ml_learner_rows_expired_total"),
     )
-    return Row("The model (weights in memory)", [rows, size, refused, expired])
+    return Row("The model", [rows, size, refused, expired])
 
 
 def _snapshots() -> Row:

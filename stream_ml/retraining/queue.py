@@ -122,22 +122,25 @@ class Queue:
             return None
 
     def waiting(self) -> dict[str, int]:
-        """Return how many jobs nobody works at, of every model that had one."""
+        """Return how many jobs nobody works at, of every model that is named or has had one."""
         with self._lock:
-            counts = {job.model: 0 for job in self._jobs.values() if self._ours(job)}
+            counts = dict.fromkeys(self._known_models(), 0)
             for name, job in self._jobs.items():
                 if self._ours(job):
                     counts[job.model] += self._work.of(name).free
             return counts
 
     def oldest_seconds(self) -> dict[str, float]:
-        """Return the age of the oldest job that is not over, else 0, of every model that had one."""
+        """Return the age of the oldest job that is not over, else 0, of every model named or with a job."""
         with self._lock:
-            ages = {job.model: 0.0 for job in self._jobs.values() if self._ours(job)}
+            ages = dict.fromkeys(self._known_models(), 0.0)
             for name, job in self._jobs.items():
                 if self._ours(job) and self._work.of(name).end is None:
                     ages[job.model] = max(ages[job.model], self.age_seconds(name))
             return ages
+
+    def _known_models(self) -> set[str]:
+        return {*self._models, *(job.model for job in self._jobs.values() if self._ours(job))}
 
     def jobs(self) -> list[tuple[Job, JobState]]:
         """Return all jobs that were read, oldest first."""

@@ -177,7 +177,8 @@ LEARNER_JOURNAL_SECONDS = _histogram(
 )
 LEARNER_PUBLISH_DELAY = _histogram(
     "stream_ml_learner_publish_delay_seconds",
-    "A batch's last record in the event log until its rows are in the feed.",
+    "A batch's last record in the event log until its rows are in the feed; with weights in Redis by shard, "
+    "of the newest record that this process pushed.",
     LATENCY_BUCKETS_SECONDS,
 )
 LEARNER_HELD_STEPS = _gauge(
@@ -190,7 +191,9 @@ LEARNER_HELD_STEPS_LIMIT = _gauge("stream_ml_learner_held_steps_limit", "The set
 LEARNER_FETCH_QUEUE_LIMIT = _gauge(
     "stream_ml_learner_fetch_queue_limit_batches", "The setting fetch_queue_batches."
 )
-LEARNER_ROWS = _gauge("stream_ml_learner_rows", "Live rows of the table.")
+LEARNER_ROWS = _gauge(
+    "stream_ml_learner_rows", "Live rows of the table; with weights in Redis those of the last snapshot."
+)
 LEARNER_ROWS_REFUSED = _total(
     "stream_ml_learner_rows_refused_total",
     "Times that a feature found no room for its row, since this process began: the table is full.",

@@ -15,12 +15,13 @@ from stream_ml.sharing.events import SharedEvents
 from stream_ml.sharing.homes import Homes
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.restoring import Source, StoredShards
+from stream_ml.sharing.showing import SnapshotFigures
 from stream_ml.sharing.snapshotting import SharedSnapshots
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced, resumed_at
-from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, StoreUnavailable
 from stream_ml.weights.state import JournalState
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ class Chores:
         events: SharedEvents,
         snapshot_seconds: float,
         retain: Callable[[list[Announced]], None],
+        figures: SnapshotFigures,
         resumed: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -170,6 +172,7 @@ class Chores:
         self._publisher, self._snapshots = publisher, snapshots
         self._newest, self._homes, self._events = newest, homes, events
         self._snapshot_seconds, self._retain, self._clock = snapshot_seconds, retain, clock
+        self._figures = figures
         self._resumed, self._resumed_at = resumed, -1
         self.learns = self.serves = False
         self._known: tuple[Stream, ...] | None = None
@@ -206,6 +209,8 @@ class Chores:
             taking, self._taking = self._taking, None
             self._known = taking.result()
             self._publisher.snapshot_taken(dict(enumerate(self._known)))
+            self._figures.taken()
+        self._figures.turn(0 in owned)
         if self._due(owned) and self._taking is None:
             self._taken_at = self._clock.monotonic()
             self._taking = thread.submit(self._take, stop)
@@ -269,9 +274,12 @@ class Chores:
     def _take(self, stop: Stop) -> tuple[Stream, ...]:
         try:
             streams = self._snapshots.take(stop.requested)
-        except RecoverableError:
+        except RecoverableError as error:
             metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
+            if isinstance(error, StoreUnavailable):
+                metrics.LEARNER_STORE_FAILS.labels(self._model).set(1)
             raise
+        metrics.LEARNER_STORE_FAILS.labels(self._model).set(0)
         metrics.LEARNER_SNAPSHOTS.labels(self._model).inc()
         metrics.LEARNER_SNAPSHOT_AT.labels(self._model).set(self._clock.now())
         self._retain(self._newest.announced())

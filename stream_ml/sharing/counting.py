@@ -61,5 +61,12 @@ def _add(sums: Mapping[str, KeptTotal], model: str, said: Mapping[str, Any]) -> 
 
 def show(model: str) -> None:
     """Show all of it at 0: what first appears with its first count hides that one from every rate."""
-    for total in (*_COUNTS.values(), metrics.LEARNER_DEAD_LETTERS, *_SUMS.values()):
+    for total in (
+        *_COUNTS.values(),
+        metrics.LEARNER_DEAD_LETTERS,
+        *_SUMS.values(),
+        *_SERVED_SUMS.values(),
+    ):
         total.add(0, model)
+    for gauge in (metrics.LEARNER_STORE_FAILS, metrics.LEARNER_SNAPSHOTS_BAD):
+        gauge.labels(model).set(0)

@@ -13,7 +13,7 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.sharing.mending import Mender
 from stream_ml.sharing.rows import RESERVED_IDS, Reserved, packed
-from stream_ml.sharing.snapshotting import lowest_watermark
+from stream_ml.sharing.snapshotting import NO_WATERMARK, lowest_watermark
 from stream_ml.streams.log import Writer
 from stream_ml.weights.artefact import Stream
 from stream_ml.weights.feed import Delta, Interval, cut_into_chunks, encode_chunk
@@ -28,10 +28,11 @@ _REST = 3.0
 
 @dataclass(slots=True)
 class _Published:
-    """Up to where a shard's changes were sent, and when."""
+    """Up to where a shard's changes were sent, when, and of which record of this process's they are."""
 
     stream: Stream
     sent_at: float = 0.0
+    newest_at: float = 0.0
     wait_seconds: float = 0.0
 
 
@@ -57,12 +58,14 @@ class SharedPublisher:
         topic: str,
         partitions: int,
         limits: FeedLimits,
+        newest_at: Callable[[], float],
         clock: Clock,
     ) -> None:
-        """*topic*, *partitions*: of the feed."""
+        """*topic*, *partitions*: of the feed; *newest_at*: of the records that this process pushed."""
         self._model, self._variant, self._fingerprint, self._layout = model, variant, fingerprint, layout
         self._plan, self._shards, self._mender, self._writer = plan, shards, mender, writer
         self._topic, self._partitions, self._limits, self._clock = topic, partitions, limits, clock
+        self._newest_at = newest_at
         self._published: dict[int, _Published] = {}
         self._reserved: Reserved | None = None
         self._told: dict[int, Answer] = {}
@@ -108,7 +111,8 @@ class SharedPublisher:
             raise failure
 
     def _publish(self, shard: int, known: _Published, now: float) -> None:
-        asked_at = self._clock.monotonic()
+        # Before Redis is asked: what was pushed by then is in its answer.
+        newest_at, asked_at = self._newest_at(), self._clock.monotonic()
         answer = self._shards.changes(shard, known.stream.version)
         took = self._clock.monotonic() - asked_at
         if answer.kind not in {"changes", "behind"}:
@@ -123,7 +127,14 @@ class SharedPublisher:
             return
         sent = self._send(shard, known.stream.version, answer)
         known.stream, known.sent_at = Stream(answer.incarnation, answer.version), now
+        self._show_delay(known, newest_at)
         known.wait_seconds = max(sent / self._limits.bytes_per_second, _REST * took)
+
+    def _show_delay(self, known: _Published, newest_at: float) -> None:
+        if newest_at > known.newest_at:
+            known.newest_at = newest_at
+            delay = max(0.0, self._clock.now() - newest_at)
+            metrics.LEARNER_PUBLISH_DELAY.labels(self._model).observe(delay)
 
     def _send(self, shard: int, since: int, answer: Answer) -> int:
         """Send a delta; return its bytes."""
@@ -159,6 +170,8 @@ class SharedPublisher:
         self._reserved.see(answer.rows)
         self._look_at_others()
         watermark = lowest_watermark(list(self._told.values()))
+        if watermark != NO_WATERMARK:
+            metrics.LEARNER_WATERMARK.labels(self._model).set(watermark / 1e6)
         return score_state(self._plan, self._reserved.values.tobytes(), watermark)
 
     def _look_at_others(self) -> None:

@@ -13,6 +13,7 @@ from stream_ml.sharing import blob, images
 from stream_ml.sharing.mending import Mender, Places
 from stream_ml.sharing.reading import read_shard
 from stream_ml.sharing.rows import Reserved, packed
+from stream_ml.sharing.showing import show_snapshot
 from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import Manifest, Parts, Stream
 from stream_ml.weights.journal import JournalReader, JournalWriter
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 _ACKNOWLEDGED_SECONDS = 30.0
 # Rows of one piece of the file, or of one call of a restore.
 _PIECE_ROWS = 50_000
+NO_WATERMARK = -(2**63)
 
 
 class SharedSnapshots:
@@ -62,7 +64,7 @@ class SharedSnapshots:
             CannotRead: also where *stopping*, while rows are read.
             ShardUnavailable, StoreUnavailable: there is none; the next may succeed.
         """
-        feed = self._topics.feed
+        began_at, feed = self._clock.monotonic(), self._topics.feed
         # Before anything is read: what was sent before is in the rows.
         feed_from = {p: self._log.bounds(feed.name, p).next for p in range(feed.partitions)}
         with JournalReader.open(self._log, self._topics.journal.name) as reader:
@@ -92,6 +94,7 @@ class SharedSnapshots:
         )
         self._journal.append(line)
         self._journal.flush(_ACKNOWLEDGED_SECONDS)
+        show_snapshot(manifest, self._clock.monotonic() - began_at)
         log.info("snapshot taken", extra={"snapshot": str(name), "rows": manifest.total_rows})
         return tuple(Stream(each.incarnation, each.version) for each in answers)
 
@@ -136,4 +139,4 @@ class SharedSnapshots:
 def lowest_watermark(answers: list[Answer]) -> int:
     """Return the lowest watermark of the partitions that have any, microseconds; the minimum if none has."""
     known = [blob_watermark(blob.decode(each).state) for told in answers for each in told.blobs.values()]
-    return min((mark for mark in known if mark != -(2**63)), default=-(2**63))
+    return min((mark for mark in known if mark != NO_WATERMARK), default=NO_WATERMARK)

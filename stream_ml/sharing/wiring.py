@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from stream_ml._native import PartitionLearner, Plan
 from stream_ml.learning.breaking import Breaker, breaks_labels
+from stream_ml.learning.margins import offsets_before
 from stream_ml.learning.outputs import Source
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.silence import Silence
 from stream_ml.learning.windows import WindowReader
 from stream_ml.learning.wiring import feed_limits
+from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
@@ -21,6 +23,7 @@ from stream_ml.sharing.loop import SharingLimits, SharingLoop
 from stream_ml.sharing.outputs import Outputs
 from stream_ml.sharing.owning import OwnedPartition, Pushed, take
 from stream_ml.sharing.publishing import SharedPublisher
+from stream_ml.sharing.showing import SnapshotFigures
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.sharing.watching import Watch
 from stream_ml.streams.log import Writer
@@ -162,6 +165,7 @@ class Sharing:
             feed.name,
             feed.partitions,
             feed_limits(parties, settings),
+            self._newest_at,
             self._clock,
         )
         return Chores(
@@ -176,6 +180,7 @@ class Sharing:
             self._events,
             settings.snapshot_interval_seconds,
             self._retain,
+            SnapshotFigures(parties.name, self._margins, self._clock),
             self._breaker.reset,
             self._clock,
         )
@@ -185,7 +190,17 @@ class Sharing:
         names = [each.name for each in announced]
         since = self._clock.now() - self._settings.snapshots_kept_seconds
         pinned = self._kept.newest.state().in_force().seeds
-        self._parties.store.retain(names, self._settings.snapshots_kept, since, pinned)
+        retained = self._parties.store.retain(names, self._settings.snapshots_kept, since, pinned)
+        metrics.LEARNER_SNAPSHOTS_BAD.labels(self._parties.name).set(len(retained.bad))
+
+    def _margins(self) -> Mapping[str, int]:
+        """Return how many offsets each log has before the place where the oldest kept snapshot goes on."""
+        kept = self._kept.newest.announced()[-self._settings.snapshots_kept :]
+        return offsets_before(self._parties.log, self._parties.topics, kept[0]) if kept else {}
+
+    def _newest_at(self) -> float:
+        """Return when the newest record came that this process has pushed; 0 before the first."""
+        return max((each.newest_at for each in dict(self.loop.owned).values()), default=0.0)
 
 
 def layout_of(settings: LearnerSettings) -> Layout | None:

@@ -242,6 +242,8 @@ def taken_as(queue: Queue, name: str) -> Lease:
 
 def test_how_many_jobs_wait(log: MemoryLog, clock: ManualClock) -> None:
     one = queue(log, clock, models=["bookings"])
+    assert one.waiting() == {"bookings": 0}, "it is there before the first job"
+    assert queue(log, clock).waiting() == {}
     ask(log, job("x"), job("y"), job("z"), job("other", model="coupons"))
     taken(one)
     assert one.waiting() == {"bookings": 2}
@@ -253,7 +255,7 @@ def test_how_many_jobs_wait(log: MemoryLog, clock: ManualClock) -> None:
 
 def test_how_old_the_oldest_job_is_that_is_not_over(log: MemoryLog, clock: ManualClock) -> None:
     one = queue(log, clock, models=["bookings"])
-    assert one.oldest_seconds() == {}
+    assert one.oldest_seconds() == {"bookings": 0}, "it is there before the first job"
     ask(log, job("x"), job("other", model="coupons"))
     lease = taken(one)
     clock.advance(10e9)  # what this log writes has the time of day
