@@ -18,7 +18,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis prometheus demo demo-redis demo-drift test bench soak ci lint format clean
+.PHONY: help setup native kafka redis prometheus demo demo-redis demo-drift docs test bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ demo-drift: native ## Watch drift being noticed, a better model trained and prom
 test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+docs: setup ## Make the pages that come from the code, and the site of all pages (.cache/site/index.html)
+	$(BIN)/python -m docs.reference
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: setup ## Measure, write docs/results, and refresh the README's tables
 	$(BIN)/python -m loadtest all $(ARGS)

@@ -14,5 +14,5 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     _FOLDER / "commands.md": commands.text,
     _FOLDER / "settings.md": settings.text,
     _FOLDER / "objectives.md": alerts.objectives_text,
-    _FOLDER.parent / "runbooks" / "index.md": alerts.runbooks_text,
+    _FOLDER.parent / "runbooks" / "README.md": alerts.runbooks_text,
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from stream_ml.streams.events_from_files import read_events
+from tests.adult import rows as census
 from tests.docs import shell
 from tests.docs.pages import ROOT
 from tests.servers.processes import Process, free_port
@@ -29,6 +31,7 @@ Row = Mapping[str, Any]
 _DATA = ROOT.parent / "shared" / "data" / "hotel_bookings" / "hotel_bookings.csv.zip"
 ROWS = 3_000
 REFUSED = 20
+CENSUS_ROWS = 5_000
 # Known only after the label.
 _LEAKS = {"reservation_status", "reservation_status_date", "assigned_room_type", "booking_changes"}
 UP = "stream-ml up model.toml"
@@ -84,6 +87,10 @@ def nothing(_: Stage, __: pytest.FixtureRequest) -> None:
     """What such a page needs it makes itself."""
 
 
+def other_port(stage: Stage, _: pytest.FixtureRequest) -> None:
+    stage.replaced["stream-ml up visits.toml"] = f"stream-ml up visits.toml --port {free_port()}"
+
+
 def history(stage: Stage, request: pytest.FixtureRequest) -> None:
     """The past in files of three kinds and in a table, a model, and a Kafka."""
     rows = stage.events()
@@ -120,6 +127,17 @@ def changed_model(stage: Stage, _: pytest.FixtureRequest) -> None:
     new = f"{head}price = 'bucket(price, 1, 5)'\nwords = 'words(title)'\n[learner]\nalpha = 0.05\n"
     (stage.folder / "model.toml").write_text(new)
     stage.replaced[".stream-ml/snapshots"] = "old.toml"
+
+
+def write_census(stage: Stage, _: pytest.FixtureRequest | None) -> None:
+    """Rows of the census, as the page's `people.vw` has them."""
+    rows = (row for row in census() if row["age"] is not None)
+    lines = [
+        f"{1 if row['income'] == '>50K' else -1} |person age={row['age']} "
+        f"|school education={row['education']} |work hours:{row['hours_per_week'] / 40}"
+        for row in islice(rows, CENSUS_ROWS)
+    ]
+    (stage.folder / "people.vw").write_text("\n".join(lines) + "\n")
 
 
 def running(stage: Stage, request: pytest.FixtureRequest) -> None:
@@ -183,6 +201,7 @@ STAGES: Mapping[str, Preparation] = {
     "docs/drift.md": events_and_model,
     "docs/evolution.md": changed_model,
     "docs/exports.md": running,
+    "docs/get-started.md": other_port,
     "docs/promotion.md": running,
     "docs/redis.md": moved,
     "docs/replay.md": replayed,

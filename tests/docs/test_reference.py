@@ -116,7 +116,7 @@ def test_every_objective_is_there_with_its_figure_and_those_that_judge_by_it() -
 
 
 def test_every_alert_is_in_the_index_of_the_runbooks_with_what_it_means() -> None:
-    page = (DOCS / "runbooks" / "index.md").read_text()
+    page = (DOCS / "runbooks" / "README.md").read_text()
     for alert in {rule["alert"] for rule in rules_that_ring()}:
         (row,) = re.findall(rf"^\| \[{alert}\]\({alert}\.md\) \| ([\w, ]+) \| (.+) \|$", page, re.MULTILINE)
         assert set(row[0].split(", ")) == {

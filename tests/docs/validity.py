@@ -24,6 +24,7 @@ TOOLS = frozenset(
             "cd",
             "cp",
             "curl",
+            "diff",
             "echo",
             "export",
             "grep",
@@ -31,11 +32,21 @@ TOOLS = frozenset(
             "kill",
             "ls",
             "mkdir",
-            "mv",
-            "sed",
         ),
-        *("seq", "sleep", "sort", "tail", "test", "until", "wait", "while", "for", "do", "done", "xargs"),
-        *("apt-get", "cargo", "helm", "jq", "kubectl", "maturin", "pip", "podman", "promtool", "redis-cli"),
+        *("mv", "sed", "seq", "sleep", "sort", "tail", "test", "until", "wait", "xargs", "for", "do", "done"),
+        *(
+            "apt-get",
+            "cargo",
+            "helm",
+            "jq",
+            "kubectl",
+            "maturin",
+            "pip",
+            "podman",
+            "promtool",
+            "redis-cli",
+            "vw",
+        ),
     }
 )
 # A word that a reader replaces.
@@ -75,7 +86,7 @@ def _without_variables(words: list[str]) -> list[str]:
 def _of_click(command: click.Command, words: list[str], whole: bool) -> str:
     with click.Context(command, info_name="") as context:
         while isinstance(command, click.Group):
-            if not words or words[0].startswith("[") or words[0] in context.help_option_names or words[0] == "--version":
+            if not words or words[0].startswith("[") or words[0] in {"-h", "--help", "--version"}:
                 return ""
             found = command.get_command(context, words[0])
             if found is None:

@@ -17,7 +17,7 @@ from tests.alerts import ROOT, RUNBOOKS, alerts, recorded, rules, selected
 from tests.servers.prometheus import promtool
 from tests.unit.rules.exported import exported
 
-PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "index.md")
+PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADINGS = ["## See", "## Do", "## If nothing is done"]
 SETTINGS = {
