@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CRATE := stream_ml/native
 CARGO_FLAGS := --locked --manifest-path $(CRATE)/Cargo.toml
-EXTRAS := demo,dev,drift,export,gpu,loadtest,parquet,retrain,sql
+EXTRAS := console,demo,dev,drift,export,gpu,loadtest,parquet,retrain,sql
 KAFKA := .cache/kafka
 PROMETHEUS := .cache/prometheus
 RUST_SOURCES := $(shell find $(CRATE)/src $(CRATE)/tests -name '*.rs' 2>/dev/null)
@@ -18,12 +18,12 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis prometheus demo demo-redis demo-drift docs test bench soak ci lint format clean
+.PHONY: help setup native kafka redis prometheus chromium demo demo-redis demo-drift docs test bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: native kafka redis prometheus ## Create .venv with all that the other targets need, the crate, Kafka, Redis and Prometheus for the tests
+setup: native kafka redis prometheus chromium ## Create .venv with all that the other targets need, the crate, Kafka, Redis, Prometheus and Chromium for the tests
 
 native: .venv/.native ## Rebuild the crate where its sources changed
 
@@ -45,6 +45,15 @@ prometheus: ## Fetch Prometheus and promtool, which test the alerts
 	    { apt-get update --quiet=2 && apt-get download --quiet=2 prometheus >/dev/null; }; } && \
 	  dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } || { \
 	  echo "no Prometheus for the tests: promtool is missing (apt-get install prometheus)" >&2; \
+	  test "$${CI:-}" != true; }
+
+# Several packages: the browser and what it needs to draw letters.
+chromium: ## Install the Chromium that the console's tests drive
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get install --yes --quiet=2 --no-install-recommends chromium fonts-dejavu-core >/dev/null 2>&1 || \
+	    { apt-get update --quiet=2 && \
+	      apt-get install --yes --quiet=2 --no-install-recommends chromium fonts-dejavu-core >/dev/null; }; }; } || { \
+	  echo "no browser for the tests: chromium is missing (apt-get install chromium)" >&2; \
 	  test "$${CI:-}" != true; }
 
 demo: native ## Watch a model learn coupon responses while it serves (about a minute)

@@ -22,6 +22,7 @@ COMMANDS = {
     "send": "push events from a file",
     "backfill": "push the history, from files or a query, before going live",
     "score": "ask for scores",
+    "console": "show models in a browser, and score an event",
     "topics": "make the topics of a model, and list them",
     "learn": "run a learner",
     "serve": "run a predictor",

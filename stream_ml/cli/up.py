@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
+from stream_ml.cli.console import of_running
+from stream_ml.console.wiring import DEFAULT_PORT, missing, served
+from stream_ml.errors import ConfigError
 from stream_ml.local.running import DIRECTORY
 from stream_ml.local.stack import Stack
+from stream_ml.runtime import kafka_properties
 
 
 @click.command()
@@ -35,8 +41,21 @@ from stream_ml.local.stack import Stack
     type=click.Path(file_okay=False, path_type=Path),
     help="Snapshots, logs and addresses of this run.",
 )
+@click.option(
+    "--console-port",
+    type=click.IntRange(0, 65535),
+    help=f"Of the page to look at; 0 picks one. Default: {DEFAULT_PORT}, or another if that is taken.",
+)
+@click.option("--no-console", is_flag=True, help="Serve no page.")
 def up(
-    model: Path, bootstrap: str | None, topic: str, create: int | None, port: int, directory: Path
+    model: Path,
+    bootstrap: str | None,
+    topic: str,
+    create: int | None,
+    port: int,
+    directory: Path,
+    console_port: int | None,
+    no_console: bool,
 ) -> None:
     """
     Learn MODEL and serve it, until Ctrl-C.
@@ -48,8 +67,9 @@ def up(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
-        with stack:
-            _greet(stack)
+        with stack, ExitStack() as resources:
+            page = "none" if no_console else _console(stack, resources, console_port)
+            _greet(stack, page)
             while True:
                 time.sleep(0.5)
                 stack.check()
@@ -61,12 +81,27 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _greet(stack: Stack) -> None:
+def _console(stack: Stack, resources: ExitStack, port: int | None) -> str:
+    """Serve the page as long as *resources* are open; return where it is, or why there is none."""
+    if (lacking := missing()) is not None and port is None:
+        return lacking
+    kafka = kafka_properties.for_client(None, os.environ) | {"bootstrap.servers": stack.running.bootstrap}
+    places = of_running(stack.running, kafka)
+    try:
+        return resources.enter_context(served(places, "127.0.0.1", DEFAULT_PORT if port is None else port))
+    except ConfigError:
+        if port is not None:
+            raise
+        return resources.enter_context(served(places, "127.0.0.1", 0))
+
+
+def _greet(stack: Stack, page: str) -> None:
     running = stack.running
     broker = "embedded broker (forgets when it stops)" if running.embedded else "Kafka"
     click.echo(f"{running.model} is up")
     click.echo(f"  events      {running.topic} at {running.bootstrap}, {broker}")
     click.echo(f"  predictor   {running.predictor} (Thrift, framed binary)")
     click.echo(f"  metrics     http://{running.learner_http}/metrics http://{running.predictor_http}/metrics")
+    click.echo(f"  console     {page}")
     click.echo(f"  logs        {stack.directory}/learner.log {stack.directory}/predictor.log")
     click.echo("next: stream-ml send FILE, stream-ml score FILE; Ctrl-C stops", color=True)

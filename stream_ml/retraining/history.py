@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_ml.streams.log import Log
 from stream_ml.weights.journal import dated
-from stream_ml.weights.lines import Decision, Variant, place_of
+from stream_ml.weights.lines import Decision, Line, Variant, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,23 @@ def history(log: Log, topic: str, journal: int) -> list[Happening]:
     found: list[Happening] = []
     newest: dict[str, int] = {}
     for at, offset, line in dated(log, topic):
-        match line:
-            case Variant():
-                found.append(Happening(at, line.variant, "begins", "", line.why))
-            case Decision() if line.thing not in newest or newest[line.thing] == line.replaces:
-                newest[line.thing] = place_of(journal, offset)
-                found.append(Happening(at, line.variant, _what(line), line.who, line.why))
+        if isinstance(line, Decision):
+            if newest.get(line.thing, line.replaces) != line.replaces:
+                continue
+            newest[line.thing] = place_of(journal, offset)
+        if (happened := happening(at, line)) is not None:
+            found.append(happened)
     return found
+
+
+def happening(at: float, line: Line | None) -> Happening | None:
+    """Return what *line*, which counts and came *at*, tells people; None where it is nothing to them."""
+    match line:
+        case Variant():
+            return Happening(at, line.variant, "begins", "", line.why)
+        case Decision():
+            return Happening(at, line.variant, _what(line), line.who, line.why)
+    return None
 
 
 def _what(line: Decision) -> str:

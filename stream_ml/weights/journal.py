@@ -104,11 +104,15 @@ class JournalReader:
             NewerFormat: a later release writes here.
             LogTruncated: the next line was trimmed; begin again with `open`.
         """
+        return [entry for _, entry in self.poll_dated(timeout_seconds)]
+
+    def poll_dated(self, timeout_seconds: float) -> list[tuple[float, Entry]]:
+        """Return what `poll` does, each with when it came to the journal, unix seconds; raises as it does."""
         entries = []
         for fetch in self._reader.poll(_POLL_RECORDS, timeout_seconds):
-            for offset, value in zip(fetch.offsets, fetch.values, strict=True):
+            for stamp, offset, value in zip(fetch.timestamps_ms, fetch.offsets, fetch.values, strict=True):
                 line = _decoded(value)
-                entries.append(Entry(offset, line, self.state.apply(offset, line)))
+                entries.append((stamp / 1e3, Entry(offset, line, self.state.apply(offset, line))))
         return entries
 
     def read_to_end(self) -> list[Entry]:

@@ -31,9 +31,11 @@ MAY_IMPORT = {
     "stream_ml.retraining": STORES | {"stream_ml.learning", "stream_ml.sharing"},
     "services": WORKERS,
     "stream_ml.local": WORKERS,
+    "stream_ml.console": WORKERS | {"stream_ml.local"},
     "stream_ml.demo": WORKERS | {"stream_ml.local"},
     "stream_ml.hotels": WORKERS | {"stream_ml.local"},
-    "stream_ml.cli": WORKERS | {"stream_ml.local", "stream_ml.demo", "stream_ml.hotels", "services"},
+    "stream_ml.cli": WORKERS
+    | {"stream_ml.local", "stream_ml.console", "stream_ml.demo", "stream_ml.hotels", "services"},
     "stream_ml.__main__": {"stream_ml.cli"},
     "helm": {"stream_ml.runtime"},
     "docs": {"stream_ml.features", "stream_ml.runtime", "stream_ml.cli"},

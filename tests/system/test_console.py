@@ -1,0 +1,173 @@
+"""The console in a real browser: of a stack that runs, of one that is broken, of names that mean harm."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from stream_ml.cli.console import of_running
+from stream_ml.console.wiring import served
+from stream_ml.demo.events import baskets
+from stream_ml.local.stack import Stack
+from stream_ml.streams.paced import PacedSender
+from tests.servers.browser import chromium
+
+EVENTS, EVALUATE_EVERY = 6_000, 500
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The demo's model on an embedded broker; nothing was pushed yet."""
+    folder = tmp_path_factory.mktemp("console")
+    model = folder / "model.toml"
+    text = (files("stream_ml.demo") / "coupon.toml").read_text()
+    model.write_text(f"{text}\nevaluate_every = {EVALUATE_EVERY}\n")
+    settings: dict[str, Any] = {"snapshot_interval_seconds": 1.0, "label_breaker": False}
+    with Stack(model, folder / "run", learner=settings, predictor={"stale_after_seconds": 1.5}) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def url(stack: Stack) -> Iterator[str]:
+    kafka = {"bootstrap.servers": stack.running.bootstrap}
+    with served(of_running(stack.running, kafka), "127.0.0.1", 0) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fed(stack: Stack) -> None:
+    """Let the stack learn some of the demo's baskets."""
+    running = stack.running
+    with closing(stack.log()) as log, PacedSender(log, running.topic, follow_group=running.group) as sender:
+        for basket in baskets(EVENTS):
+            sender.send(basket.record, key=basket.key, events=len(basket.lines))
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that is to complain of nothing."""
+    complaints: list[str] = []
+    with closing(browser.new_context(viewport={"width": 1360, "height": 900})) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    assert complaints == []
+
+
+def test_before_anything_was_learned_it_says_what_to_do(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator("#problems")).to_contain_text("Nothing is learned yet", timeout=PATIENCE_MS)
+    expect(page.locator("#problems")).to_contain_text("stream-ml send FILE")
+    page.fill("#event", '{"household_id": 1}')
+    page.click("#score [type=submit]")
+    expect(page.locator("#answer")).to_contain_text("No score.", timeout=PATIENCE_MS)
+    expect(page.locator("#tables")).to_contain_text("No drift was told.")
+
+
+def tile(page: Page, title: str) -> str:
+    found = page.locator(".tile", has=page.get_by_role("heading", name=title, exact=True))
+    return found.locator(".value").inner_text()
+
+
+def chart(page: Page, title: str) -> Any:
+    return page.locator("figure.chart", has=page.get_by_role("heading", name=title, exact=True))
+
+
+@pytest.mark.usefixtures("fed")
+def test_it_loads_and_shows_what_the_services_do(
+    page: Page, url: str, record_property: Callable[[str, object], None]
+) -> None:
+    page.goto(url)
+    page.wait_for_function("performance.getEntriesByName('drawn').length")
+    drawn = page.evaluate("performance.getEntriesByName('drawn')[0].startTime")
+    print(f"the page with all its figures was drawn after {drawn:.0f} ms")
+    record_property("console_drawn_milliseconds", round(drawn))
+    ten_points = re.compile("^M[^L]+(L[^L]+){9,}$")
+    for title in ("Log loss", "AUC", "Calibration"):
+        expect(chart(page, title).locator("path.line")).to_have_attribute(
+            "d", ten_points, timeout=PATIENCE_MS
+        )
+    assert 0.5 < float(tile(page, "AUC")) <= 1
+    assert 0 < float(tile(page, "Log loss")) < 1
+    expect(page.locator("#tiles")).to_contain_text("0 refused", timeout=PATIENCE_MS)
+    expect(page.locator("#tables")).to_contain_text("first start")
+    expect(page.locator("#tables")).to_contain_text(".safetensors", timeout=PATIENCE_MS)
+    expect(page.locator("#tables")).to_contain_text("✓ ready", timeout=PATIENCE_MS)
+    expect(page.locator("#problems li")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+@pytest.mark.usefixtures("fed")
+def test_an_event_is_scored_with_its_reasons_as_bars(page: Page, url: str) -> None:
+    page.goto(url)
+    page.click("#newest")
+    expect(page.locator("#event")).to_have_value(re.compile('"household_id"'), timeout=PATIENCE_MS)
+    page.locator("#event").press("Control+Enter")
+    expect(page.locator(".prediction strong")).to_have_text(re.compile(r"^\d+\.\d\d%$"), timeout=PATIENCE_MS)
+    shares = [float(text.replace("−", "-")) for text in page.locator(".bars .value").all_inner_texts()]
+    log_odds = page.locator(".facts dt", has_text="log-odds").first.locator("xpath=following-sibling::dd[1]")
+    assert sum(shares) == pytest.approx(float(log_odds.inner_text().replace("−", "-")), abs=0.002)
+    widths = [float(bar.get_attribute("width") or "") for bar in page.locator(".bars rect").all()]
+    assert widths == pytest.approx([abs(share) * widths[0] / abs(shares[0]) for share in shares], abs=0.5)
+    page.fill("#event", '{"price": "much"')
+    page.click("#score [type=submit]")
+    expect(page.locator("#answer")).to_contain_text("invalid_json", timeout=PATIENCE_MS)
+
+
+@pytest.mark.usefixtures("fed")
+def test_the_curves_can_be_read_by_keyboard(page: Page, url: str) -> None:
+    page.goto(url)
+    loss = chart(page, "Log loss")
+    expect(loss.locator(".readout")).to_have_text(re.compile("^now"), timeout=PATIENCE_MS)
+    now = loss.locator(".readout").inner_text()
+    loss.locator("svg").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(loss.locator(".readout")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d · 0\.\d{4}$"))
+    assert loss.locator(".readout").inner_text()[-6:] != now[-6:]
+    # All curves are read at the same moment.
+    expect(chart(page, "AUC").locator(".cursor line")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(loss.locator(".readout")).to_have_text(now)
+
+
+@pytest.mark.usefixtures("fed")
+def test_weights_that_are_stale_and_a_service_that_is_gone_are_told(
+    page: Page, stack: Stack, url: str
+) -> None:
+    learner = stack._processes["learner"]
+    page.goto(url)
+    learner.send_signal(signal.SIGSTOP)
+    try:
+        expect(page.locator("#problems")).to_contain_text("lost touch with the feed", timeout=PATIENCE_MS)
+        expect(page.locator("#problems")).to_contain_text("does not answer", timeout=PATIENCE_MS)
+        expect(page.locator("#problems")).to_contain_text("docs/runbooks/TargetDown.md")
+    finally:
+        learner.send_signal(signal.SIGCONT)
+    expect(page.locator("#problems li")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def test_a_console_that_is_gone_leaves_a_page_that_says_so(browser: Browser, stack: Stack) -> None:
+    kafka = {"bootstrap.servers": stack.running.bootstrap}
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
+        with served(of_running(stack.running, kafka), "127.0.0.1", 0) as url:
+            page.goto(url)
+            expect(page.locator("#contact")).to_contain_text("live", timeout=PATIENCE_MS)
+        expect(page.locator("#contact")).to_contain_text("no contact since", timeout=PATIENCE_MS)
+        expect(page.locator("body")).to_have_class("lost")
