@@ -61,7 +61,8 @@ def console(
     Without addresses it shows what `stream-ml up` runs, which serves such a page itself. It changes nothing.
     """
     kafka, running = find_broker(bootstrap, kafka_file, directory)
-    places = of_running(running, kafka) if running else Places(models, kafka, metrics, predictor, topic)
+    named = Places(models, kafka, metrics, predictor, topic)
+    places = named if running is None else of_running(running, kafka, named)
     if not places.models:
         raise ConfigError("no model is named\n  hint: --model NAME")
     # A shell that starts us in the background has us ignore SIGINT.
@@ -75,14 +76,15 @@ def console(
         click.echo("stopped")
 
 
-def of_running(running: Running, kafka: dict[str, str]) -> Places:
-    """Return where everything is of what `stream-ml up` runs."""
+def of_running(running: Running, kafka: dict[str, str], named: Places | None = None) -> Places:
+    """Return where everything is of what `stream-ml up` runs, and what is *named* beside it."""
+    named = named or Places((), kafka, (), ())
     return Places(
-        models=(running.model,),
+        models=(running.model, *named.models),
         kafka=kafka,
-        services=(running.learner_http, running.predictor_http),
-        predictors=(running.predictor,),
-        events_topic=running.topic,
+        services=(running.learner_http, running.predictor_http, *named.services),
+        predictors=(running.predictor, *named.predictors),
+        events_topic=named.events_topic or running.topic,
     )
 
 

@@ -39,7 +39,8 @@ class Decided:
         Take in what came.
 
         Raises:
-            LogTruncated, CannotContinue: the next line is gone; begin again with a new one of these.
+            LogTruncated: the next line is gone; begin again with a new one of these.
+            CannotContinue: the beginning is gone, and no snapshot's line says what held then.
             RecoverableError: no broker answered.
         """
         if self._reader is None:

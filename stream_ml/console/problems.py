@@ -56,17 +56,17 @@ _NO_MODEL = Problem("bad", "A predictor has no model to serve.", runbook="Predic
 _NO_WRITER = Problem("bad", "No learner writes: nobody learns.", runbook="LearnerWriterNotOne")
 
 
-def problems(figures: Figures, services: Sequence[Scrape], broker: str | None) -> list[Problem]:
+def problems(figures: Figures, services: Sequence[Scrape], unread: str | None) -> list[Problem]:
     """
     Return what is wrong, worst first.
 
     Args:
         figures: of `live.figures`.
-        broker: why the topics cannot be read; None if they can.
+        unread: why a topic cannot be read; None if all can.
     """
     found = [*_of_services(services), *_of_model(figures, services)]
-    if broker is not None:
-        found.append(Problem("bad", f"The topics cannot be read: {broker}", "are the brokers up?"))
+    if unread is not None:
+        found.append(Problem("bad", f"Not all topics can be read: {unread}", "are the brokers up?"))
     return sorted(found, key=lambda each: each.level)
 
 

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -50,7 +51,10 @@ def scrape(address: str, at: float) -> Scrape:
     try:
         samples = _samples(_get(f"http://{address}/metrics"))
         problem = _unready(address)
-    except (OSError, ValueError) as error:
+    except urllib.error.HTTPError as error:
+        with error:
+            return Scrape(address, at, problem=f"answers {error.code} instead of its metrics")
+    except (OSError, ValueError, HTTPException) as error:
         return Scrape(address, at, problem=f"does not answer: {getattr(error, 'reason', error)}")
     for labels, _ in samples.get("stream_ml_build_info", ()):
         return Scrape(address, at, labels.get("component", ""), labels.get("version", ""), problem, samples)

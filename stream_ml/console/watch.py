@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +13,8 @@ from stream_ml.console.live import Live, figures, sample
 from stream_ml.console.model import ModelTopics
 from stream_ml.console.problems import problems
 from stream_ml.console.scrape import Look, Scrape, scrape
-from stream_ml.errors import CannotContinue, StreamMlError
 from stream_ml.runtime.clock import Clock, SystemClock
 from stream_ml.streams.log import Log
-
-log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 FOLLOW_SECONDS = 0.5
@@ -50,7 +46,7 @@ class Watch:
         self._look = Look(())
         self._curves = {model: live.columns() for model, live in self._live.items()}
         self._told = {model: topics.said() for model, topics in self._topics.items()}
-        self._broker: str | None = None
+        self._unread: dict[str, str | None] = dict.fromkeys(watched.models)
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(what, seconds), name=f"console-{name}", daemon=True)
@@ -92,19 +88,9 @@ class Watch:
 
     def follow(self) -> None:
         """Take in what came to the topics."""
-        problem = None
-        for model, topics in list(self._topics.items()):
-            try:
-                topics.poll()
-            except CannotContinue as error:
-                # Trimmed, or made anew: what there is now is what is shown.
-                log.info("begins again", extra={"model": model, "why": str(error)})
-                topics.close()
-                self._topics[model] = ModelTopics(self._log, model)
-            except StreamMlError as error:
-                problem = str(error).splitlines()[0]
-            self._told[model] = self._topics[model].said()
-        self._broker = problem
+        found = {model: topics.poll() for model, topics in self._topics.items()}
+        self._told = {model: topics.said() for model, topics in self._topics.items()}
+        self._unread = found
 
     def said(self, model: str) -> dict[str, Any]:
         """Return all that there is to say of *model*, for JSON."""
@@ -115,7 +101,7 @@ class Watch:
             "models": self.watched.models,
             "model": model,
             "figures": now,
-            "problems": [asdict(each) for each in problems(now, look.now, self._broker)],
+            "problems": [asdict(each) for each in problems(now, look.now, self._unread[model])],
             "services": [_service(each) for each in look.now],
             "live": self._curves[model],
             **self._told[model],

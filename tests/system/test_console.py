@@ -7,16 +7,29 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from stream_ml.cli.console import of_running
+from stream_ml.console.app import Console
+from stream_ml.console.server import ConsoleServer
+from stream_ml.console.watch import Watch, Watched
 from stream_ml.console.wiring import served
 from stream_ml.demo.events import baskets
+from stream_ml.drift.alarms import Alarm
+from stream_ml.drift.alarms import Stream as Whose
 from stream_ml.local.stack import Stack
+from stream_ml.serving.client import PredictorClient
+from stream_ml.serving.results import Score, Scores
+from stream_ml.streams.memory import MemoryLog
 from stream_ml.streams.paced import PacedSender
+from stream_ml.weights.journal import JournalWriter
+from stream_ml.weights.lines import Begin, Decision, Variant
+from tests.evaluations import Stream as Drawn
+from tests.evaluations import said
 from tests.servers.browser import chromium
 
 EVENTS, EVALUATE_EVERY = 6_000, 500
@@ -171,3 +184,95 @@ def test_a_console_that_is_gone_leaves_a_page_that_says_so(browser: Browser, sta
             expect(page.locator("#contact")).to_contain_text("live", timeout=PATIENCE_MS)
         expect(page.locator("#contact")).to_contain_text("no contact since", timeout=PATIENCE_MS)
         expect(page.locator("body")).to_have_class("lost")
+
+
+HARM = """<img src=x onerror="document.title='harmed'"><script>document.title='harmed'</script>"""
+
+
+@pytest.fixture
+def harmful() -> Iterator[str]:
+    """A console of a model whose variants, people, segments, features and events are all called HARM."""
+    log = MemoryLog()
+    for topic in ("m.journal", "m.evaluations", "m.drift", "events"):
+        log.ensure_topic(topic, 1)
+    writer = JournalWriter(log, "m.journal")
+    writer.append(Begin(journal=0))
+    begun = {"fingerprint": HARM, "seed": None, "topic_id": "", "events": {0: 0}, "why": HARM}
+    writer.append(Variant(variant=HARM, **begun))
+    writer.append(Decision(kind="serve", variant=HARM, who=HARM, why=HARM))
+    alarm = Alarm("drift", HARM, HARM, 1, 50, 0, 0.1, 7.0, 0.4, 0.5)
+    closed = Drawn(seed=5, every=50).evaluations(3)
+    with log.writer() as records:
+        records.send("m.drift", alarm.record(Whose("m", HARM)), key=b"k", partition=0)
+        for each in closed:
+            key = f"{HARM.replace('/', '')}//{each.index}".encode()
+            records.send("m.evaluations", orjson.dumps(said(each)), key=key, partition=0)
+        records.send("events", orjson.dumps({"household": HARM}), partition=0)
+    watch = Watch(Watched(("m", HARM), ("127.0.0.1:1",)), log)
+    console = Console(watch, cast(PredictorClient, Harmful()), log, "events")
+    with watch, ConsoleServer(console, "127.0.0.1", 0) as server:
+        yield server.url
+
+
+class Harmful:
+    """A predictor whose features have names that mean harm."""
+
+    def score(self, events: list[str], **_options: object) -> Scores:
+        score = Score(0.5, 0.0, 0.1, {HARM: 1.0, "bias": -1.0}, None)
+        return Scores((score,), HARM, HARM, HARM, 1, None, 0.1, True, None)
+
+
+def test_what_people_wrote_is_shown_as_they_wrote_it(page: Page, harmful: str) -> None:
+    page.goto(harmful)
+    # The variant, its two decisions with who and why, and the drift with variant, statistic and segment.
+    expect(page.locator("#tables td", has_text=HARM)).to_have_count(9, timeout=PATIENCE_MS)
+    expect(page.locator("#model option").nth(1)).to_have_text(HARM)
+    expect(page.locator(".marks text")).not_to_have_count(0, timeout=PATIENCE_MS)
+    page.click("#newest")
+    page.click("#score [type=submit]")
+    expect(page.locator(".facts dd", has_text=HARM)).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator(".bars title", has_text=HARM)).to_have_count(1)
+    page.select_option("#model", HARM)
+    expect(page.locator("#model-name")).to_have_text(HARM, timeout=PATIENCE_MS)
+    expect(page.locator("main img, main script")).to_have_count(0)
+    assert page.evaluate("document.title") == f"{HARM} – stream-ml"
+
+
+# Every text that is seen, and how much it differs from what is behind it (WCAG 2.2, relative luminance).
+CONTRASTS = """() => {
+  const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const bright = (colour) => parts(colour).slice(0, 3).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = getComputedStyle(each).backgroundColor;
+      if (parts(colour)[3] !== 0) return colour;
+    }
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .filter((each) => each.getClientRects().length && !(each instanceof HTMLOptionElement))
+    .map((each) => {
+      const style = getComputedStyle(each);
+      const ink = each instanceof SVGElement ? style.fill : style.color;
+      const [less, more] = [bright(ink), bright(behind(each))].sort((a, b) => a - b);
+      return [`${each.tagName} ${each.textContent}`, (more + 0.05) / (less + 0.05)];
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_in_light_and_in_dark(page: Page, harmful: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=cast(Any, scheme))
+    page.goto(harmful)
+    expect(page.locator(".marks text")).not_to_have_count(0, timeout=PATIENCE_MS)
+    page.click("#newest")
+    page.click("#score [type=submit]")
+    expect(page.locator(".bars title")).not_to_have_count(0, timeout=PATIENCE_MS)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(15, 19, 24)") == (scheme == "dark")
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 100
+    # What WCAG asks of text of this size (AA).
+    assert [each for each in contrasts if each[1] < 4.5] == []

@@ -14,16 +14,47 @@ export function bars(contributions) {
   const drawn = d3.select(svg).attr("viewBox", `0 0 560 ${height}`).attr("role", "img").attr("class", "bars");
   drawn.attr("aria-label", rows.map(([name, share]) => `${name} ${signed(share)}`).join(", "));
   const x = d3.scaleLinear().domain([-most, most]).range([230, 490]);
-  const row = drawn.selectAll("g").data(rows).enter().append("g").attr("transform", (_, place) => `translate(0,${place * ROW})`);
-  row.append("text").attr("class", "name").attr("x", 165).attr("y", ROW * 0.68).text(([name]) => clipped(name))
-    .append("title").text(([name]) => name);
-  row.append("rect").attr("class", ([, share]) => (share < 0 ? "less" : "more"))
-    .attr("x", ([, share]) => Math.min(x(0), x(share))).attr("width", ([, share]) => Math.abs(x(share) - x(0)))
-    .attr("y", 4).attr("height", ROW - 8).attr("rx", 2);
-  row.append("text").attr("class", "value").attr("y", ROW * 0.68).text(([, share]) => signed(share))
-    .attr("x", ([, share]) => x(share) + (share < 0 ? -5 : 5)).attr("text-anchor", ([, share]) => (share < 0 ? "end" : "start"));
-  drawn.append("line").attr("class", "zero").attr("x1", x(0)).attr("x2", x(0)).attr("y1", 0).attr("y2", height);
-  const caption = element("figcaption", {}, "What each feature adds to the log-odds: to the right more likely, to the left less.");
+  const row = drawn
+    .selectAll("g")
+    .data(rows)
+    .enter()
+    .append("g")
+    .attr("transform", (_, place) => `translate(0,${place * ROW})`);
+  row
+    .append("text")
+    .attr("class", "name")
+    .attr("x", 165)
+    .attr("y", ROW * 0.68)
+    .text(([name]) => clipped(name))
+    .append("title")
+    .text(([name]) => name);
+  row
+    .append("rect")
+    .attr("class", ([, share]) => (share < 0 ? "less" : "more"))
+    .attr("x", ([, share]) => Math.min(x(0), x(share)))
+    .attr("width", ([, share]) => Math.abs(x(share) - x(0)))
+    .attr("y", 4)
+    .attr("height", ROW - 8)
+    .attr("rx", 2);
+  row
+    .append("text")
+    .attr("class", "value")
+    .attr("y", ROW * 0.68)
+    .text(([, share]) => signed(share))
+    .attr("x", ([, share]) => x(share) + (share < 0 ? -5 : 5))
+    .attr("text-anchor", ([, share]) => (share < 0 ? "end" : "start"));
+  drawn
+    .append("line")
+    .attr("class", "zero")
+    .attr("x1", x(0))
+    .attr("x2", x(0))
+    .attr("y1", 0)
+    .attr("y2", height);
+  const caption = element(
+    "figcaption",
+    {},
+    "What each feature adds to the log-odds: to the right more likely, to the left less.",
+  );
   return element("figure", {}, caption, svg);
 }
 

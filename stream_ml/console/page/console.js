@@ -14,13 +14,44 @@ let lostSince = null;
 
 const parent = byId("charts");
 const judged = {
-  log_loss: new Chart(parent, { title: "Log loss", about: "each event scored, then learned; lower is better", format: ratio }),
-  auc: new Chart(parent, { title: "AUC", about: "a positive scores above a negative; higher is better", format: ratio }),
-  calibration: new Chart(parent, { title: "Calibration", about: "mean prediction / mean label; 1 is right", format: ratio, reference: 1 }),
+  log_loss: new Chart(parent, {
+    title: "Log loss",
+    about: "each event scored, then learned; lower is better",
+    format: ratio,
+  }),
+  auc: new Chart(parent, {
+    title: "AUC",
+    about: "a positive scores above a negative; higher is better",
+    format: ratio,
+  }),
+  calibration: new Chart(parent, {
+    title: "Calibration",
+    about: "mean prediction / mean label; 1 is right",
+    format: ratio,
+    reference: 1,
+  }),
 };
-const fresh = new Chart(parent, { title: "Freshness", about: "how old what is served is, on a logarithmic axis", format: duration, tick: duration, log: true });
-const fast = new Chart(parent, { title: "Throughput", about: "events a second", format: short, tick: short, zero: true });
-const behind = new Chart(parent, { title: "Behind", about: "age of the oldest event that is not learned; 0 is caught up", format: duration, tick: duration, zero: true });
+const fresh = new Chart(parent, {
+  title: "Freshness",
+  about: "how old what is served is, on a logarithmic axis",
+  format: duration,
+  tick: duration,
+  log: true,
+});
+const fast = new Chart(parent, {
+  title: "Throughput",
+  about: "events a second",
+  format: short,
+  tick: short,
+  zero: true,
+});
+const behind = new Chart(parent, {
+  title: "Behind",
+  about: "age of the oldest event that is not learned; 0 is caught up",
+  format: duration,
+  tick: duration,
+  zero: true,
+});
 
 function draw() {
   const name = state.model;
@@ -37,14 +68,25 @@ function drawCurves() {
   const { curves, live, now } = state;
   const names = Object.keys(curves).sort((a, b) => (b === serving(state)) - (a === serving(state)));
   const marks = marksOf(state);
-  const evaluated = domain(names.flatMap((name) => curves[name].at), now);
+  const evaluated = domain(
+    names.flatMap((name) => curves[name].at),
+    now,
+  );
   for (const [figure, chart] of Object.entries(judged)) {
     const series = names.map((name) => ({ name, points: d3.zip(curves[name].at, curves[name][figure]) }));
     chart.draw([...series, ...served(names, figure)], evaluated, marks);
   }
   const lately = domain(live.at, now);
   const curve = (name, column) => ({ name, points: d3.zip(live.at, live[column]) });
-  fresh.draw([curve("event → feed", "publish_seconds"), curve("feed → served", "apply_seconds"), curve("age of weights", "weights_age_seconds")], lately, []);
+  fresh.draw(
+    [
+      curve("event → feed", "publish_seconds"),
+      curve("feed → served", "apply_seconds"),
+      curve("age of weights", "weights_age_seconds"),
+    ],
+    lately,
+    [],
+  );
   fast.draw([curve("learned", "learned_per_second"), curve("scored", "scored_per_second")], lately, marks);
   behind.draw([curve("oldest event", "lag_seconds")], lately, []);
 }
@@ -65,8 +107,18 @@ function domain(times, now) {
 }
 
 function marksOf({ history, drifts }) {
-  const decided = history.map(({ at, variant, what, why }) => ({ at, kind: "decision", what: `${variant} ${what}: ${why}` }));
-  const told = drifts.filter(({ kind }) => kind === "drift").map(({ at, statistic, segment }) => ({ at, kind: "drift", what: `drift of ${statistic}${segment === null ? "" : `, ${segment}`}` }));
+  const decided = history.map(({ at, variant, what, why }) => ({
+    at,
+    kind: "decision",
+    what: `${variant} ${what}: ${why}`,
+  }));
+  const told = drifts
+    .filter(({ kind }) => kind === "drift")
+    .map(({ at, statistic, segment }) => ({
+      at,
+      kind: "drift",
+      what: `drift of ${statistic}${segment === null ? "" : `, ${segment}`}`,
+    }));
   return [...decided, ...told];
 }
 
@@ -90,7 +142,10 @@ async function ask() {
 function contact() {
   const chip = byId("contact");
   document.body.classList.toggle("lost", lostSince !== null);
-  const said = lostSince === null ? `● live, ${moment(state.now)}` : `✗ no contact since ${moment(lostSince)}; what is below is old`;
+  const said =
+    lostSince === null
+      ? `● live, ${moment(state.now)}`
+      : `✗ no contact since ${moment(lostSince)}; what is below is old`;
   if (chip.textContent !== said) chip.textContent = said;
 }
 
@@ -114,7 +169,9 @@ async function live() {
 }
 
 theme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto");
-byId("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
+byId("theme").addEventListener("click", () =>
+  theme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]),
+);
 byId("window").addEventListener("change", () => state && drawCurves());
 byId("model").addEventListener("change", ask);
 document.addEventListener("visibilitychange", () => document.hidden || ask());

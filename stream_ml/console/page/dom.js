@@ -13,13 +13,20 @@ export function element(tag, properties = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 
 const NONE = "–";
-const number = (digits) => (value) => (value === null || value === undefined ? NONE : d3.format(digits)(value));
+const number = (digits) => (value) =>
+  value === null || value === undefined ? NONE : d3.format(digits)(value);
 
 export const whole = number(",.0f");
 export const ratio = number(".4f");
 export const percent = number(".2%");
 export const short = (value) =>
-  value === null || value === undefined ? NONE : value === 0 ? "0" : value < 10 ? d3.format(".2~f")(value) : d3.format(".3~s")(value);
+  value === null || value === undefined
+    ? NONE
+    : value === 0
+      ? "0"
+      : value < 10
+        ? d3.format(".2~f")(value)
+        : d3.format(".3~s")(value);
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
@@ -34,12 +41,19 @@ export function bytes(count) {
   return count === null || count === undefined ? NONE : `${d3.format(".3~s")(count)}B`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 // The time of day; of another day the day, too.
 export function moment(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
   const at = new Date(seconds * 1e3);
-  return at.toDateString() === new Date().toDateString() ? clock.format(at) : `${date.format(at)} ${clock.format(at)}`;
+  return at.toDateString() === new Date().toDateString()
+    ? clock.format(at)
+    : `${date.format(at)} ${clock.format(at)}`;
 }

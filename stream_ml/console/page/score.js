@@ -34,8 +34,10 @@ function spread(text) {
     return text;
   }
   // Not parsed and written again: JavaScript would round large numbers.
-  return text.replace(/("(?:[^"\\]|\\.)*")|,\s*|[{}]/g, (found, quoted) =>
-    quoted ?? { "{": "{\n  ", "}": "\n}" }[found] ?? ",\n  ");
+  return text.replace(
+    /("(?:[^"\\]|\\.)*")|,\s*|[{}]/g,
+    (found, quoted) => quoted ?? { "{": "{\n  ", "}": "\n}" }[found] ?? ",\n  ",
+  );
 }
 
 async function score(model, event) {
@@ -56,7 +58,16 @@ async function score(model, event) {
 }
 
 function answer(what, hint) {
-  byId("answer").replaceChildren(element("p", { className: "problem bad" }, element("strong", {}, "No score. "), what, " ", element("code", {}, hint || "")));
+  byId("answer").replaceChildren(
+    element(
+      "p",
+      { className: "problem bad" },
+      element("strong", {}, "No score. "),
+      what,
+      " ",
+      element("code", {}, hint || ""),
+    ),
+  );
 }
 
 function show(said) {
@@ -69,8 +80,17 @@ function show(said) {
     ["weights", `${duration(said.weights_age_seconds)} old${said.stale ? ", STALE" : ""}`],
   ];
   byId("answer").replaceChildren(
-    element("p", { className: "prediction" }, element("strong", {}, said.prediction <= 1 ? percent(said.prediction) : ratio(said.prediction)), said.prediction <= 1 ? meter : null),
-    element("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
+    element(
+      "p",
+      { className: "prediction" },
+      element("strong", {}, said.prediction <= 1 ? percent(said.prediction) : ratio(said.prediction)),
+      said.prediction <= 1 ? meter : null,
+    ),
+    element(
+      "dl",
+      { className: "facts" },
+      ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    ),
     bars(said.contributions),
   );
 }

@@ -18,13 +18,13 @@ WELL = {"learned_total": 10, "writer": 1, "stopped": 0, "breaker_open": 0}
 
 
 def found(
-    learner: dict[str, Any] | None = None, predictor: dict[str, Any] | None = None, broker: str | None = None
+    learner: dict[str, Any] | None = None, predictor: dict[str, Any] | None = None, unread: str | None = None
 ) -> list[Problem]:
     services = [
         seen("l", 1, "learner", **{**WELL, **(learner or {})}),
         seen("p", 1, "predictor", **{"ready": 1, "stale": 0, **(predictor or {})}),
     ]
-    return problems(figures("m", look(*services)), services, broker)
+    return problems(figures("m", look(*services)), services, unread)
 
 
 def test_where_all_is_well_nothing_is_said() -> None:
@@ -62,7 +62,7 @@ def test_who_does_not_answer_is_named_and_what_is_wrong_comes_first() -> None:
         seen("l", 1, "learner", **WELL, silence=[({"model": "m", "what": "no_events"}, 1.0)]),
         Scrape("10.0.0.9:80", 1.0, problem="does not answer: refused"),
     ]
-    said = problems(figures("m", look(*services)), services, broker="no broker answered")
+    said = problems(figures("m", look(*services)), services, unread="no broker answered")
     assert [each.level for each in said] == ["bad", "bad", "note"]
     assert "10.0.0.9:80 does not answer: refused" in said[0].what
     assert "no broker answered" in said[1].what
