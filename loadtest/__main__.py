@@ -31,6 +31,7 @@ TESTS = {
     "replay": "A log is learned again, with and without the scans that were kept of it.",
     "retrain": "16 challengers over one scan, against 16 single runs of ours and of Vowpal Wabbit.",
     "drift": "Planted drifts: found, named, how soon; false alarms against their budget.",
+    "console": "The console's page is opened beside a demo → it is drawn; its pictures.",
     "sparing": "What admission and expiry save in rows, and cost in loss and speed.",
 }
 # `learn --weights redis`, as its results file is named.

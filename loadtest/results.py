@@ -132,6 +132,12 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "replayed_events": "events learned again from the journal meanwhile",
         "replayed_events_per_second": "the same, a second",
     },
+    "console": {
+        "drawn_seconds_median": "the console's page opened → all its figures drawn, beside a demo, median, s",
+        "drawn_seconds_worst": "the same, the worst, s",
+        "loads": "times that it was opened, by a browser without a cache",
+        "complaints": "what the browser said on its console",
+    },
 }
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from loadtest import (
     attack,
+    console,
     freshness,
     ingest,
     learn,
@@ -193,3 +194,9 @@ def test_replay_has_the_same_bits_with_and_without_kept_scans(monkeypatch: pytes
     assert result["cpu_ratio_cached"] > 0
     assert result["cache_bytes_per_event"] > 39 * 12
     assert [case["replay"] for case in result["rows"]] == ["filling the cache", "without", "cached"]
+
+
+def test_console_is_drawn_and_complains_of_nothing() -> None:
+    result = measured(console)
+    assert (result["loads"], result["complaints"]) == (console.QUICK_LOADS, 0)
+    assert 0 < result["drawn_seconds_median"] <= result["drawn_seconds_worst"]
