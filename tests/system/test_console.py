@@ -111,10 +111,11 @@ def test_it_loads_and_shows_what_the_services_do(
     drawn = page.evaluate("performance.getEntriesByName('drawn')[0].startTime")
     print(f"the page with all its figures was drawn after {drawn:.0f} ms")
     record_property("console_drawn_milliseconds", round(drawn))
-    ten_points = re.compile("^M[^L]+(L[^L]+){9,}$")
+    # Coupons are rare: an evaluation without any has no AUC and no calibration, and the line has a gap there.
+    eight_points = re.compile("^([ML][^ML]+){8,}$")
     for title in ("Log loss", "AUC", "Calibration"):
         expect(chart(page, title).locator("path.line")).to_have_attribute(
-            "d", ten_points, timeout=PATIENCE_MS
+            "d", eight_points, timeout=PATIENCE_MS
         )
     assert 0.5 < float(tile(page, "AUC")) <= 1
     assert 0 < float(tile(page, "Log loss")) < 1
@@ -132,7 +133,7 @@ def test_an_event_is_scored_with_its_reasons_as_bars(page: Page, url: str) -> No
     expect(page.locator("#event")).to_have_value(re.compile('"household_id"'), timeout=PATIENCE_MS)
     page.locator("#event").press("Control+Enter")
     expect(page.locator(".prediction strong")).to_have_text(re.compile(r"^\d+\.\d\d%$"), timeout=PATIENCE_MS)
-    shares = [float(text.replace("−", "-")) for text in page.locator(".bars .value").all_inner_texts()]
+    shares = [float(text.replace("−", "-")) for text in page.locator(".bars .value").all_text_contents()]
     log_odds = page.locator(".facts dt", has_text="log-odds").first.locator("xpath=following-sibling::dd[1]")
     assert sum(shares) == pytest.approx(float(log_odds.inner_text().replace("−", "-")), abs=0.002)
     widths = [float(bar.get_attribute("width") or "") for bar in page.locator(".bars rect").all()]

@@ -124,19 +124,27 @@ function marksOf({ history, drifts }) {
 
 async function ask() {
   const chosen = byId("model").value;
-  const query = chosen ? `?model=${encodeURIComponent(chosen)}` : "";
-  try {
-    const answer = await fetch(`/api/state${query}`, { signal: AbortSignal.timeout(GIVE_UP_MILLISECONDS) });
-    if (!answer.ok) throw new Error(answer.statusText);
-    state = await answer.json();
-    lostSince = null;
-    choices(state.models);
+  const said = await answer(chosen);
+  // Another model was chosen meanwhile: its own answer is on the way.
+  if (chosen !== byId("model").value) return;
+  if (said === null) lostSince ??= Date.now() / 1e3;
+  else {
+    [state, lostSince] = [said, null];
+    choices(said.models);
     draw();
-  } catch (error) {
-    if (error instanceof TypeError === false && error.name !== "TimeoutError" && state === null) throw error;
-    lostSince ??= Date.now() / 1e3;
   }
   contact();
+}
+
+// Null where nobody answers.
+async function answer(model) {
+  const query = model ? `?model=${encodeURIComponent(model)}` : "";
+  try {
+    const said = await fetch(`/api/state${query}`, { signal: AbortSignal.timeout(GIVE_UP_MILLISECONDS) });
+    return said.ok ? await said.json() : null;
+  } catch {
+    return null;
+  }
 }
 
 function contact() {
@@ -163,9 +171,12 @@ function theme(name) {
 }
 
 async function live() {
-  // A page that nobody sees asks nothing.
-  if (!document.hidden) await ask();
-  setTimeout(live, ASK_MILLISECONDS);
+  try {
+    // A page that nobody sees asks nothing.
+    if (!document.hidden) await ask();
+  } finally {
+    setTimeout(live, ASK_MILLISECONDS);
+  }
 }
 
 theme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto");
