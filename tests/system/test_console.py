@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -31,6 +33,7 @@ from stream_ml.weights.lines import Begin, Decision, Variant
 from tests.evaluations import Stream as Drawn
 from tests.evaluations import said
 from tests.servers.browser import chromium
+from tests.servers.processes import Process
 
 EVENTS, EVALUATE_EVERY = 6_000, 500
 PATIENCE_MS = 60_000
@@ -277,3 +280,14 @@ def test_every_text_can_be_read_in_light_and_in_dark(page: Page, harmful: str, s
     assert len(contrasts) > 100
     # What WCAG asks of text of this size (AA).
     assert [each for each in contrasts if each[1] < 4.5] == []
+
+
+def test_the_command_shows_what_runs_until_it_is_stopped(stack: Stack, tmp_path: Path) -> None:
+    named = ["--directory", str(stack.directory), "--port", "0"]
+    command = Process.python(["-m", "stream_ml", "console", *named], tmp_path / "console.log").start()
+    command.wait_for_output("Ctrl-C stops", 60)
+    found = re.search(r"http://127\.0\.0\.1:\d+", command.log.read_text())
+    assert found is not None, command.tail()
+    with urllib.request.urlopen(f"{found[0]}/api/state", timeout=60) as answer:
+        assert orjson.loads(answer.read())["model"] == stack.running.model
+    assert command.terminate() == 0, command.tail()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import orjson
@@ -62,5 +63,6 @@ def test_the_readme_leads_from_a_csv_to_scores(
     asked = Block("README.md", 0, "sh", WAIT_UNTIL_LEARNED)
     output = shell.run(shell.script([*own_data(), asked]), stage.folder, stage.replaced)
     assert "is up" in output
+    assert re.search(r"^  console     http://127\.0\.0\.1:\d+$", output, re.MULTILINE)
     assert "market_segment" in output  # inspect names the weights
     assert_it_learned(output)
