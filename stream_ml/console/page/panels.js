@@ -78,7 +78,7 @@ export const serving = ({ variants }) => (variants.find(({ serves }) => serves) 
 
 export function tiles(state) {
   const { figures, live, curves } = state;
-  const judged = (name) => newest((curves[serving(state)] || {})[name]);
+  const judged = (name) => lately((curves[serving(state)] || {})[name] || []);
   const now = (name) => newest(live[name]);
   const fresh = sum(lately(live.publish_seconds), lately(live.apply_seconds));
   const age = duration(now("weights_age_seconds"));
@@ -97,7 +97,7 @@ export function tiles(state) {
 }
 
 const newest = (column) => (column && column.length ? column[column.length - 1] : null);
-// While nothing comes nothing is measured: the newest that there was.
+// While nothing comes nothing is measured, and without positives there is no AUC: the newest that there was.
 const lately = (column) => column.findLast((value) => value !== null) ?? null;
 const sum = (a, b) => (a === null || b === null ? null : a + b);
 const perSecond = (value) => `${short(value)} /s`;
