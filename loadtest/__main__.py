@@ -13,7 +13,7 @@ import click
 import orjson
 from rich.console import Console
 
-from loadtest import results
+from loadtest import load_page, results
 from loadtest.report import Report, save, show
 
 # In this order by `all`: serve applies the feed at the row rate that freshness showed.
@@ -25,6 +25,7 @@ TESTS = {
     "freshness": "An event is produced → the first score that reflects it.",
     "reload": "What calls notice while a model of 10 million rows is loaded and swapped in.",
     "serve": "Scores over Thrift while the feed is applied, against a server of constants.",
+    "scenarios": "The whole system under an open load up to its knee and beyond, and while things happen.",
     "attack": "What a good client notices of 200 that are slow or mean harm.",
     "memory": "Bytes a live row, the longest stall while the table grows, speed at 200 M live rows.",
     "recover": "A large model's learner and predictor are started again: how long, and the same bits.",
@@ -36,6 +37,8 @@ TESTS = {
 }
 # `learn --weights redis`, as its results file is named.
 LEARN_REDIS = "learn-redis"
+# Not among `all`: it takes its time, and says nothing of speed.
+ENDURANCE = "endurance"
 # `retrain --device cuda`; not among `all`, for it wants a GPU.
 RETRAIN_CUDA = "retrain-cuda"
 Command = Callable[..., None]
@@ -64,34 +67,46 @@ def every(as_json: bool, quick: bool, seed: int) -> None:
         _measure(name, as_json, quick, seed, None if quick else results.FOLDER / f"{name}.json")
     if not quick:
         results.refresh_readme()
+        load_page.refresh()
 
 
 @main.command("readme")
 def readme() -> None:
-    """Make the README's tables from the results files."""
+    """Make the tables of the README and of docs/load.md from the results files."""
     results.refresh_readme()
+    load_page.refresh()
 
 
 def _add(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @_options
     @click.option("--output", type=click.Path(path_type=Path), help="Write the object to this file too.")
-    def command(as_json: bool, quick: bool, seed: int, output: Path | None, **other: str) -> None:
+    def command(
+        as_json: bool,
+        quick: bool,
+        seed: int,
+        output: Path | None,
+        minutes: float | None = None,
+        **other: str,
+    ) -> None:
         named = {("weights", "redis"): LEARN_REDIS, ("device", "cuda"): RETRAIN_CUDA}
         chosen = next((named[option] for option in other.items() if option in named), name)
-        _measure(chosen, as_json, quick, seed, output)
+        more = {} if minutes is None else {"minutes": minutes}
+        _measure(chosen, as_json, quick, seed, output, **more)
 
     if name == "learn":
         where = click.Choice(["memory", "redis"])
         click.option("--weights", type=where, default="memory", help="Where the rows are.")(command)
+    if name == ENDURANCE:
+        click.option("--minutes", type=click.FloatRange(min=0.1), help="How long; 10 by default.")(command)
     if name == "retrain":
         where = click.Choice(["cpu", "cuda"])
         click.option("--device", type=where, default="cpu", help="cuda: on a GPU, against the CPU.")(command)
 
 
-def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None) -> None:
+def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | None, **more: float) -> None:
     load_average, _, _ = os.getloadavg()
-    report: Report = import_module(f"loadtest.{name.replace('-', '_')}").run(quick=quick, seed=seed)
+    report: Report = import_module(f"loadtest.{name.replace('-', '_')}").run(quick=quick, seed=seed, **more)
     result: dict[str, Any] = replace(report, load_average=load_average).as_object()
     if output:
         save(result, output)
@@ -103,6 +118,7 @@ def _measure(name: str, as_json: bool, quick: bool, seed: int, output: Path | No
 
 for name, summary in TESTS.items():
     _add(name, summary)
+_add(ENDURANCE, "What the services hold after long work; one that leaks is noticed.")
 
 if __name__ == "__main__":
     main(prog_name="loadtest")

@@ -63,18 +63,19 @@ class Load:
         return latencies.percentile_ms(self.histogram, percentile)
 
 
-def score_frames(events: Sequence[bytes]) -> list[bytes]:
-    """Return one ``score`` call an event, framed and ready for the wire."""
+def score_frames(events: Sequence[bytes], events_a_call: int = 1, model: str | None = None) -> list[bytes]:
+    """Return ``score`` calls for all the events, framed and ready for the wire."""
+    options = predictor.ScoreOptions(model=model)
     return [
-        _frame(predictor.Predictor.score_args(events=[event], options=predictor.ScoreOptions()))
-        for event in events
+        _frame(predictor.Predictor.score_args(events=events[at : at + events_a_call], options=options))
+        for at in range(0, len(events), events_a_call)
     ]
 
 
 def closed_loop(port: int, frames: Sequence[bytes], connections: int, pipelined: int, seconds: float) -> Load:
     """Keep *pipelined* calls in flight on each connection; count the answers after a warm-up."""
     gc.disable()
-    clients = [_Connection(port) for _ in range(connections)]
+    clients = [CallConnection(port) for _ in range(connections)]
     bursts = _bursts(frames, pipelined)
     poll = select.epoll()
     by_number = {client.socket.fileno(): client for client in clients}
@@ -107,9 +108,9 @@ def open_loop(
     port: int, frames: Sequence[bytes], connections: int, rate: float, seconds: float, seed: int
 ) -> Load:
     """Send calls at times of a Poisson process of *rate* a second; record latencies from those times."""
-    _prefer_this_process()
+    prefer_this_process()
     gaps = np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds * (1 + WARM_UP_SHARE)))
-    clients = [_Connection(port) for _ in range(connections)]
+    clients = [CallConnection(port) for _ in range(connections)]
     started, cpu = perf_counter(), process_time()
     intended = (started + 0.01 + np.cumsum(gaps)).tolist()
     waited = _exchange(clients, frames, intended)
@@ -123,7 +124,7 @@ def open_loop(
 
 
 def _exchange(
-    clients: Sequence[_Connection], frames: Sequence[bytes], intended: Sequence[float]
+    clients: Sequence[CallConnection], frames: Sequence[bytes], intended: Sequence[float]
 ) -> list[float]:
     """Send frame after frame at the intended times, over the connections in turn; return the latencies."""
     waited: list[float] = []
@@ -153,7 +154,7 @@ def _exchange(
     return waited
 
 
-class _Connection:
+class CallConnection:
     """One connection; cuts what comes back into frames and looks whether each brings a score."""
 
     def __init__(self, port: int) -> None:
@@ -168,6 +169,7 @@ class _Connection:
         self._alone = 0
 
     def send(self, data: bytes) -> None:
+        """Send, and wait while the socket has no room."""
         self.socket.sendall(data)
 
     def answers(self) -> tuple[int, int]:
@@ -226,7 +228,7 @@ def _bursts(frames: Sequence[bytes], size: int) -> Iterator[bytes]:
         yield from joined
 
 
-def _prefer_this_process() -> None:
+def prefer_this_process() -> None:
     """Let the generator run when it must: a late generator would look like a slow server."""
     gc.disable()
     with suppress(PermissionError):

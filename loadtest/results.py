@@ -79,6 +79,31 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "p99_ms_while_reloading": "the same while the model is loaded again and again, ms",
         "p99_ratio_while_reloading": "ratio of the two",
     },
+    "scenarios": {
+        "knee_calls_per_second": "knee: highest rate with p99 ≤ 10 ms while it learns, one core, calls/s",
+        "knee_scores_per_second": "the same, 50 events a call, scores/s",
+        "knee_is_the_servers": "the knee is the server's, not the generators'",
+        "p99_ms_at_half": "p99 at half the knee, ms",
+        "p99_ms_at_ninety": "p99 at 90 % of it, ms",
+        "shed_calls_below_the_knee": "calls turned away at 90 % or less, whatever happens",
+        "burst_recovered_seconds": "ten times the calls and events, to beyond the knee: recovered after, s",
+        "reload_p99_ms": "p99 at half the knee while a changed model is begun and swapped in, ms",
+        "slow_consumer_p99_ms": "the same while the learner is held back, ms",
+        "slow_consumer_backlog_events": "events that waited by then",
+        "slow_consumer_grown_mib": "growth of the learner's memory, MiB",
+        "slow_consumer_caught_up_seconds": "caught up after, s",
+        "rebalance_p99_ms": "p99 at a quarter of it while a second learner joins and leaves (Redis), ms",
+        "rebalance_standstill_seconds": "longest time without an event learned meanwhile, s",
+        "runs": "runs",
+        "void_runs": "of them void: the generators were late themselves",
+    },
+    "endurance": {
+        "minutes": "minutes of work under load",
+        "calls": "calls",
+        "shed_calls": "of them turned away",
+        "not_flat": "memory, descriptors, threads of learner, predictor, drift monitor that grew or may have",
+        "leaks_found_in_the_control": "of the same three, found in a predictor that leaks",
+    },
     "attack": {
         "p99_ms_alone": "p99 of one good client, 5,000 calls/s, ms",
         "p99_ms_attacked": "the same beside 200 clients that are slow or mean harm, ms",
@@ -149,18 +174,18 @@ def readme_tables(folder: Path = FOLDER) -> str:
     return "\n".join("\n".join(_section(result)) for result in results)
 
 
-def with_tables(readme: str, tables: str) -> str:
+def with_tables(page: str, tables: str, begin: str = BEGIN, end: str = END) -> str:
     """
-    Return the README with what stands between the markers replaced.
+    Return the page (the README) with what stands between the markers replaced.
 
     Raises:
         ValueError: a marker is missing.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md needs the lines {BEGIN} and {END}, in this order")
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+    before, found, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"the page needs the lines {begin} and {end}, in this order")
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def refresh_readme() -> None:
@@ -177,7 +202,7 @@ def _section(result: Mapping[str, Any]) -> Iterable[str]:
     title = f"**`loadtest {COMMANDS.get(name, name)}`**"
     yield f"\n{title} · {result['machine']} · commit {result['commit']} · seed {result['seed']}"
     yield ""
-    yield from _table(
+    yield from table(
         ["measured", "figure", "bar"],
         [
             [words, shown(result[figure]), bar_of(result, figure)]
@@ -187,11 +212,18 @@ def _section(result: Mapping[str, Any]) -> Iterable[str]:
     )
     if name == "learn":
         yield ""
-        yield from _table(list(result["rows"][0]), [list(map(shown, row.values())) for row in result["rows"]])
+        yield from rows_table(result)
     yield ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+def rows_table(result: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the lines of the table of all that was run."""
+    rows = result["rows"]
+    yield from table(list(rows[0]), [list(map(shown, row.values())) for row in rows])
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Yield the lines of a table in Markdown."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:

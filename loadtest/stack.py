@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -32,15 +32,22 @@ PRODUCER = {"linger.ms": 5, "batch.size": 262_144, "queue.buffering.max.messages
 class Service:
     """One of our services in a process of its own, with a settings file of its own."""
 
-    def __init__(self, name: str, directory: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, directory: Path, settings: Mapping[str, Any], leaking: Sequence[float] = ()
+    ) -> None:
+        """
+        Write the settings file.
+
+        Args:
+            leaking: what it is to lose a second, as `loadtest.leaking` wants it; nothing if empty.
+        """
         self.http_port = free_port()
         file = directory / f"{name}-{self.http_port}.toml"
         # A JSON value is a TOML value, but for tables.
         lines = [f"{key} = {json.dumps(value, default=str)}" for key, value in settings.items()]
         file.write_text("\n".join([*lines, f"http_port = {self.http_port}"]))
-        self.process = Process.python(
-            ["-m", f"services.{name}", "--settings", str(file)], file.with_suffix(".log")
-        )
+        module = ["loadtest.leaking", name, *map(str, leaking)] if leaking else [f"services.{name}"]
+        self.process = Process.python(["-m", *module, "--settings", str(file)], file.with_suffix(".log"))
 
     def start(self, cores: Collection[int]) -> Self:
         """Start the process on *cores* and wait until it says that it is ready."""
@@ -55,10 +62,12 @@ class Service:
 
     def metric(self, name: str) -> float:
         """Return a metric, summed over its labels; 0 where it is not there yet."""
+        return sum(self.samples(name))
+
+    def samples(self, name: str) -> list[float]:
+        """Return the values of a metric, one for each of its labels."""
         lines = self._get("/metrics").decode().splitlines()
-        return sum(
-            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
-        )
+        return [float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name]
 
     def _is_ready(self) -> bool:
         try:
@@ -76,9 +85,11 @@ class Service:
 class Stack:
     """A broker, and the services that are started on it; a context manager that ends them all."""
 
-    def __init__(self, kafka_cores: Collection[int]) -> None:
+    def __init__(
+        self, kafka_cores: Collection[int], kafka_settings: Mapping[str, str | int] | None = None
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="stream-ml-loadtest-"))
-        self.kafka = KafkaServer(self.directory / "kafka")
+        self.kafka = KafkaServer(self.directory / "kafka", kafka_settings)
         self.services: list[Service] = []
         with on_cores(kafka_cores):
             self.kafka.start()
@@ -123,12 +134,16 @@ class Stack:
         return self._start("learner", cores, wanted)
 
     def start_predictor(
-        self, cores: Collection[int], model: str = MODEL, **settings: Any
+        self, cores: Collection[int], model: str = MODEL, leaking: Sequence[float] = (), **settings: Any
     ) -> tuple[Service, int]:
         """Start the predictor of *model*; return it and its Thrift port."""
         port = free_port()
-        service = self._start("predictor", cores, {"models": [model], "thrift_port": port, **settings})
-        return service, port
+        wanted = {"models": [model], "thrift_port": port, **settings}
+        return self._start("predictor", cores, wanted, leaking), port
+
+    def start_drift_monitor(self, cores: Collection[int], model: str = MODEL) -> Service:
+        """Start the drift monitor of *model*."""
+        return self._start("drift_monitor", cores, {"model": model})
 
     def __enter__(self) -> Self:
         return self
@@ -139,13 +154,15 @@ class Stack:
         self.kafka.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _start(self, name: str, cores: Collection[int], settings: Mapping[str, Any]) -> Service:
+    def _start(
+        self, name: str, cores: Collection[int], settings: Mapping[str, Any], leaking: Sequence[float] = ()
+    ) -> Service:
         common = {
             "kafka.'bootstrap.servers'": self.kafka.bootstrap,
             "snapshot_store": self.directory / "snapshots",
             "log_level": "warning",
         }
-        service = Service(name, self.directory, {**common, **settings})
+        service = Service(name, self.directory, {**common, **settings}, leaking)
         self.services.append(service)
         return service.start(cores)
 

@@ -68,9 +68,9 @@ def test_a_readme_without_markers_is_refused() -> None:
 
 
 def test_every_figure_that_has_a_bar_is_shown() -> None:
-    from loadtest import freshness, ingest, learn, serve
+    from loadtest import endurance, freshness, ingest, learn, scenarios, serve
 
-    for module in (learn, ingest, freshness, serve):
+    for module in (learn, ingest, freshness, serve, scenarios, endurance):
         name = module.__name__.removeprefix("loadtest.")
         assert module.BARS.keys() <= results.SHOWN[name].keys()
 

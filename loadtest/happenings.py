@@ -1,0 +1,197 @@
+"""The scenarios of `loadtest scenarios` in which something happens; each gives lines and figures."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+
+from loadtest.generating import Phase
+from loadtest.ingest import LEARNED
+from loadtest.scene import Scene, Value, changed_model, row
+from loadtest.stack import Service
+from tests.servers.processes import wait_until
+
+Rows = list[dict[str, Value]]
+Figures = dict[str, Value]
+
+# Of the knee, before and after a burst; ten times as much is beyond it.
+BURST_BASE, BURST_TIMES = 0.15, 10
+# Its first calls find the burst's still waiting.
+AFTER_THE_BURST = "after"
+# Of the knee, while other things happen.
+HALF = 0.5
+# And where a Redis and a second learner share what is left of the generators' core.
+QUARTER = 0.25
+SLOW_EVENTS_PER_SECOND = 20_000.0
+# Of each period the slow learner may run for the first part.
+SLOW_PERIOD_SECONDS, SLOW_RUNS_SECONDS = 0.4, 0.01
+LAG_RECORDS = "stream_ml_learner_lag_records"
+SWAPS = "stream_ml_predictor_swaps_total"
+WAIT_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+# Records; what comes while one looks is no backlog.
+CAUGHT_UP = 500
+
+
+def burst(
+    played: Scene, knee: float, before: float, during: float, after: float, limit_ms: float
+) -> tuple[Rows, Figures]:
+    """Ten times the calls and ten times the events, for a while."""
+    base = BURST_BASE * knee
+    phases = [Phase(base, before), Phase(BURST_TIMES * base, during), Phase(base, after)]
+    usual = played.tap.rate.value
+    with _watching(lambda: _backlog(played)) as backlog, ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(played.calls, *phases)
+        sleep(before)
+        played.tap.rate.value = BURST_TIMES * usual
+        sleep(during)
+        played.tap.rate.value = usual
+        calls = calling.result()
+    begins = float(calls.intended.min()) + before
+    ends = begins + during
+    later = calls.between(ends, np.inf)
+    rows = [
+        row("burst ×10: before", BURST_BASE, base, calls.between(0.0, begins)),
+        row("during", BURST_TIMES * BURST_BASE, BURST_TIMES * base, calls.between(begins, ends)),
+        row(AFTER_THE_BURST, BURST_BASE, base, later),
+    ]
+    slow = later.intended[later.waited > limit_ms / 1e3]
+    return rows, {
+        "burst_recovered_seconds": unless_void(rows, round(float(slow.max(initial=ends)) - ends, 3)),
+        "burst_backlog_events": round(max(backlog)),
+    }
+
+
+def slow_consumer(played: Scene, knee: float, seconds: float) -> tuple[Rows, Figures]:
+    """Events come faster than the learner, which hardly gets the processor, can learn them."""
+    usual, before = played.tap.rate.value, _resident_mib(played.learner)
+    with (
+        _watching(lambda: _backlog(played)) as backlog,
+        played.calling(HALF * knee) as calling,
+    ):
+        played.tap.rate.value = SLOW_EVENTS_PER_SECOND
+        _hold_back(played.learner, seconds)
+        grown = _resident_mib(played.learner) - before
+        played.tap.rate.value = usual
+        began, pushed = monotonic(), played.tap.pushed.value
+        wait_until(
+            lambda: played.learner.metric(LEARNED) >= pushed, WAIT_SECONDS, played.learner.process.tail
+        )
+        took = monotonic() - began
+    rows = [row("slow consumer", HALF, HALF * knee, calling.result())]
+    return rows, {
+        "slow_consumer_backlog_events": round(max(backlog)),
+        "slow_consumer_caught_up_seconds": round(took, 2),
+        "slow_consumer_grown_mib": round(grown, 1),
+        "slow_consumer_p99_ms": unless_void(rows, rows[0]["p99 ms"]),
+    }
+
+
+def reload(played: Scene, knee: float, times: int) -> tuple[Rows, Figures]:
+    """The model file is changed, again and again: a new variant is learned, loaded aside and swapped in."""
+    with played.calling(HALF * knee) as calling:
+        for number in range(1, times + 1):
+            _change_the_model(played, number)
+    rows = [row(f"reload, {times} times", HALF, HALF * knee, calling.result())]
+    return rows, {"reloads": times, "reload_p99_ms": unless_void(rows, rows[0]["p99 ms"])}
+
+
+def _change_the_model(played: Scene, number: int) -> None:
+    swaps = played.predictor.metric(SWAPS)
+    played.learner.stop()
+    played.learner = played.start_learner(changed_model(played, number))
+    wait_until(lambda: played.predictor.metric(SWAPS) > swaps, WAIT_SECONDS)
+
+
+def rebalance(played: Scene, knee: float, partitions: int) -> tuple[Rows, Figures]:
+    """Of learners that share their weights a second one joins, and leaves."""
+    learners = [played.learner]
+    with (
+        _watching(lambda: sum(each.metric(LEARNED) for each in learners)) as learned,
+        played.calling(QUARTER * knee) as calling,
+    ):
+        second = played.start_learner()
+        learners.append(second)
+        wait_until(lambda: second.metric(LEARNED) > 0, WAIT_SECONDS, second.process.tail)
+        learners.remove(second)
+        second.stop()
+        wait_until(lambda: _owned(played.learner) == partitions, WAIT_SECONDS)
+        wait_until(lambda: played.learner.metric(LAG_RECORDS) < CAUGHT_UP, WAIT_SECONDS)
+    rows = [row("rebalance", QUARTER, QUARTER * knee, calling.result())]
+    return rows, {
+        "rebalance_standstill_seconds": round(LOOK_SECONDS * _longest_run(learned), 2),
+        "rebalance_p99_ms": unless_void(rows, rows[0]["p99 ms"]),
+    }
+
+
+def unless_void(rows: Rows, figure: Value) -> Value:
+    """Return a figure of these lines, None where one of them is void: then nothing follows from it."""
+    return None if any(each["run"] == "void" for each in rows) else figure
+
+
+@contextmanager
+def _watching(look: Callable[[], float]) -> Iterator[Sequence[float]]:
+    """Look again and again meanwhile; what was seen, at least once. Who does not answer is asked again."""
+    seen, ended = list[float](), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            with suppress(OSError):
+                seen.append(look())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watching.join()
+        seen.append(look())
+
+
+def _longest_run(values: Sequence[float]) -> int:
+    """Return how often at most the same value was seen again, one after the other."""
+    longest = run = 0
+    for before, value in pairwise(values):
+        run = run + 1 if value == before else 0
+        longest = max(longest, run)
+    return longest
+
+
+def _backlog(played: Scene) -> float:
+    pushed = played.tap.pushed.value
+    return max(0.0, pushed - played.learner.metric(LEARNED))
+
+
+def _hold_back(service: Service, seconds: float) -> None:
+    """Let *service* run for a small part of the time only."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        service.process.send(signal.SIGSTOP)
+        sleep(SLOW_PERIOD_SECONDS - SLOW_RUNS_SECONDS)
+        service.process.send(signal.SIGCONT)
+        sleep(SLOW_RUNS_SECONDS)
+
+
+def _resident_mib(service: Service) -> float:
+    lines = Path(f"/proc/{service.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def _owned(service: Service) -> int:
+    """Return how many partitions it says the lag of: those that are its own."""
+    return len(service.samples(LAG_RECORDS))
+
+
+def joined(*happened: tuple[Rows, Figures]) -> tuple[Rows, Mapping[str, Value]]:
+    """Return all lines, and all figures."""
+    rows = [line for lines, _ in happened for line in lines]
+    return rows, {name: value for _, figures in happened for name, value in figures.items()}

@@ -1,0 +1,91 @@
+"""How the knee is found and lines are made, with a system whose knee is known."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from loadtest import scenarios
+from loadtest.calls import LONGEST_SECONDS
+from loadtest.generating import Calls, Phase
+from loadtest.happenings import _longest_run, unless_void
+from loadtest.scenarios import FULL, find_knee
+from loadtest.scene import Scene, row
+
+SLOW_SECONDS, FAST_SECONDS, LATE_SECONDS = 0.1, 0.001, 0.01
+
+
+def calls_of(waited: float, late: float = 0.0) -> Calls:
+    return Calls(np.arange(100.0), np.full(100, waited), np.full(100, late))
+
+
+@dataclass
+class Known:
+    """A system that is fast up to its knee, called by generators that are late from a rate on."""
+
+    knee: float
+    generators_knee: float = math.inf
+    spoiled: Callable[[int], bool] = lambda _: False
+    rates: list[float] = field(default_factory=list)
+
+    def calls(self, phase: Phase) -> Calls:
+        self.rates.append(phase.calls_per_second)
+        slow = phase.calls_per_second > self.knee or self.spoiled(len(self.rates))
+        late = phase.calls_per_second > self.generators_knee
+        return calls_of(SLOW_SECONDS if slow else FAST_SECONDS, LATE_SECONDS if late else 0.0)
+
+
+def found(known: Known) -> scenarios.Knee:
+    return find_knee(cast(Scene, known), FULL)
+
+
+@pytest.mark.parametrize("knee", [600.0, 3_000.0, 13_700.0])
+def test_the_knee_is_found_from_below(knee: float) -> None:
+    answer = found(Known(knee))
+    assert 0.9 * knee <= answer.calls_per_second <= knee
+    assert answer.is_the_servers
+
+
+def test_a_rate_that_was_slow_once_by_chance_is_tried_again() -> None:
+    assert found(Known(3_000.0, spoiled=lambda number: number == 1)).calls_per_second >= 2_700
+
+
+def test_where_the_generators_are_at_their_end_first_that_is_said() -> None:
+    answer = found(Known(13_000.0, generators_knee=5_000.0))
+    assert answer.calls_per_second <= 5_000
+    assert not answer.is_the_servers
+
+
+def test_without_any_good_rate_there_is_no_knee() -> None:
+    with pytest.raises(RuntimeError, match="busy with other work"):
+        found(Known(10.0))
+
+
+def line(**changed: Any) -> dict[str, Any]:
+    calls = calls_of(**{"waited": FAST_SECONDS, **changed})
+    return cast(dict[str, Any], row("steady", 0.5, 100.0, calls))
+
+
+def test_a_line_says_whether_it_is_void_and_keeps_what_it_saw() -> None:
+    assert line()["run"] == "valid"
+    void = line(late=LATE_SECONDS)
+    assert (void["run"], void["p99 ms"]) == ("void", pytest.approx(1.0, rel=0.01))
+
+
+def test_what_was_shed_has_no_latency() -> None:
+    assert (line(waited=LONGEST_SECONDS)["p50 ms"], line(waited=LONGEST_SECONDS)["shed"]) == ("shed", 100)
+
+
+def test_nothing_follows_from_a_void_line() -> None:
+    assert unless_void([line(), line()], 1.5) == 1.5
+    assert unless_void([line(), line(late=LATE_SECONDS)], 1.5) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "run"), [([], 0), ([1], 0), ([1, 2, 3], 0), ([1, 1, 2, 2, 2, 3], 2), ([4, 4, 4, 4], 3)]
+)
+def test_the_longest_standstill_is_that_without_any_change(values: list[float], run: int) -> None:
+    assert _longest_run(values) == run
