@@ -28,14 +28,14 @@ BURST_BASE, BURST_TIMES = 0.15, 10
 AFTER_THE_BURST = "after"
 # Of the knee, while other things happen.
 HALF = 0.5
-# And where a Redis and a second learner share what is left of the generators' core.
+# And where a Redis and its learners want their part of both cores.
 QUARTER = 0.25
 SLOW_EVENTS_PER_SECOND = 20_000.0
 # Of each period the slow learner may run for the first part.
 SLOW_PERIOD_SECONDS, SLOW_RUNS_SECONDS = 0.4, 0.01
 LAG_RECORDS = "stream_ml_learner_lag_records"
 SWAPS = "stream_ml_predictor_swaps_total"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.05
 # Records; what comes while one looks is no backlog.
 CAUGHT_UP = 500

@@ -21,7 +21,18 @@ from loadtest.happenings import (
     unless_void,
 )
 from loadtest.report import Report
-from loadtest.scene import EVENTS_A_CALL, GENERATORS, OTHER_CORE, Scene, Value, callers, row, scene, voids
+from loadtest.scene import (
+    ALL_CORES,
+    EVENTS_A_CALL,
+    GENERATORS,
+    OTHER_CORE,
+    Scene,
+    Value,
+    callers,
+    row,
+    scene,
+    voids,
+)
 from loadtest.stack import Stack, on_cores
 from loadtest.stream import Stream
 from tests.servers.redis import RedisServer
@@ -47,7 +58,7 @@ METHOD = (
     f"changed model file. Slow consumer: {SLOW_EVENTS_PER_SECOND:,.0f} events a second, and the learner may "
     f"run for one part in {SLOW_PERIOD_SECONDS / SLOW_RUNS_SECONDS:.0f} of the time. These at half the knee. "
     f"Rebalance: rows in a Redis, {SHARED_EVENTS_PER_SECOND:,.0f} events a second; a second learner joins "
-    "and leaves, at a quarter of the knee, for all of that shares the generators' core."
+    "and leaves, at a quarter of the knee, for Redis and its learners take what they want of both cores."
 )
 BARS = {"shed_calls_below_the_knee": "= 0"}
 
@@ -64,6 +75,7 @@ class Size:
     burst_seconds: tuple[float, float, float]
     slow_seconds: float
     reloads: int
+    shared: bool = True
 
 
 FULL = Size(
@@ -108,10 +120,12 @@ def run(quick: bool, seed: int) -> Report:
                 (steady(played, rate, size), {}),
                 burst(played, rate, *size.burst_seconds, KNEE_P99_MS),
                 slow_consumer(played, rate, size.slow_seconds),
-                reload(played, rate, size.reloads),
             ]
-        with _shared(stack, generators, stream) as played:
-            happened.append(rebalance(played, rate, SHARED_PARTITIONS))
+            if size.reloads:
+                happened.append(reload(played, rate, size.reloads))
+        if size.shared:
+            with _shared(stack, generators, stream) as played:
+                happened.append(rebalance(played, rate, SHARED_PARTITIONS))
     rows, figures = joined(*happened)
     return Report("scenarios", METHOD, seed, quick, {**_figures(knee, rows), **figures}, BARS, rows)
 
@@ -119,11 +133,20 @@ def run(quick: bool, seed: int) -> Report:
 @contextmanager
 def _shared(stack: Stack, generators: Generators, stream: Stream) -> Iterator[Scene]:
     """Let a second model be learned by a learner that keeps its rows in a Redis."""
-    with on_cores(OTHER_CORE):
+    with on_cores(ALL_CORES):
         redis = RedisServer(stack.directory / "redis").start()
     try:
-        parts = (stack, generators, stream, SHARED_EVENTS_PER_SECOND)
-        with scene(*parts, model="shared", partitions=SHARED_PARTITIONS, weights=redis.url) as played:
+        shared = scene(
+            stack,
+            generators,
+            stream,
+            SHARED_EVENTS_PER_SECOND,
+            model="shared",
+            partitions=SHARED_PARTITIONS,
+            learner_cores=ALL_CORES,
+            weights=redis.url,
+        )
+        with shared as played:
             yield played
     finally:
         redis.stop()

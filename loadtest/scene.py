@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,13 +21,14 @@ from tests.servers.processes import wait_until
 SERVER_CORE = (1,)
 # Everything but the server: broker, learner, producer and generators.
 OTHER_CORE = (0,)
+ALL_CORES = (0, 1)
 GENERATORS, CONNECTIONS_EACH = 2, 4
 EVENTS_A_CALL = 50
 WAIT_SECONDS = 60.0
 # A model's events come a while before anybody calls.
 BEGINNING_SECONDS = 2.0
 # Calls before and after what happens; and what may happen takes no longer.
-SETTLING_SECONDS, LONGEST_SECONDS = 1.0, 90.0
+SETTLING_SECONDS, LONGEST_SECONDS = 1.0, 150.0
 Value = str | int | float | bool | None
 
 
@@ -43,6 +44,7 @@ class Scene:
     port: int
     generators: Generators
     tap: Tap
+    learner_cores: Collection[int] = OTHER_CORE
     settings: dict[str, Any] = field(default_factory=dict)
 
     def calls(self, *phases: Phase) -> Calls:
@@ -65,7 +67,7 @@ class Scene:
 
     def start_learner(self, text: str = "") -> Service:
         """Start another learner of the model, of a changed model file where *text* is given."""
-        return self.stack.start_learner(OTHER_CORE, self.topic, self.model, text, **self.settings)
+        return self.stack.start_learner(self.learner_cores, self.topic, self.model, text, **self.settings)
 
 
 @contextmanager
@@ -77,18 +79,20 @@ def scene(
     *,
     model: str = MODEL,
     partitions: int = 1,
+    learner_cores: Collection[int] = OTHER_CORE,
     **settings: Any,
 ) -> Iterator[Scene]:
     """Let *model* be learned from *stream*, again and again, and served; ended with the ``with`` block."""
     topic, tap = f"{model}-events", Tap(events_per_second)
     stack.create_topic(topic, partitions)
     with ExitStack() as closing:
-        learner = stack.start_learner(OTHER_CORE, topic, model, **settings)
+        learner = stack.start_learner(learner_cores, topic, model, **settings)
         closing.enter_context(pushing(OTHER_CORE, stack.kafka.bootstrap, topic, stream.path(), tap))
         wait_until(lambda: learner.metric(LEARNED) > 0, WAIT_SECONDS, learner.process.tail)
         predictor, port = stack.start_predictor(SERVER_CORE, model)
         sleep(BEGINNING_SECONDS)
-        yield Scene(stack, model, topic, learner, predictor, port, generators, tap, settings)
+        others = (generators, tap, learner_cores, settings)
+        yield Scene(stack, model, topic, learner, predictor, port, *others)
         for service in (predictor, learner):
             service.process.kill()
 

@@ -41,9 +41,9 @@ class Deployment:
         self.service = Endpoints(random)
         self.address = f"{NAME}:{self._port}"
 
-    def start(self) -> Deployment:
+    def start(self, environment: Mapping[str, str] | None = None) -> Deployment:
         for _ in range(REPLICAS):
-            self._add()
+            self._add(environment)
         self._publish()
         return self
 
