@@ -253,20 +253,22 @@ class _Caller(CallConnection):
     def __init__(self, port: int) -> None:
         super().__init__(port)
         self.socket.setblocking(False)
-        self.unsent = bytearray()
+        # Of the frames that all calls share, not copies: memory never had before is slow to come by.
+        self.unsent: deque[memoryview] = deque()
 
     def offer(self, data: bytes) -> None:
         """Send now, or as soon as there is room."""
-        if self.unsent:
-            self.unsent += data
-            return
-        sent = 0
-        with suppress(BlockingIOError):
-            sent = self.socket.send(data)
-        if sent < len(data):
-            self.unsent += memoryview(data)[sent:]
+        self.unsent.append(memoryview(data))
+        if len(self.unsent) == 1:
+            self.flush()
 
     def flush(self) -> None:
         """Send what there is room for."""
         with suppress(BlockingIOError):
-            del self.unsent[: self.socket.send(self.unsent)]
+            while self.unsent:
+                first = self.unsent[0]
+                sent = self.socket.send(first)
+                if sent < len(first):
+                    self.unsent[0] = first[sent:]
+                    return
+                self.unsent.popleft()

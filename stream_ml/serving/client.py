@@ -27,6 +27,7 @@ from stream_ml.serving.results import (
     scores_of,
     status_of,
 )
+from stream_ml.serving.tracing import CallSpan, call_span
 
 _FIRST_REST_SECONDS = 0.02
 _LONGEST_REST_SECONDS = 0.5
@@ -114,27 +115,35 @@ class PredictorClient:
             events: each one JSON object as a producer would push it, encoded or not.
             model: may be left out where the predictors serve one.
             max_weights_age_seconds: refuse scores from weights learned longer ago than this.
+            correlation_id: comes back in the response; the call's trace context where none is given and
+                somebody traces (`stream-ml[traces]`).
 
         Raises:
             PredictorUnavailable: nobody could answer in time (its subclasses say why); safe to retry.
             PredictorError: nobody ever will: an unknown model, a limit, another service.
         """
-        options = predictor.ScoreOptions(
-            model=model,
-            uncertainty=uncertainty,
-            contributions=contributions,
-            max_weights_age_seconds=max_weights_age_seconds,
-            correlation_id=correlation_id,
-        )
-        return scores_of(self._call("score", ([_encoded(event) for event in events], options)))
+        with call_span("score", len(events)) as span:
+            options = predictor.ScoreOptions(
+                model=model,
+                uncertainty=uncertainty,
+                contributions=contributions,
+                max_weights_age_seconds=max_weights_age_seconds,
+                correlation_id=correlation_id or span.trace_context,
+            )
+            encoded = [_encoded(event) for event in events]
+            scores = scores_of(self._call("score", (encoded, options), span))
+            span.answered(scores)
+            return scores
 
     def status(self) -> Status:
         """Return what one of the predictors is doing; raises as `score` does."""
-        return status_of(self._call("status", ()))
+        with call_span("status") as span:
+            return status_of(self._call("status", (), span))
 
     def models(self) -> tuple[ModelStatus, ...]:
         """Return the models that one of the predictors serves or waits for; raises as `score` does."""
-        return models_of(self._call("models", ()))
+        with call_span("models") as span:
+            return models_of(self._call("models", (), span))
 
     def close(self) -> None:
         """Hang up; idempotent. A later call connects again."""
@@ -148,7 +157,7 @@ class PredictorClient:
     ) -> None:
         self.close()
 
-    def _call(self, function: str, arguments: tuple[Any, ...]) -> Any:
+    def _call(self, function: str, arguments: tuple[Any, ...], span: CallSpan) -> Any:
         call = _Call(next(self._turn), self._clock.monotonic() + self._timeout_seconds)
         while True:
             peers = self._peers.current()
@@ -159,9 +168,11 @@ class PredictorClient:
             try:
                 answer = self._ask(peer, function, arguments, min(left, share))
             except (NoModelYet, StaleWeights) as error:
+                span.failed_once(peer.address, error)
                 # Of this call's model and age alone: other calls need not wait for it.
                 call.refused(peer, error, self._clock.monotonic() + self._rest_seconds(call.times(peer)))
             except PredictorUnavailable as error:
+                span.failed_once(peer.address, error)
                 self._let_rest(peer, error)
                 call.problem = error
             else:

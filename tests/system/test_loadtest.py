@@ -1,5 +1,6 @@
 """Every load test, for moments: it runs on real servers and prints the figures that scripts read."""
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +12,7 @@ from loadtest import (
     attack,
     console,
     freshness,
+    generating,
     ingest,
     learn,
     learn_redis,
@@ -19,6 +21,7 @@ from loadtest import (
     reload,
     replay,
     retrain,
+    scenarios,
     serve,
     snapshots,
     sparing,
@@ -116,6 +119,28 @@ def test_serve_answers_while_the_feed_is_applied(monkeypatch: pytest.MonkeyPatch
     assert result["p99_ratio_while_learning"] == pytest.approx(
         result["p99_ms_while_learning"] / result["p99_ms"], abs=0.01
     )
+
+
+def test_scenarios_go_around_the_knee_and_say_what_is_void(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    require_kafka()
+    # On a machine that is busy with other tests no rate is good, and every run is void.
+    monkeypatch.setattr(scenarios, "KNEE_P99_MS", 1e5)
+    monkeypatch.setattr(scenarios, "HIGHEST_RATE", 400.0)
+    monkeypatch.setattr(scenarios, "FIRST_RATE", 100.0)
+    monkeypatch.setattr(generating, "LATE_MS", 1e5)
+    if not request.config.getoption("--full-counts"):
+        small = replace(scenarios.QUICK, distinct_events=2_000, reloads=0, shared=False)
+        monkeypatch.setattr(scenarios, "QUICK", small)
+    result = measured(scenarios)
+    assert [row["% of the knee"] for row in result["rows"]][:6] == [50, 100, 15, 150, 15, 50]
+    assert [row["calls/s"] for row in result["rows"]][:2] == [
+        round(share * result["knee_calls_per_second"]) for share in (0.5, 1.0)
+    ]
+    assert (result["runs"], result["void_runs"]) == (len(result["rows"]), 0)
+    assert all(row["calls"] > 0 for row in result["rows"])
+    assert result["slow_consumer_backlog_events"] > 0
 
 
 def test_attack_answers_the_good_client_and_cuts_others_off(monkeypatch: pytest.MonkeyPatch) -> None:
