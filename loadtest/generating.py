@@ -107,6 +107,7 @@ class Generators:
         spawning = multiprocessing.get_context("spawn")
         self._seeds = np.random.SeedSequence(seed)
         self._end: Synchronized[float] = spawning.Value("d", math.inf)
+        self._begins_at = math.inf
         self._pipes: list[Connection] = []
         self._processes = []
         for _ in range(processes):
@@ -130,7 +131,7 @@ class Generators:
             pipe.send("ready?")
         for pipe in self._pipes:
             pipe.recv()
-        begin = perf_counter() + HEAD_START_SECONDS
+        begin = self._begins_at = perf_counter() + HEAD_START_SECONDS
         share = [Phase(phase.calls_per_second / len(self._pipes), phase.seconds) for phase in phases]
         seeds = self._seeds.spawn(len(self._pipes))
         for pipe, seed in zip(self._pipes, seeds, strict=True):
@@ -144,6 +145,10 @@ class Generators:
     def processes(self) -> list[int]:
         """Their process ids."""
         return [process.pid or 0 for process in self._processes]
+
+    def seconds(self) -> float:
+        """Return for how long calls are being made; negative before their first run."""
+        return perf_counter() - self._begins_at
 
     def stop(self) -> None:
         """Let the calls be over that are made now; those on their way are waited for."""

@@ -12,11 +12,11 @@ import pytest
 from loadtest.calls import score_frames
 from loadtest.generating import Generators, Phase
 from loadtest.stream import Stream
-from tests.servers.processes import Process, answers, free_port
+from tests.servers.processes import Process, answers, free_port, wait_until
 
 FRAMES = score_frames(Stream(64).lines(0, 64).splitlines(), events_a_call=4)
 CORES = os.sched_getaffinity(0)
-STILL_SECONDS = 0.6
+STILL_SECONDS = 0.5
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_server_that_stands_still_makes_calls_slow_and_no_generator_late(
     generators: Generators, port: int, server: Process
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
-        calling = pool.submit(generators.run, port, [Phase(300, 2.0)])
-        sleep(0.8)
+        calling = pool.submit(generators.run, port, [Phase(300, 1.5)])
+        wait_until(lambda: generators.seconds() > 0.3)
         server.freeze()
         sleep(STILL_SECONDS)
         server.thaw()
@@ -66,8 +66,8 @@ def test_a_server_that_stands_still_makes_calls_slow_and_no_generator_late(
 
 def test_generators_that_stand_still_know_that_they_were_late(generators: Generators, port: int) -> None:
     with ThreadPoolExecutor(1) as pool:
-        calling = pool.submit(generators.run, port, [Phase(300, 2.0)])
-        sleep(0.8)
+        calling = pool.submit(generators.run, port, [Phase(300, 1.5)])
+        wait_until(lambda: generators.seconds() > 0.3)
         for number in (signal.SIGSTOP, signal.SIGCONT):
             for process in generators.processes:
                 os.kill(process, number)
@@ -81,7 +81,7 @@ def test_calls_end_when_they_are_told_to(generators: Generators, port: int) -> N
     began = perf_counter()
     with ThreadPoolExecutor(1) as pool:
         calling = pool.submit(generators.run, port, [Phase(100, 1_000.0)])
-        sleep(1.0)
+        wait_until(lambda: generators.seconds() > 0.5)
         generators.stop()
         calls = calling.result()
     assert perf_counter() - began < 100

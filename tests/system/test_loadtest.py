@@ -22,6 +22,7 @@ from loadtest import (
     replay,
     retrain,
     scenarios,
+    scene,
     serve,
     snapshots,
     sparing,
@@ -131,7 +132,9 @@ def test_scenarios_go_around_the_knee_and_say_what_is_void(
     monkeypatch.setattr(scenarios, "FIRST_RATE", 100.0)
     monkeypatch.setattr(generating, "LATE_MS", 1e5)
     if not request.config.getoption("--full-counts"):
-        small = replace(scenarios.QUICK, distinct_events=2_000, reloads=0, shared=False)
+        monkeypatch.setattr(scene, "BEGINNING_SECONDS", 0.2)
+        monkeypatch.setattr(scene, "SETTLING_SECONDS", 0.2)
+        small = replace(scenarios.QUICK, distinct_events=2_000, slow_seconds=0.5, reloads=0, shared=False)
         monkeypatch.setattr(scenarios, "QUICK", small)
     result = measured(scenarios)
     assert [row["% of the knee"] for row in result["rows"]][:6] == [50, 100, 15, 150, 15, 50]

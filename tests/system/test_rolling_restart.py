@@ -25,6 +25,12 @@ CALLS_BETWEEN = 50
 
 
 @pytest.fixture
+def only_with_full_counts(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--full-counts"):
+        pytest.skip("with --full-counts only: it builds the release before")
+
+
+@pytest.fixture
 def lives(own_kafka: KafkaServer, tmp_path: Path) -> Iterator[Lives]:
     lives = Lives(own_kafka, tmp_path, partitions=1)
     yield lives
@@ -72,7 +78,7 @@ def applications(deployment: Deployment) -> Iterator[Sequence[Calls]]:
 def test_predictors_are_replaced_one_by_one_under_load_and_no_call_fails(
     lives: Lives, deployment: Deployment, rounds: Rounds, record_property: Record
 ) -> None:
-    restarts = rounds(3, 20)
+    restarts = rounds(2, 20)
     with learning(lives):
         deployment.start()
         with applications(deployment) as seen:
@@ -87,14 +93,8 @@ def test_predictors_are_replaced_one_by_one_under_load_and_no_call_fails(
 
 @pytest.mark.timeout(3600)
 def test_the_release_before_and_this_one_replace_each_other_under_load_and_no_call_fails(
-    lives: Lives,
-    deployment: Deployment,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    record_property: Record,
+    only_with_full_counts: None, lives: Lives, deployment: Deployment, tmp_path: Path, record_property: Record
 ) -> None:
-    if not request.config.getoption("--full-counts"):
-        pytest.skip("with --full-counts only: it builds the release before")
     # Predictors of releases up to 0.1 got ready only where the journal paused for 50 ms.
     settings = lives.settings.read_text().replace(
         "step_interval_seconds = 0.0", "step_interval_seconds = 0.3"
