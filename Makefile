@@ -67,7 +67,8 @@ demo-drift: native ## Watch drift being noticed, a better model trained and prom
 
 test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m compileall -q stream_ml services helm loadtest tests # once, not in each of a thousand processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docs: setup ## Make the pages that come from the code, and the site of all pages (.cache/site/index.html)
 	$(BIN)/python -m docs.reference

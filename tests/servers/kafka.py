@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,8 @@ from tests.servers.processes import Process, answers, free_port, wait_until
 
 LIBRARIES = Path(__file__).parents[2] / ".cache" / "kafka" / "libs"
 JVM = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
+# What a broker finds that begins; by this process's first.
+_FORMATTED: list[tempfile.TemporaryDirectory[str]] = []
 LOGGING = """<Configuration status="ERROR">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c{1})%n"/></Console></Appenders>
   <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers>
@@ -71,6 +75,11 @@ def require_kafka() -> None:
     pytest.skip(missing)
 
 
+def _cluster_id() -> str:
+    # One that begins with "-" would be taken for an option.
+    return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
 class KafkaServer:
     """One broker on a port of its own; its data survive ``kill`` and ``start``."""
 
@@ -114,10 +123,22 @@ class KafkaServer:
         (self.directory / "log4j2.xml").write_text(LOGGING)
         properties = {**self._settings(controller_port), **settings}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        # An id that begins with "-" would be taken for an option.
-        cluster_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+        self._format()
+
+    def _format(self) -> None:
+        """Copy what the first broker's formatting made, under an id of its own: a JVM less for each."""
+        data = self.directory / "data"
+        if _FORMATTED:
+            shutil.copytree(_FORMATTED[0].name, data)
+            known = data / "meta.properties"
+            written = known.read_text()
+            known.write_text(re.sub("(?m)^cluster.id=.*$", f"cluster.id={_cluster_id()}", written))
+            return
         command = self._java("kafka.tools.StorageTool", "format", "--config", str(self._properties))
-        subprocess.run([*command, "--cluster-id", cluster_id], check=True, capture_output=True, timeout=60)
+        subprocess.run([*command, "--cluster-id", _cluster_id()], check=True, capture_output=True, timeout=60)
+        kept = tempfile.TemporaryDirectory(prefix="stream-ml-kafka-")
+        shutil.copytree(data, kept.name, dirs_exist_ok=True)
+        _FORMATTED.append(kept)
 
     def _settings(self, controller_port: int) -> dict[str, str | int]:
         return {
