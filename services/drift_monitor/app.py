@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -66,6 +67,8 @@ class DriftMonitor:
         self._drifts = drifts_topic(settings.model)
         self.failed: Exception | None = None
         self.waits: str | None = _JOINING
+        # Faust makes folders, though it keeps nothing in them; where it is started may be read-only.
+        self._scratch = TemporaryDirectory(prefix="drift-monitor-")
         self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
         clock = SystemClock()
@@ -92,6 +95,7 @@ class DriftMonitor:
             broker=[f"kafka://{each.strip()}" for each in servers],
             broker_credentials=access,
             store="memory://",
+            datadir=self._scratch.name,
             topic_partitions=1,
             # The topics are ours to make, and one process needs no leader.
             topic_allow_declare=False,
@@ -140,6 +144,7 @@ class DriftMonitor:
             thread.join(_POLL_SECONDS)
         thread.join(_STOP_SECONDS)
         self._end_work()
+        self._scratch.cleanup()
         if self.failed:
             raise self.failed
 

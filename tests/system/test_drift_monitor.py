@@ -129,6 +129,8 @@ class Watched:
     def close(self) -> None:
         self.process.kill()
         self.log.close()
+        # Where it is started it leaves nothing: in a pod that is read-only.
+        assert not list(Path.cwd().glob(f"{self.model}*"))
 
 
 @pytest.fixture
