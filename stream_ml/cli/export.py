@@ -15,7 +15,7 @@ import orjson
 
 from stream_ml._native import Plan
 from stream_ml.cli.output import whole_file
-from stream_ml.cli.stored import find_snapshot, store_of
+from stream_ml.cli.stored import find_snapshot, newest_of
 from stream_ml.errors import ConfigError
 from stream_ml.features import CompiledModel, compile_model
 from stream_ml.features.export import Example, Libsvm, vw_line
@@ -161,7 +161,8 @@ def weights(
     """Write the weights of a snapshot to OUTPUT: .csv or .safetensors."""
     if output.suffix not in (".csv", ".safetensors"):
         raise ConfigError(f"{output}: the extension names no format\n  hint: .csv or .safetensors")
-    store, name = find_snapshot(snapshot or store_of(directory), model, variant)
+    found = find_snapshot(snapshot, model, variant) if snapshot else newest_of(directory, model, variant)
+    store, name = found
     with store.open(name) as reader:
         reader.verify()
         found = weights_of(reader)

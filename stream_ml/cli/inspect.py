@@ -17,7 +17,7 @@ from rich.text import Text
 
 from stream_ml._native import Plan
 from stream_ml.cli.progress import Say, counted, progress
-from stream_ml.cli.stored import find_snapshot, store_of
+from stream_ml.cli.stored import find_snapshot, newest_of
 from stream_ml.local.running import DIRECTORY
 from stream_ml.runtime.settings import LearnerSettings
 from stream_ml.streams.events_from_files import event_bytes, read_events
@@ -76,7 +76,8 @@ def inspect(
     SNAPSHOT is a file, or the folder or URL of a store, of which the newest is taken; default: the store of
     `stream-ml up`. Every byte is verified; exit code 1: it is damaged.
     """
-    store, name = find_snapshot(snapshot or store_of(directory), model, variant)
+    found = find_snapshot(snapshot, model, variant) if snapshot else newest_of(directory, model, variant)
+    store, name = found
     events = [] if events_path is None else islice(read_events(events_path, file_format), limit)
     with progress(quiet=as_json) as say, store.open(name) as reader:
         report = _report(name, reader, (event_bytes(event) for event in events), top, say)

@@ -78,7 +78,8 @@ def _says_what_to_do() -> Iterator[None]:
     try:
         yield
     except NoModelYet as error:
-        raise NoModelYet(f"{error}\n  hint: nothing may be learned yet: stream-ml send FILE") from error
+        hint = "nothing may be learned yet: stream-ml send FILE; or all was refused: stream-ml dead-letters"
+        raise NoModelYet(f"{error}\n  hint: {hint}") from error
 
 
 def _calls(lines: Iterator[bytes]) -> Iterator[list[bytes]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from stream_ml.errors import ConfigError
-from stream_ml.local.running import Running
+from stream_ml.local.running import EMBEDDED_SNAPSHOT_SECONDS, Running
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 
 
@@ -36,6 +37,28 @@ def find_snapshot(
     if len(models) > 1:
         raise ConfigError(f"{target} holds several models\n  hint: --model " + " or ".join(models))
     return store, max(names, key=lambda name: (name.epoch, name.step))
+
+
+def newest_of(
+    directory: Path, model: str | None = None, variant: str | None = None
+) -> tuple[SnapshotStore, SnapshotName]:
+    """
+    Return the newest snapshot of the service that runs, or last ran, from *directory*.
+
+    Where that is the one of the service's start, in which nothing is learned, it waits for the next: whoever
+    has just sent the first events wants to see what came of them.
+
+    Raises:
+        ConfigError: as `find_snapshot`, `store_of`.
+    """
+    running = Running.find(directory)
+    waits = running is not None and running.embedded
+    end = time.monotonic() + (2 * EMBEDDED_SNAPSHOT_SECONDS if waits else 0)
+    while True:
+        store, name = find_snapshot(store_of(directory), model, variant)
+        if name.step or time.monotonic() >= end:
+            return store, name
+        time.sleep(0.1)
 
 
 def store_of(directory: Path) -> str:

@@ -15,7 +15,7 @@ import click
 from stream_ml.cli.console import of_running
 from stream_ml.console.wiring import DEFAULT_PORT, missing, served
 from stream_ml.errors import ConfigError
-from stream_ml.local.running import DIRECTORY
+from stream_ml.local.running import DIRECTORY, EMBEDDED_SNAPSHOT_SECONDS
 from stream_ml.local.stack import Stack
 from stream_ml.runtime import kafka_properties
 
@@ -62,7 +62,10 @@ def up(
 
     `stream-ml send` and `stream-ml score` find the service by the directory.
     """
-    stack = Stack(model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port)
+    learner = {} if bootstrap else {"snapshot_interval_seconds": EMBEDDED_SNAPSHOT_SECONDS}
+    stack = Stack(
+        model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port, learner=learner
+    )
     # A shell that starts us in the background has us ignore SIGINT.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)

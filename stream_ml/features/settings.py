@@ -71,7 +71,13 @@ def _plain(number: float) -> str:
 
 
 EXPRESSION_KEYS = (
-    ExpressionKey("label", Asked.LABEL, "what is learned: a number, or a bool (true is 1)", required=True),
+    ExpressionKey(
+        "label",
+        Asked.LABEL,
+        "what is learned: a number, or a bool (true is 1). A field alone is read as a number; one that is "
+        "true or false is bool(field)",
+        required=True,
+    ),
     ExpressionKey(
         "event_id",
         Asked.CATEGORY,

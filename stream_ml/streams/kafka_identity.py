@@ -40,7 +40,7 @@ class Identity:
         return self._judge(answer)
 
     def now(self) -> str:
-        """As `change`, of a broker that has just answered: waits for the answer, for a few seconds at most."""
+        """As `change`, of a broker that has just answered: waits for that answer, a few seconds at most."""
         try:
             answer = self._asked or self._describe(self._topic)
             wait([answer], ANSWERED_WITHIN_SECONDS)

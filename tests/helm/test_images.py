@@ -6,57 +6,15 @@ import fnmatch
 import re
 import subprocess
 import tomllib
-from dataclasses import dataclass, field
 
 import pytest
 
 from tests.helm.chart import ROOT, objects, pods
+from tests.helm.containerfile import ARGUMENTS, STAGES, ancestry
 
-PATH = ROOT / "helm" / "Containerfile"
 IMAGES = ("service", "cuda")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CRATE = tomllib.loads((ROOT / PROJECT["tool"]["maturin"]["manifest-path"]).read_text())
-
-
-@dataclass
-class Stage:
-    """One FROM, with what follows it."""
-
-    base: str
-    instructions: list[tuple[str, str]] = field(default_factory=list)
-
-    def all(self, kind: str) -> list[str]:
-        return [rest for each, rest in self.instructions if each == kind]
-
-
-def read() -> tuple[dict[str, str], dict[str, Stage]]:
-    """Return the arguments before the first stage, and the stages by name."""
-    lines = [line for line in PATH.read_text().splitlines() if line and not line.startswith("#")]
-    arguments: dict[str, str] = {}
-    stages: dict[str, Stage] = {}
-    for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
-        kind, _, rest = line.partition(" ")
-        assert kind in {"ARG", "FROM", "RUN", "COPY", "ENV", "WORKDIR", "USER", "ENTRYPOINT"}, line
-        if kind == "ARG":
-            name, _, value = rest.partition("=")
-            arguments[name] = value
-        elif kind == "FROM":
-            base, _, name = rest.partition(" AS ")
-            stages[name] = Stage(re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], base))
-        else:
-            stages[list(stages)[-1]].instructions.append((kind, rest))
-    return arguments, stages
-
-
-ARGUMENTS, STAGES = read()
-
-
-def ancestry(name: str) -> list[Stage]:
-    """Return the stage *name* and those it is made on."""
-    found = [STAGES[name]]
-    while found[-1].base in STAGES:
-        found.append(STAGES[found[-1].base])
-    return found
 
 
 def version(text: str) -> tuple[int, ...]:

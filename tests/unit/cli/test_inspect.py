@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from stream_ml._native import Learner, Plan, Replica
 from stream_ml.cli import cli
+from stream_ml.cli.stored import newest_of
 from stream_ml.errors import ConfigError
 from stream_ml.features import compile_model
+from stream_ml.local.running import Running
 from stream_ml.weights.artefact import CorruptSnapshot, Parts
 from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 from tests.unit.weights.artefacts import MANIFEST
@@ -104,6 +106,23 @@ def test_of_a_snapshot_of_which_nothing_was_learned_it_says_so_and_when_the_next
     text = run(str(tmp_path / "store")).stdout
     assert "nothing was learned yet" in text
     assert "snapshot_interval_seconds (60 unless set)" in text
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_of_a_service_that_was_just_tried_out_it_waits_for_the_first_snapshot_that_has_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: bool
+) -> None:
+    directory = tmp_path / "up"
+    directory.mkdir()
+    begun = taken(tmp_path)[0]
+    empty, later = begun._replace(step=0), begun._replace(step=3)
+    addresses = dict.fromkeys(
+        ("bootstrap", "topic", "group", "predictor", "learner_http", "predictor_http"), ""
+    )
+    Running(model="m", embedded=embedded, snapshot_store=str(tmp_path / "store"), **addresses).save(directory)
+    looks = iter([[empty], [empty], [empty, later]])
+    monkeypatch.setattr(SnapshotStore, "names", lambda *_: next(looks))
+    assert newest_of(directory)[1] == (later if embedded else empty)
 
 
 def test_it_says_what_the_snapshot_is_and_names_only_what_the_sample_holds(tmp_path: Path) -> None:
