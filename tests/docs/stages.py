@@ -88,7 +88,10 @@ def nothing(_: Stage, __: pytest.FixtureRequest) -> None:
 
 
 def other_port(stage: Stage, _: pytest.FixtureRequest) -> None:
-    stage.replaced["stream-ml up visits.toml"] = f"stream-ml up visits.toml --port {free_port()}"
+    ports = [str(free_port()) for _ in range(2)]
+    command = "stream-ml up visits.toml"
+    stage.replaced[command] = f"{command} --port {ports[0]} --console-port {ports[1]}"
+    stage.replaced["127.0.0.1:7580"] = f"127.0.0.1:{ports[1]}"
 
 
 def history(stage: Stage, request: pytest.FixtureRequest) -> None:
