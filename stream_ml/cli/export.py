@@ -161,8 +161,8 @@ def weights(
     """Write the weights of a snapshot to OUTPUT: .csv or .safetensors."""
     if output.suffix not in (".csv", ".safetensors"):
         raise ConfigError(f"{output}: the extension names no format\n  hint: .csv or .safetensors")
-    found = find_snapshot(snapshot, model, variant) if snapshot else newest_of(directory, model, variant)
-    store, name = found
+    newest = find_snapshot(snapshot, model, variant) if snapshot else newest_of(directory, model, variant)
+    store, name = newest
     with store.open(name) as reader:
         reader.verify()
         found = weights_of(reader)
