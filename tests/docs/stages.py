@@ -21,6 +21,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from stream_ml.local.running import Running
 from stream_ml.streams.events_from_files import read_events
 from tests.adult import rows as census
 from tests.docs import shell
@@ -146,10 +147,26 @@ def write_census(stage: Stage, _: pytest.FixtureRequest | None) -> None:
 def running(stage: Stage, request: pytest.FixtureRequest) -> None:
     """The service that pages share, and its files under the names that they use."""
     service: Path = request.getfixturevalue("service")
-    for name in (".stream-ml", "bookings.csv", "model.toml"):
+    for name in (".stream-ml", "bookings.csv", "events.jsonl", "model.toml"):
         (stage.folder / name).symlink_to(service / name)
     for name in ("learner.toml", "LEARNER.toml"):
         (stage.folder / name).symlink_to(service / ".stream-ml" / "learner.toml")
+
+
+def operated(stage: Stage, request: pytest.FixtureRequest) -> None:
+    """The same service as the runbooks name it."""
+    running(stage, request)
+    here = Running.find(stage.folder / ".stream-ml")
+    assert here is not None
+    stage.replaced |= {
+        "BROKER:PORT": here.bootstrap,
+        "--predictor HOST:PORT": f"--predictor {here.predictor}",
+        "LEARNER:PORT": here.learner_http,
+        "PREDICTOR:PORT": here.predictor_http,
+        "HOST:PORT": here.learner_http,
+        "STORE": here.snapshot_store,
+        "NAME": here.model,
+    }
 
 
 def replayed(stage: Stage, request: pytest.FixtureRequest) -> None:
@@ -187,7 +204,7 @@ def started(folder: Path, *options: str) -> Iterator[None]:
 def up(folder: Path) -> Iterator[None]:
     """Run `stream-ml up`, with the bookings learned and some events refused."""
     stage = Stage(folder)
-    stage.write_csv()
+    (folder / "events.jsonl").write_bytes(b"\n".join(map(orjson.dumps, stage.events())))
     stage.write_model()
     refused = [orjson.dumps({"hotel": "City Hotel", "lead_time": days}) for days in range(REFUSED)]
     (folder / "refused.jsonl").write_bytes(b"\n".join(refused))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+import orjson
 import pytest
+import yaml
 
+from stream_ml.features import compile_model
 from tests.docs.pages import blocks, inline_commands, lines_of, name_of, page_paths, simple_commands
 from tests.docs.validity import complaint
 
@@ -33,6 +37,20 @@ def test_commands_stand_in_blocks_that_say_so(page: Path) -> None:
         if block.kind not in {"sh", "console"}:
             first = block.text.split(" ", 1)[0]
             assert first not in {"stream-ml", "make", "$", "python"}, f"{block.page}:{block.line} is shell"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_of_data_can_be_read(page: Path) -> None:
+    """A model file as a whole; of others that they are what they say."""
+    for block in blocks(page):
+        if block.kind == "toml" and "[features]" in block.text:
+            compile_model(block.text)
+        elif block.kind == "toml":
+            tomllib.loads(block.text)
+        elif block.kind == "yaml":
+            yaml.safe_load(block.text)
+        elif block.kind == "json":
+            orjson.loads(block.text)
 
 
 @pytest.mark.parametrize(

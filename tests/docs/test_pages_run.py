@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.docs import shell
-from tests.docs.pages import ROOT, Block, blocks, name_of, page_paths
-from tests.docs.stages import STAGES, Stage, nothing, up
+from tests.docs.pages import DOCS, ROOT, Block, blocks, name_of, page_paths
+from tests.docs.stages import STAGES, Stage, nothing, operated, up
 
 LEFT_OUT = tomllib.loads((Path(__file__).parent / "not_run.toml").read_text())["left_out"]
 PAGES = {name_of(path): path for path in page_paths() if "runbooks" not in path.parts}
 
+RUNBOOKS = "docs/runbooks"
+
 
 def commands(page: str) -> list[str]:
-    return [command for block in blocks(PAGES[page]) for command in shell.commands(block)]
+    """Return the commands of a page, or of all runbooks."""
+    paths = [PAGES[page]] if page != RUNBOOKS else (DOCS / "runbooks").glob("*.md")
+    return [command for path in paths for block in blocks(path) for command in shell.commands(block)]
 
 
 def left_out(page: str) -> tuple[str, ...]:
@@ -46,6 +50,16 @@ def test_a_pages_commands_run_from_top_to_bottom(
     stage = Stage(tmp_path)
     STAGES.get(page, nothing)(stage, request)
     shell.run(shell.script(blocks(PAGES[page]), left_out(page)), tmp_path, stage.replaced)
+
+
+def test_the_commands_of_the_runbooks_run(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Each once, for many pages have the same; what they look for in `/metrics` must be there."""
+    pages = [path for path in page_paths() if "runbooks" in path.parts]
+    lines = {line: None for path in pages for block in blocks(path) for line in shell.commands(block)}
+    stage = Stage(tmp_path)
+    operated(stage, request)
+    together = Block(RUNBOOKS, 1, "sh", "\n".join(lines))
+    shell.run(shell.script([together], left_out(RUNBOOKS)), tmp_path, stage.replaced)
 
 
 @pytest.mark.parametrize("entry", LEFT_OUT, ids=lambda entry: f"{entry['page']}: {entry['begin'][0]}")
