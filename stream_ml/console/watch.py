@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ from typing import Any, Self
 
 from stream_ml.console.live import Live, figures, sample
 from stream_ml.console.model import ModelTopics
-from stream_ml.console.problems import problems
+from stream_ml.console.problems import Problem, problems
 from stream_ml.console.scrape import Look, Scrape, scrape
 from stream_ml.runtime.clock import Clock, SystemClock
 from stream_ml.streams.log import Log
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 FOLLOW_SECONDS = 0.5
@@ -47,9 +50,13 @@ class Watch:
         self._curves = {model: live.columns() for model, live in self._live.items()}
         self._told = {model: topics.said() for model, topics in self._topics.items()}
         self._unread: dict[str, str | None] = dict.fromkeys(watched.models)
+        # By thread: what it could not do at last. What it gathered before would pass for new.
+        self._failed: dict[str, str] = {}
         self._ending = threading.Event()
         self._threads = [
-            threading.Thread(target=self._repeat, args=(what, seconds), name=f"console-{name}", daemon=True)
+            threading.Thread(
+                target=self._repeat, args=(name, what, seconds), name=f"console-{name}", daemon=True
+            )
             for name, what, seconds in (
                 ("look", self.look, LOOK_SECONDS),
                 ("follow", self.follow, FOLLOW_SECONDS),
@@ -70,10 +77,20 @@ class Watch:
         for topics in self._topics.values():
             topics.close()
 
-    def _repeat(self, what: Callable[[], None], seconds: float) -> None:
+    def _repeat(self, name: str, what: Callable[[], None], seconds: float) -> None:
         while not self._ending.is_set():
-            what()
+            self.attempt(name, what)
             self._ending.wait(seconds)
+
+    def attempt(self, name: str, what: Callable[[], None]) -> None:
+        """Do *what*; whatever it fails of is told on the page, and tried again."""
+        try:
+            what()
+        except Exception as error:
+            log.exception("the console could not %s", name)
+            self._failed[name] = f"{type(error).__name__}: {error}"
+        else:
+            self._failed.pop(name, None)
 
     def look(self) -> None:
         """Look at all services once."""
@@ -101,11 +118,21 @@ class Watch:
             "models": self.watched.models,
             "model": model,
             "figures": now,
-            "problems": [asdict(each) for each in problems(now, look.now, self._unread[model])],
+            "problems": [
+                asdict(each)
+                for each in [
+                    *map(_failed, self._failed.copy().values()),
+                    *problems(now, look.now, self._unread[model]),
+                ]
+            ],
             "services": [_service(each) for each in look.now],
             "live": self._curves[model],
             **self._told[model],
         }
+
+
+def _failed(why: str) -> Problem:
+    return Problem("bad", f"The console itself fails; what it shows is old: {why}", "its log says more")
 
 
 def _service(seen: Scrape) -> dict[str, Any]:

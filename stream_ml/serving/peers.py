@@ -84,10 +84,13 @@ class Peers:
             threading.Thread(target=self._ask_aside, name="stream-ml-names", daemon=True).start()
 
     def _ask_aside(self) -> None:
-        found = self._answers()
-        with self._lock:
-            self._asking = False
-            self._take(found)
+        found: dict[str, Sequence[str]] = {}
+        try:
+            found = self._answers()
+        finally:
+            with self._lock:
+                self._asking = False
+                self._take(found)
 
     def _ask(self) -> None:
         """Ask while everybody waits: nobody could be called before."""
@@ -102,7 +105,7 @@ class Peers:
         for host, _ in self._places:
             try:
                 found[host] = [host] if _is_literal(host) else self._resolve(host)
-            except OSError:
+            except (OSError, UnicodeError):  # the latter for a name that could be nobody's, as "a..b"
                 continue
         return {host: hosts for host, hosts in found.items() if hosts}
 

@@ -110,3 +110,16 @@ def test_a_journal_that_cannot_be_read_hides_nothing_else(tmp_path: Path) -> Non
     assert "clicks.journal: its first" in found["problems"][0]["what"]
     assert found["curves"]["v1"]["learned_to"] == [50]
     assert found["variants"] == []
+
+
+def test_a_thread_that_fails_says_so_and_goes_on() -> None:
+    watch = Watch(Watched(("m",), ()), MemoryLog(), ManualClock())
+
+    def fail() -> None:
+        raise RuntimeError("what nobody thought of")
+
+    watch.attempt("look", fail)
+    (problem,) = [each for each in watch.said("m")["problems"] if "console itself" in each["what"]]
+    assert problem["what"].endswith("RuntimeError: what nobody thought of")
+    watch.attempt("look", watch.look)
+    assert not [each for each in watch.said("m")["problems"] if "console itself" in each["what"]]

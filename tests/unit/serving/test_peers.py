@@ -113,6 +113,11 @@ def test_a_name_that_nobody_knows_is_said_and_asked_for_again_by_the_next_call()
     assert addresses(peers) == ["10.0.0.1:1"]
 
 
+def test_a_name_that_could_be_nobodys_is_as_one_that_nobody_knows() -> None:
+    with pytest.raises(PredictorUnavailable, match=r"a\.\.b"):
+        Peers(["a..b:1"], 2, ManualClock(), addresses_of).current()
+
+
 def test_literal_addresses_are_never_asked_for() -> None:
     names, clock = Names(), ManualClock()
     peers = peers_of("127.0.0.1:1", names=names, clock=clock)
