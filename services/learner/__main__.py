@@ -71,6 +71,8 @@ class Learner:
         """Be the variant's one writer, with its rows in this process's memory."""
         settings, clock = self.settings, SystemClock()
         new_learner = partial(native_learner, settings=settings)
+        # A standby says that it is none: where nobody says so, an alert on writers has nothing to count.
+        metrics.LEARNER_WRITER.labels(parties.name).set(False)
         while not stop.requested():
             takeover_after = settings.takeover_after_seconds
             start = Start(

@@ -74,7 +74,12 @@ class Batch:
     @property
     def newest_at(self) -> float:
         """Timestamp of the newest of the ranges' last records, seconds since 1970; 0 without records."""
-        return max((part.timestamps_ms[-1] for part in self.ranges if part.timestamps_ms), default=0) / 1000
+        return max(self.newest_of.values(), default=0.0)
+
+    @property
+    def newest_of(self) -> dict[int, float]:
+        """The same for each partition with records."""
+        return {part.partition: part.timestamps_ms[-1] / 1000 for part in self.ranges if part.timestamps_ms}
 
 
 def _joined(fetches: Sequence[Fetch]) -> Fetch:

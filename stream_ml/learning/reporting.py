@@ -50,9 +50,15 @@ _TOTALS = {
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """What brokers said: the partitions' ends, how much there is before the *oldest* snapshot's places."""
+    """
+    What brokers said.
 
-    ends: Mapping[int, int]
+    Attributes:
+        ends: of the partitions; None as long as a broker is away, which says nothing of what waits.
+        before_oldest: how much there is before the *oldest* snapshot's places.
+    """
+
+    ends: Mapping[int, int] | None
     oldest: str = ""
     before_oldest: Mapping[str, int] = field(default_factory=dict)
 
@@ -68,7 +74,9 @@ class Report:
         self._totals_due_at = self._bounds_due_at = clock.monotonic()
         self._bounds: Future[_Bounds] | None = None
         self._cannot_follow = ""
-        self._began_at, self._caught_up_at = clock.now(), 0.0
+        # By partition: when it was first seen, and when nothing was left of it.
+        self._came_at: dict[int, float] = {}
+        self._caught_up_at: dict[int, float] = {}
 
     def learned(self, learned: Learned) -> None:
         """Take notice of a batch."""
@@ -114,7 +122,7 @@ class Report:
         self,
         learner: Learner,
         events: Mapping[int, int],
-        newest_at: float,
+        newest_at: Mapping[int, float],
         gauges: Mapping[Gauge, float],
         margins: Mapping[str, float],
         oldest: Announced | None,
@@ -124,7 +132,7 @@ class Report:
 
         Args:
             events: per partition, the next offset to learn.
-            newest_at: timestamp of the newest record learned, unix seconds; 0 if there is none.
+            newest_at: per partition with any, the timestamp of the newest record learned, unix seconds.
             oldest: the oldest snapshot kept.
         """
         if self._clock.monotonic() < self._totals_due_at:
@@ -138,7 +146,8 @@ class Report:
         self._ask_bounds(list(events), oldest)
         if self._bounds is not None and self._bounds.done():
             bounds, self._bounds = self._bounds.result(), None
-            self._lag(bounds.ends, events, newest_at)
+            if bounds.ends is not None:
+                self._lag(bounds.ends, events, newest_at)
             self._oldest_snapshot(bounds)
 
     def _totals(self, learner: Learner) -> None:
@@ -151,16 +160,20 @@ class Report:
         if learner.watermark_us != _NO_WATERMARK:
             metrics.LEARNER_WATERMARK.labels(self._model).set(learner.watermark_us / 1e6)
 
-    def _lag(self, ends: Mapping[int, int], events: Mapping[int, int], newest_at: float) -> None:
-        lags = {partition: max(0, end - events.get(partition, 0)) for partition, end in ends.items()}
-        for partition, lag in lags.items():
+    def _lag(
+        self, ends: Mapping[int, int], events: Mapping[int, int], newest_at: Mapping[int, float]
+    ) -> None:
+        now, waits = self._clock.now(), [0.0]
+        for partition, end in ends.items():
+            lag = max(0, end - events.get(partition, 0))
             metrics.LEARNER_LAG.labels(self._model, str(partition)).set(lag)
-        now = self._clock.now()
-        if not any(lags.values()):
-            self._caught_up_at = now
-        # What is not learned came after both; where nothing is known of them, count from the beginning.
-        since = max(newest_at, self._caught_up_at) or self._began_at
-        metrics.LEARNER_LAG_SECONDS.labels(self._model).set(max(0.0, now - since))
+            came_at = self._came_at.setdefault(partition, now)
+            if not lag:
+                self._caught_up_at[partition] = now
+            # What is not learned came after both; where nothing is known of them, count from the beginning.
+            since = max(newest_at.get(partition, 0.0), self._caught_up_at.get(partition, 0.0)) or came_at
+            waits.append(now - since)
+        metrics.LEARNER_LAG_SECONDS.labels(self._model).set(max(waits))
 
     def _oldest_snapshot(self, bounds: _Bounds) -> None:
         for name, offsets in bounds.before_oldest.items():
@@ -188,4 +201,4 @@ class Report:
                 return _Bounds(ends)
             return _Bounds(ends, oldest.name, offsets_before(self._log, self._topics, oldest))
         except LogUnavailable:
-            return _Bounds({})
+            return _Bounds(None)

@@ -86,6 +86,7 @@ class WriterLoop:
             dict(started.loaded.replay.events),
         )
         self._newest_at = started.loaded.replay.newest_at
+        self._newest_of = dict.fromkeys(self.events, self._newest_at) if self._newest_at else {}
         self._held: deque[_HeldStep] = deque()
         self._ending = False
         self._committed_at = clock.monotonic() - settings.commit_interval_seconds
@@ -200,7 +201,9 @@ class WriterLoop:
         self.step = step
         ends = {part.partition: part.next for part in batch.ranges}
         self.events |= ends
-        self._newest_at = max(self._newest_at, batch.newest_at)
+        newest = batch.newest_of
+        self._newest_of |= newest
+        self._newest_at = max(self._newest_at, *newest.values(), 0.0)
         self._held.append(_HeldStep(StepOutputs.of(self._source, step, batch, learned), ends, sent_at))
         self._reached(Point.LEARNED)
         self._report.learned(learned)
@@ -295,7 +298,7 @@ class WriterLoop:
         self._report.turn(
             self._learner,
             self.events,
-            self._newest_at,
+            self._newest_of,
             {
                 metrics.LEARNER_STEP: self.step,
                 metrics.LEARNER_HELD_STEPS: len(self._held),

@@ -42,9 +42,11 @@ class Learner:
     def wait_until_ready(self) -> None:
         wait_until(lambda: self.get("/readyz") == "ok\n")
 
-    def writes(self) -> bool:
+    def writers(self) -> float | None:
+        """What it says of itself; None if it does not."""
         lines = self.get("/metrics").splitlines()
-        return any(line.startswith("stream_ml_learner_writer") and line.endswith(" 1.0") for line in lines)
+        found = [line for line in lines if line.startswith("stream_ml_learner_writer{")]
+        return float(found[0].split()[-1]) if found else None
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def learners(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[tuple[
         log.ensure_topic("events", 1)
     first = Learner(tmp_path, embedded_broker.bootstrap)
     first.wait_until_ready()
-    wait_until(first.writes)
+    wait_until(lambda: first.writers() == 1)
     second = Learner(tmp_path, embedded_broker.bootstrap)
     yield first, second
     for each in (first, second):
@@ -63,4 +65,6 @@ def learners(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[tuple[
 def test_a_standby_is_ready_once_it_has_caught_up(learners: tuple[Learner, Learner]) -> None:
     writer, standby = learners
     standby.wait_until_ready()
-    assert (writer.writes(), standby.writes()) == (True, False)
+    assert (writer.writers(), standby.writers()) == (1, 0)
+    writer.process.kill()
+    assert standby.writers() == 0, "the alert on writers has something to count though the writer is gone"
