@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.resources import as_file, files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from loadtest.report import Report
-from stream_ml.console.wiring import Places, served
 from stream_ml.demo.drifting import DriftDemo
-from stream_ml.local.running import Running
 from stream_ml.local.stack import Stack
 from tests.servers.browser import chromium
+from tests.servers.processes import Process
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 QUICK_LOADS = 3
 # Of the looks that the demo lets us have, several a second.
 LOOKS_A_LOAD = 12
 WIDTH, HEIGHT = 1360, 900
+COLOURS = 64
 PATIENCE_MS = 30_000
 # Drawn with all figures, not merely loaded; since the navigation began.
 DRAWN = "performance.getEntriesByName('drawn')[0]?.startTime"
 METHOD = (
-    "The console is served from a thread of this process beside `stream-ml demo-drift`: learner, predictor, "
-    "drift monitor, retrainer, a broker and visitors on the same two cores. Again and again a headless "
-    "Chromium without a cache opens it: from the begin of the navigation until tiles, curves and tables are "
-    "drawn. --quick: a few times, beside services that have nothing to do. The whole run keeps pictures of "
-    "the page at the demo's end in docs/images."
+    "`stream-ml console` beside `stream-ml demo-drift`: learner, predictor, drift monitor, retrainer, a "
+    "broker and visitors on the same two cores. Again and again a headless Chromium without a cache opens "
+    "it: from the begin of the navigation until tiles, curves and tables are drawn. --quick: a few times, "
+    "beside services that have nothing to do. The whole run keeps pictures of the page at the demo's end in "
+    "docs/images."
 )
 BARS = {"drawn_seconds_median": "≤ 1"}
 
@@ -114,16 +117,14 @@ class Visitor:
             context.close()
 
     def _open(self) -> str:
-        running = Running.find(self.directory)
-        assert running is not None, "the demo's services run"
-        places = Places(
-            models=(running.model,),
-            kafka={"bootstrap.servers": running.bootstrap},
-            services=(running.learner_http, running.predictor_http),
-            predictors=(running.predictor,),
-            events_topic=running.topic,
-        )
-        self._url = self.resources.enter_context(served(places, "127.0.0.1", 0))
+        named = ["--directory", str(self.directory), "--port", "0"]
+        log = self.directory.parent / "console.log"
+        console = Process.python(["-m", "stream_ml", "console", *named], log).start()
+        self.resources.callback(console.terminate)
+        console.wait_for_output("Ctrl-C stops")
+        found = re.search(r"http://[0-9.:]+", console.output())
+        assert found is not None, console.tail()
+        self._url = found[0]
         return self._url
 
     def _picture(self, name: str, scheme: str, whole: bool) -> None:
@@ -131,6 +132,9 @@ class Visitor:
             page.wait_for_function("document.querySelector('#event').value", timeout=PATIENCE_MS)
             page.click("#score [type=submit]")
             page.wait_for_selector(".bars", timeout=PATIENCE_MS)
+            # For a moment the learner of what served before is seen, which has stopped.
+            page.wait_for_function("!document.querySelector('#problems li')", timeout=PATIENCE_MS)
             page.evaluate("scrollTo(0, 0)")
+            drawn = Image.open(BytesIO(page.screenshot(full_page=whole)))
             IMAGES.mkdir(exist_ok=True)
-            page.screenshot(path=IMAGES / name, full_page=whole)
+            drawn.quantize(COLOURS).save(IMAGES / name, optimize=True)

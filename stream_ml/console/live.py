@@ -18,16 +18,17 @@ CURVES = (
 )
 
 
-def sample(model: str, look: Look, at: float) -> dict[str, float | None]:
+def sample(model: str, look: Look) -> dict[str, float | None]:
     """Return one point of every curve of *model*; None where nobody says it."""
-    served_at = look.values("stream_ml_predictor_weights_learned_timestamp_seconds", model=model)
+    learned_at = "stream_ml_predictor_weights_learned_timestamp_seconds"
+    # A predictor on another machine has read another clock.
+    ages = [max(0.0, each.at - when) for each in look.now for when in each.values(learned_at, model=model)]
     return {
         "learned_per_second": look.growth("stream_ml_learner_learned_total", model=model),
         # A predictor counts the calls of all its models together.
         "scored_per_second": look.growth("stream_ml_predictor_events_total", outcome="scored"),
         "lag_seconds": max(look.values("stream_ml_learner_lag_seconds", model=model), default=None),
-        # The worst of the predictors; they have read a clock of another moment, or of another machine.
-        "weights_age_seconds": max(0.0, at - min(served_at)) if served_at else None,
+        "weights_age_seconds": max(ages, default=None),
         "publish_seconds": look.mean("stream_ml_learner_publish_delay_seconds", model=model),
         "apply_seconds": look.mean("stream_ml_predictor_apply_delay_seconds", model=model),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
 
@@ -46,10 +46,14 @@ class Scrape:
                 yield value
 
 
-def scrape(address: str, at: float) -> Scrape:
-    """Look at the service at *address*, host:port; it is *at* now."""
+def scrape(address: str, now: Callable[[], float]) -> Scrape:
+    """Look at the service at *address*, host:port, by the clock *now*."""
+    at = now()
     try:
-        samples = _samples(_get(f"http://{address}/metrics"))
+        text = _get(f"http://{address}/metrics")
+        # What it says is older than its answer, so nothing that it says is of a time to come.
+        at = now()
+        samples = _samples(text)
         problem = _unready(address)
     except urllib.error.HTTPError as error:
         with error:

@@ -97,10 +97,10 @@ class Watch:
         now, services = self._clock.now(), self.watched.services
         # A service that hangs must not hold up what the others say.
         with ThreadPoolExecutor(max(1, len(services))) as pool:
-            seen = tuple(pool.map(lambda address: scrape(address, self._clock.now()), services))
+            seen = tuple(pool.map(lambda address: scrape(address, self._clock.now), services))
         self._look = Look(seen, self._look.now)
         for model, live in self._live.items():
-            live.take(now, sample(model, self._look, now))
+            live.take(now, sample(model, self._look))
             self._curves[model] = live.columns()
 
     def follow(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -74,7 +75,7 @@ def service() -> Iterator[str]:
 
 
 def test_a_service_is_seen_with_its_figures_and_why_it_is_not_ready(service: str) -> None:
-    seen = scrape(service, 5.0)
+    seen = scrape(service, lambda: 5.0)
     assert (seen.component, seen.at) == ("learner", 5.0)
     assert seen.problem == "is not ready: replays the journal"
     assert list(seen.values("stream_ml_learner_step", model="scraped")) == [7.0]
@@ -83,10 +84,10 @@ def test_a_service_is_seen_with_its_figures_and_why_it_is_not_ready(service: str
 def test_what_is_not_there_or_not_ours_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-    gone = scrape(f"127.0.0.1:{port}", 0.0)
+    gone = scrape(f"127.0.0.1:{port}", time.time)
     assert not gone.answers
     assert gone.problem is not None
     assert gone.problem.startswith("does not answer: ")
     with ConsoleServer(console(), "127.0.0.1", 0) as server:
-        assert scrape(f"127.0.0.1:{server.port}", 0.0).problem == "answers 404 instead of its metrics"
-    assert (scrape("no port", 0.0).problem or "").startswith("does not answer: ")
+        assert scrape(f"127.0.0.1:{server.port}", time.time).problem == "answers 404 instead of its metrics"
+    assert (scrape("no port", time.time).problem or "").startswith("does not answer: ")

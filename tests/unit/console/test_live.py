@@ -14,7 +14,7 @@ def test_a_sample_is_worst_where_there_are_several() -> None:
         for name, at in (("a", 99), ("b", 90))
     ]
     learners = [seen(name, 100, "learner", lag_seconds=lag) for name, lag in (("c", 2), ("d", 7))]
-    found = sample("m", look(*predictors, *learners), 100.0)
+    found = sample("m", look(*predictors, *learners))
     assert found["weights_age_seconds"] == 10
     assert found["lag_seconds"] == 7
     assert found["learned_per_second"] is None
@@ -23,11 +23,11 @@ def test_a_sample_is_worst_where_there_are_several() -> None:
 
 def test_a_clock_that_is_ahead_makes_no_age_below_zero() -> None:
     ahead = seen("a", 100, "predictor", weights_learned_timestamp_seconds=103)
-    assert sample("m", look(ahead), 100.0)["weights_age_seconds"] == 0
+    assert sample("m", look(ahead))["weights_age_seconds"] == 0
 
 
 def test_of_another_model_nothing_is_taken() -> None:
-    assert set(sample("other", look(seen("a", 1, "learner", lag_seconds=2)), 1.0).values()) == {None}
+    assert set(sample("other", look(seen("a", 1, "learner", lag_seconds=2))).values()) == {None}
     assert set(figures("other", look(seen("a", 1, "learner", learned_total=2, writer=1))).values()) == {None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def services(monkeypatch: pytest.MonkeyPatch, *looks: dict[str, Scrape]) -> tupl
     """Let every further look see what the next of *looks* has."""
     rest = [dict(each) for each in looks]
 
-    def scrape(address: str, _at: float) -> Scrape:
+    def scrape(address: str, _now: Callable[[], float]) -> Scrape:
         found = rest[0].pop(address)
         if not rest[0]:
             del rest[0]
