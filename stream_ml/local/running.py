@@ -14,7 +14,7 @@ DIRECTORY = Path(".stream-ml")
 # `up` needs a few seconds from its first line to "ready".
 STARTING_SECONDS = 15.0
 # Between two snapshots on an embedded broker: it forgets soon, and who tries it out wants to look inside.
-EMBEDDED_SNAPSHOT_SECONDS = 5.0
+EMBEDDED_SNAPSHOT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
