@@ -32,10 +32,8 @@ from stream_ml.local.running import DIRECTORY, Running
 )
 @click.option(
     "--port",
-    default=DEFAULT_PORT,
-    show_default=True,
     type=click.IntRange(0, 65535),
-    help="The page's port; 0 picks one.",
+    help=f"The page's port; 0 picks one. Default: {DEFAULT_PORT}, or another if that is taken.",
 )
 @click.option(
     "--directory",
@@ -52,7 +50,7 @@ def console(
     bootstrap: str | None,
     kafka_file: Path | None,
     host: str,
-    port: int,
+    port: int | None,
     directory: Path,
 ) -> None:
     """

@@ -14,7 +14,6 @@ import click
 
 from stream_ml.cli.console import of_running
 from stream_ml.console.wiring import DEFAULT_PORT, missing, served
-from stream_ml.errors import ConfigError
 from stream_ml.local.running import DIRECTORY, EMBEDDED_SNAPSHOT_SECONDS
 from stream_ml.local.stack import Stack
 from stream_ml.runtime import kafka_properties
@@ -90,12 +89,7 @@ def _console(stack: Stack, resources: ExitStack, port: int | None) -> str:
         return lacking
     kafka = kafka_properties.for_client(None, os.environ) | {"bootstrap.servers": stack.running.bootstrap}
     places = of_running(stack.running, kafka)
-    try:
-        return resources.enter_context(served(places, "127.0.0.1", DEFAULT_PORT if port is None else port))
-    except ConfigError:
-        if port is not None:
-            raise
-        return resources.enter_context(served(places, "127.0.0.1", 0))
+    return resources.enter_context(served(places, "127.0.0.1", port))
 
 
 def _greet(stack: Stack, page: str) -> None:

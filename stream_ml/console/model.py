@@ -98,7 +98,7 @@ class ModelTopics:
             return
         try:
             said = orjson.loads(record.value)
-            told = {name: said.get(name) for name in _SHOWN_OF_A_DRIFT}
+            told = {name: _plain(said.get(name)) for name in _SHOWN_OF_A_DRIFT}
         except (orjson.JSONDecodeError, AttributeError):
             return
         self._told.append(record.key)
@@ -117,3 +117,8 @@ class ModelTopics:
         """Leave the topics; idempotent."""
         for each in (self.decided, self._evaluations, self._drifts):
             each.close()
+
+
+def _plain(value: object) -> str | float | None:
+    """Return *value*, or None for what no monitor writes: too deep a one could not be sent on."""
+    return value if isinstance(value, str | int | float) else None

@@ -11,6 +11,7 @@ from typing import Self
 import uvicorn
 
 from stream_ml.console.app import Console
+from stream_ml.console.wiring import DEFAULT_PORT
 from stream_ml.errors import ConfigError
 
 _STOP_SECONDS = 2
@@ -25,20 +26,19 @@ class ConsoleServer:
         url: where a browser finds it.
     """
 
-    def __init__(self, console: Console, host: str, port: int) -> None:
+    def __init__(self, console: Console, host: str, port: int | None) -> None:
         """
-        Bind the port; nothing is answered yet.
+        Bind the port, or without one the usual, or another where somebody has that; nothing is answered yet.
 
         Raises:
             ConfigError: it cannot be bound.
         """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port), family=family)
-        except OSError as error:
-            raise ConfigError(
-                f"the console's port, {host}:{port}, cannot be bound: {error}\n  hint: 0 picks a free port"
-            ) from error
+            self._socket = _bound(host, DEFAULT_PORT if port is None else port)
+        except ConfigError:
+            if port is not None:
+                raise
+            self._socket = _bound(host, 0)
         self.port = int(self._socket.getsockname()[1])
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._server = uvicorn.Server(
@@ -66,6 +66,16 @@ class ConsoleServer:
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"the console's port, {host}:{port}, cannot be bound: {error}\n  hint: 0 picks a free port"
+        ) from error
 
 
 def _names(host: str) -> list[str]:

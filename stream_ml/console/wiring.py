@@ -46,9 +46,9 @@ def missing() -> str | None:
 
 
 @contextmanager
-def served(places: Places, host: str, port: int) -> Iterator[str]:
+def served(places: Places, host: str, port: int | None) -> Iterator[str]:
     """
-    Serve the page from threads of this process; yield where a browser finds it.
+    Serve the page from threads of this process; yield where a browser finds it. *port* as in `ConsoleServer`.
 
     Raises:
         ConfigError: what it needs is not installed, or the port cannot be bound.

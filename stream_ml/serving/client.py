@@ -29,6 +29,8 @@ from stream_ml.serving.results import (
 )
 from stream_ml.serving.tracing import CallSpan, call_span
 
+# That a call has time for where all hang: of many predictors an equal part is too short for an honest answer.
+_ATTEMPTS = 3
 _FIRST_REST_SECONDS = 0.02
 _LONGEST_REST_SECONDS = 0.5
 # What an overloaded predictor may ask for; a broken one must not silence a client for ever.
@@ -88,8 +90,8 @@ class PredictorClient:
             addresses: ``host:port`` of each predictor. A name stands for all the addresses it has, now and
                 later: what replaces a predictor under its name is found within seconds.
             timeout_seconds: of a whole call, retries and waiting included.
-            attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, so that one
-                that hangs leaves time to ask the others.
+            attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, though no less
+                than a third, so that one that hangs leaves time to ask others.
             pool_size: idle connections kept to each predictor.
         """
         self._timeout_seconds, self._attempt_timeout_seconds = timeout_seconds, attempt_timeout_seconds
@@ -164,7 +166,7 @@ class PredictorClient:
             peer = self._next_peer(peers, call)
             self._wait_for(peer, call)
             left = call.deadline - self._clock.monotonic()
-            share = self._attempt_timeout_seconds or self._timeout_seconds / len(peers)
+            share = self._attempt_timeout_seconds or self._timeout_seconds / min(len(peers), _ATTEMPTS)
             try:
                 answer = self._ask(peer, function, arguments, min(left, share))
             except (NoModelYet, StaleWeights) as error:

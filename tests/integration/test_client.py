@@ -12,6 +12,7 @@ from stream_ml import _native
 from stream_ml.errors import ConfigError, RecoverableError
 from stream_ml.features import compile_model
 from stream_ml.serving.client import PredictorClient
+from stream_ml.serving.peers import Peer
 from stream_ml.serving.results import CallRefused, NoModelYet, Overloaded, PredictorUnavailable, StaleWeights
 from tests.clicks import MODEL
 from tests.servers.processes import free_port
@@ -83,6 +84,22 @@ def test_one_predictor_that_hangs_costs_its_share_of_the_time_and_is_then_left_a
             [hanging, address(front.port)], timeout_seconds=2.0, attempt_timeout_seconds=0.05
         ) as client:
             assert [client.score([GOOD]).variant for _ in range(5)] == ["v1"] * 5
+
+
+def test_among_many_predictors_an_attempt_still_has_a_third_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = PredictorClient([f"127.0.0.1:{port}" for port in range(1, 13)], timeout_seconds=3.0)
+    given: list[float] = []
+
+    def ask(_peer: Peer, _function: str, _arguments: object, seconds: float) -> None:
+        given.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "_ask", ask)
+    with pytest.raises(KeyboardInterrupt):
+        client.score([b"{}"])
+    assert given == [1.0]
 
 
 def test_when_all_are_away_the_last_problem_is_said_after_the_timeout() -> None:

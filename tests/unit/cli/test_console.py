@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,20 +14,21 @@ from click.testing import CliRunner
 
 from stream_ml.cli import console as module
 from stream_ml.cli import up
-from stream_ml.console import wiring
-from stream_ml.console.wiring import DEFAULT_PORT, Places, missing
+from stream_ml.console import server, wiring
+from stream_ml.console.app import Console
+from stream_ml.console.wiring import Places, missing
 from stream_ml.errors import ConfigError
 from stream_ml.local.stack import Stack
 from tests.unit.cli.test_broker import HERE
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Places, str, int]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Places, str, int | None]]:
     """What was to be served; it ends as by Ctrl-C."""
-    found: list[tuple[Places, str, int]] = []
+    found: list[tuple[Places, str, int | None]] = []
 
     @contextmanager
-    def served(places: Places, host: str, port: int) -> Iterator[str]:
+    def served(places: Places, host: str, port: int | None) -> Iterator[str]:
         found.append((places, host, port))
         raise KeyboardInterrupt
         yield ""
@@ -44,7 +46,7 @@ def test_without_addresses_it_is_what_up_runs(asked: list[Any], tmp_path: Path) 
     HERE.save(tmp_path)
     assert run("--directory", str(tmp_path)).exit_code == 0
     [(places, host, port)] = asked
-    assert (host, port) == ("127.0.0.1", DEFAULT_PORT)
+    assert (host, port) == ("127.0.0.1", None)
     assert places == Places(
         ("m",),
         {"bootstrap.servers": "127.0.0.1:1"},
@@ -76,15 +78,13 @@ def test_without_a_model_there_is_nothing_to_show(asked: list[Any]) -> None:
 
 
 @pytest.fixture
-def ports(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ports that `up` serves the page at; the default one is taken by somebody else."""
-    found: list[int] = []
+def ports(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The ports that `up` serves the page at."""
+    found: list[int | None] = []
 
     @contextmanager
-    def served(_places: Places, host: str, port: int) -> Iterator[str]:
+    def served(_places: Places, host: str, port: int | None) -> Iterator[str]:
         found.append(port)
-        if port == DEFAULT_PORT:
-            raise ConfigError("it is taken")
         yield f"http://{host}:{port}"
 
     monkeypatch.setattr(up, "served", served)
@@ -99,19 +99,32 @@ def page(port: int | None) -> str:
         return up._console(STACK, resources, port)
 
 
-def test_up_serves_it_at_another_port_where_its_own_is_taken(ports: list[int]) -> None:
-    assert page(None) == "http://127.0.0.1:0"
-    assert ports == [DEFAULT_PORT, 0]
-
-
-def test_a_port_that_was_asked_for_is_that_one_or_none(ports: list[int]) -> None:
+def test_up_serves_it_at_the_port_that_was_asked_for_if_any(ports: list[int | None]) -> None:
     assert page(8001) == "http://127.0.0.1:8001"
-    with pytest.raises(ConfigError, match="taken"):
-        page(DEFAULT_PORT)
+    page(None)
+    assert ports == [8001, None]
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The usual port, which somebody else has."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(server, "DEFAULT_PORT", port)
+        yield port
+
+
+def test_another_port_does_where_somebody_has_the_usual_one(taken: int) -> None:
+    console = cast(Console, SimpleNamespace(app=lambda _names: None))
+    found = server.ConsoleServer(console, "127.0.0.1", None)
+    found._socket.close()
+    assert found.port not in (0, taken)
+    with pytest.raises(ConfigError, match="cannot be bound"):
+        server.ConsoleServer(console, "127.0.0.1", taken)
 
 
 def test_without_its_packages_up_goes_on_and_says_so(
-    ports: list[int], monkeypatch: pytest.MonkeyPatch
+    ports: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert missing() is None
     monkeypatch.setattr(wiring, "find_spec", lambda name: None if name == "uvicorn" else object())

@@ -101,6 +101,13 @@ def test_what_is_no_drift_is_passed_over_and_the_oldest_are_forgotten() -> None:
     assert [each["learned_to"] for each in found] == list(range(DRIFTS_KEPT + 4, 4, -1))
 
 
+def test_what_no_monitor_writes_hides_no_page() -> None:
+    deep = b'{"kind": "drift", "segment": ' + b"[" * 600 + b"]" * 600 + b"}"
+    topics = drifts((b"a", deep))
+    assert (topics.drifts[0]["kind"], topics.drifts[0]["segment"]) == ("drift", None)
+    orjson.dumps(topics.said())
+
+
 def test_what_is_no_evaluation_is_passed_over() -> None:
     log = MemoryLog()
     log.ensure_topic("m.evaluations", 1)
