@@ -90,7 +90,7 @@ class PredictorClient:
             addresses: ``host:port`` of each predictor. A name stands for all the addresses it has, now and
                 later: what replaces a predictor under its name is found within seconds.
             timeout_seconds: of a whole call, retries and waiting included.
-            attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, though no less
+            attempt_timeout_seconds: of one attempt; by default an equal part for each predictor, but no less
                 than a third, so that one that hangs leaves time to ask others.
             pool_size: idle connections kept to each predictor.
         """
