@@ -16,7 +16,7 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from time import perf_counter, process_time
@@ -37,6 +37,8 @@ LONGEST_SILENCE_SECONDS = 10.0
 # A tenth of the p99 that the knee is found by.
 LATE_MS = 1.0
 LATE_PERCENTILE = 99.0
+# Of the server's core, in other processes' hands.
+MOST_OF_NEIGHBOURS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Calls:
         waited: from then to its answer; LONGEST_SECONDS where there was none ("overloaded").
         late: from then to when it left.
         busy: share of a core that one generator took, on average.
+        neighbours: share of the server's core that others took.
     """
 
     intended: Seconds
     waited: Seconds
     late: Seconds
     busy: float = 0.0
+    neighbours: float = 0.0
 
     @classmethod
     def joined(cls, parts: Sequence[Calls]) -> Calls:
@@ -75,7 +79,9 @@ class Calls:
     def between(self, begin: float, end: float) -> Calls:
         """Return those that should have left in ``[begin, end)``."""
         chosen = (self.intended >= begin) & (self.intended < end)
-        return Calls(self.intended[chosen], self.waited[chosen], self.late[chosen], self.busy)
+        return replace(
+            self, intended=self.intended[chosen], waited=self.waited[chosen], late=self.late[chosen]
+        )
 
     @property
     def shed(self) -> int:
@@ -83,9 +89,11 @@ class Calls:
         return int(np.count_nonzero(self.waited >= LONGEST_SECONDS))
 
     @property
-    def void(self) -> bool:
-        """Whether the generators were late themselves, so that nothing follows of the server."""
-        return self.late_ms(LATE_PERCENTILE) > LATE_MS
+    def void(self) -> str:
+        """Why nothing follows of the server; "" if something does."""
+        if self.late_ms(LATE_PERCENTILE) > LATE_MS:
+            return "generators late"
+        return "core shared" if self.neighbours > MOST_OF_NEIGHBOURS else ""
 
     def waited_ms(self, *percentiles: float) -> list[float]:
         """Return percentiles of the latency; calls that were shed count as the slowest."""

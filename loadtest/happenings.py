@@ -134,7 +134,7 @@ def rebalance(played: Scene, knee: float, partitions: int) -> tuple[Rows, Figure
 
 def unless_void(rows: Rows, figure: Value) -> Value:
     """Return a figure of these lines, None where one of them is void: then nothing follows from it."""
-    return None if any(each["run"] == "void" for each in rows) else figure
+    return None if any(each["run"] != "valid" for each in rows) else figure
 
 
 @contextmanager

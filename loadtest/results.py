@@ -95,7 +95,7 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "rebalance_p99_ms": "p99 at a quarter of it while a second learner joins and leaves (Redis), ms",
         "rebalance_standstill_seconds": "longest time without an event learned meanwhile, s",
         "runs": "runs",
-        "void_runs": "of them void: the generators were late themselves",
+        "void_runs": "of them void: the generators were late, or others had the server's core",
     },
     "endurance": {
         "minutes": "minutes of work under load",

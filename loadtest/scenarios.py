@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from loadtest.generating import LATE_MS, LATE_PERCENTILE, Generators, Phase
+from loadtest.generating import LATE_MS, LATE_PERCENTILE, MOST_OF_NEIGHBOURS, Generators, Phase
 from loadtest.happenings import (
     AFTER_THE_BURST,
     SLOW_EVENTS_PER_SECOND,
@@ -53,8 +53,9 @@ METHOD = (
     "Open loop: Poisson arrivals, latency from the intended time, whatever came before; a call that was shed "
     f"counts as the slowest. Knee: highest rate with p99 ≤ {KNEE_P99_MS:g} ms while the model is learned, by "
     "bisection; a rate is too high if it was so twice. A run is void where the generators were late "
-    f"themselves: p{LATE_PERCENTILE:g} of their lateness above {LATE_MS:g} ms; what follows from a void run "
-    "is left out. Burst: calls and events ten times as many. Reload: the learner is started again with a "
+    f"themselves (p{LATE_PERCENTILE:g} of their lateness above {LATE_MS:g} ms) or others had more than "
+    f"{MOST_OF_NEIGHBOURS:.0%} of the server's core; what follows from a void run is left out. Burst: calls "
+    "and events ten times as many. Reload: the learner is started again with a "
     f"changed model file. Slow consumer: {SLOW_EVENTS_PER_SECOND:,.0f} events a second, and the learner may "
     f"run for one part in {SLOW_PERIOD_SECONDS / SLOW_RUNS_SECONDS:.0f} of the time. These at half the knee. "
     f"Rebalance: rows in a Redis, {SHARED_EVENTS_PER_SECOND:,.0f} events a second; a second learner joins "
@@ -175,7 +176,7 @@ def _is_fine(played: Scene, rate: float, seconds: float) -> tuple[bool, bool]:
         calls = played.calls(Phase(rate, seconds))
         if not calls.void and calls.waited_ms(99)[0] <= KNEE_P99_MS:
             return True, False
-    return False, calls.void
+    return False, bool(calls.void)
 
 
 def steady(played: Scene, knee: float, size: Size) -> Rows:

@@ -131,6 +131,7 @@ def test_scenarios_go_around_the_knee_and_say_what_is_void(
     monkeypatch.setattr(scenarios, "HIGHEST_RATE", 400.0)
     monkeypatch.setattr(scenarios, "FIRST_RATE", 100.0)
     monkeypatch.setattr(generating, "LATE_MS", 1e5)
+    monkeypatch.setattr(generating, "MOST_OF_NEIGHBOURS", 1e5)
     if not request.config.getoption("--full-counts"):
         monkeypatch.setattr(scene, "BEGINNING_SECONDS", 0.2)
         monkeypatch.setattr(scene, "SETTLING_SECONDS", 0.2)

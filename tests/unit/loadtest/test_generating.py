@@ -1,5 +1,7 @@
 """Times of an open load, and when a run says nothing of the server."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,4 +51,11 @@ def test_a_call_that_was_shed_is_slower_than_any_other() -> None:
 @pytest.mark.parametrize(("late_calls", "void"), [(0, False), (9, False), (11, True), (1000, True)])
 def test_a_run_is_void_where_more_than_one_call_in_a_hundred_left_late(late_calls: int, void: bool) -> None:
     late = [0.0011] * late_calls + [0.0009] * (1_000 - late_calls)
-    assert calls_of([0.001] * 1_000, late).void is void
+    assert bool(calls_of([0.001] * 1_000, late).void) is void
+
+
+@pytest.mark.parametrize(("share", "void"), [(0.0, ""), (0.09, ""), (0.11, "core shared")])
+def test_a_run_is_void_where_others_had_the_servers_core(share: float, void: str) -> None:
+    calls = replace(calls_of([0.001] * 10, [0.0] * 10), neighbours=share)
+    assert calls.void == void
+    assert calls.between(0, 5).void == void, "and so is each part of it"

@@ -72,7 +72,7 @@ def line(**changed: Any) -> dict[str, Any]:
 def test_a_line_says_whether_it_is_void_and_keeps_what_it_saw() -> None:
     assert line()["run"] == "valid"
     void = line(late=LATE_SECONDS)
-    assert (void["run"], void["p99 ms"]) == ("void", pytest.approx(1.0, rel=0.01))
+    assert (void["run"], void["p99 ms"]) == ("void: generators late", pytest.approx(1.0, rel=0.01))
 
 
 def test_what_was_shed_has_no_latency() -> None:
