@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Until there is a tag: so many commits back.
-COMMITS_BACK = 100
+# Until there is a release formats may change; the state after their last change stands for one.
+FORMATS = [f"stream_ml/weights/{name}.py" for name in ("artefact", "feed", "lines")]
 BUILT = ROOT / ".cache" / "release-before"
 
 
 @contextmanager
 def release_before(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Check out the release before, build its crate, and give its commit and what lets a process run it."""
-    commit = _git("rev-parse", _newest_tag() or f"HEAD~{COMMITS_BACK}")
+    commit = _git("rev-parse", _newest_tag() or _last_change_of_formats())
     tree = folder / "release-before"
     _git("worktree", "add", "--detach", str(tree), commit)
     try:
@@ -33,6 +33,10 @@ def release_before(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def _newest_tag() -> str:
     tags = _git("tag", "--merged", "HEAD", "--sort=-creatordate").splitlines()
     return tags[0] if tags else ""
+
+
+def _last_change_of_formats() -> str:
+    return _git("log", "-1", "--format=%H", "--", *FORMATS)
 
 
 def _build(tree: Path, commit: str) -> None:
