@@ -111,7 +111,8 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         try:
             page.goto(self._url or self._open())
-            page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
+            # The page's policy lets nobody evaluate anything in it again and again: its elements are looked at.
+            page.get_by_text("● live").wait_for(timeout=PATIENCE_MS)
             yield page
         finally:
             context.close()
@@ -129,11 +130,11 @@ class Visitor:
 
     def _picture(self, name: str, scheme: str, whole: bool) -> None:
         with self._page(scheme) as page:
-            page.wait_for_function("document.querySelector('#event').value", timeout=PATIENCE_MS)
+            page.locator("#event:not(:placeholder-shown)").wait_for(timeout=PATIENCE_MS)
             page.click("#score [type=submit]")
             page.wait_for_selector(".bars", timeout=PATIENCE_MS)
             # For a moment the learner of what served before is seen, which has stopped.
-            page.wait_for_function("!document.querySelector('#problems li')", timeout=PATIENCE_MS)
+            page.locator("#problems li").first.wait_for(state="detached", timeout=PATIENCE_MS)
             page.evaluate("scrollTo(0, 0)")
             drawn = Image.open(BytesIO(page.screenshot(full_page=whole)))
             IMAGES.mkdir(exist_ok=True)

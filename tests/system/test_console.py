@@ -8,11 +8,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from stream_ml.cli.console import of_running
@@ -37,6 +39,7 @@ from tests.servers.processes import Process
 
 EVENTS, EVALUATE_EVERY = 6_000, 500
 PATIENCE_MS = 60_000
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,17 @@ def fed(stack: Stack) -> None:
 
 
 @pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Keep what a page looks like, for docs/console.md and a person's eye; with full counts only."""
+
+    def take(page: Page, name: str) -> None:
+        if request.config.getoption("--full-counts"):
+            Image.open(BytesIO(page.screenshot())).quantize(64).save(IMAGES / name, optimize=True)
+
+    return take
+
+
+@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that is to complain of nothing."""
     complaints: list[str] = []
@@ -86,10 +100,13 @@ def page(browser: Browser) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_before_anything_was_learned_it_says_what_to_do(page: Page, url: str) -> None:
+def test_before_anything_was_learned_it_says_what_to_do(
+    page: Page, url: str, picture: Callable[[Page, str], None]
+) -> None:
     page.goto(url)
     expect(page.locator("#problems")).to_contain_text("Nothing is learned yet", timeout=PATIENCE_MS)
     expect(page.locator("#problems")).to_contain_text("stream-ml send FILE")
+    picture(page, "console-empty.png")
     page.fill("#event", '{"household_id": 1}')
     page.click("#score [type=submit]")
     expect(page.locator("#answer")).to_contain_text("No score.", timeout=PATIENCE_MS)
@@ -110,7 +127,7 @@ def test_it_loads_and_shows_what_the_services_do(
     page: Page, url: str, record_property: Callable[[str, object], None]
 ) -> None:
     page.goto(url)
-    page.wait_for_function("performance.getEntriesByName('drawn').length")
+    expect(page.locator("#contact")).to_contain_text("live", timeout=PATIENCE_MS)
     drawn = page.evaluate("performance.getEntriesByName('drawn')[0].startTime")
     print(f"the page with all its figures was drawn after {drawn:.0f} ms")
     record_property("console_drawn_milliseconds", round(drawn))
@@ -165,7 +182,7 @@ def test_the_curves_can_be_read_by_keyboard(page: Page, url: str) -> None:
 
 @pytest.mark.usefixtures("fed")
 def test_weights_that_are_stale_and_a_service_that_is_gone_are_told(
-    page: Page, stack: Stack, url: str
+    page: Page, stack: Stack, url: str, picture: Callable[[Page, str], None]
 ) -> None:
     learner = stack._processes["learner"]
     page.goto(url)
@@ -174,6 +191,7 @@ def test_weights_that_are_stale_and_a_service_that_is_gone_are_told(
         expect(page.locator("#problems")).to_contain_text("lost touch with the feed", timeout=PATIENCE_MS)
         expect(page.locator("#problems")).to_contain_text("does not answer", timeout=PATIENCE_MS)
         expect(page.locator("#problems")).to_contain_text("docs/runbooks/TargetDown.md")
+        picture(page, "console-stale.png")
     finally:
         learner.send_signal(signal.SIGCONT)
     expect(page.locator("#problems li")).to_have_count(0, timeout=PATIENCE_MS)
