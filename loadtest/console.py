@@ -111,7 +111,7 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         try:
             page.goto(self._url or self._open())
-            # The page's policy lets nobody evaluate anything in it again and again: its elements are looked at.
+            # The page's policy lets nobody evaluate texts in it, so nothing but its elements is waited for.
             page.get_by_text("● live").wait_for(timeout=PATIENCE_MS)
             yield page
         finally:
