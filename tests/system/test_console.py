@@ -167,7 +167,7 @@ def test_an_event_is_scored_with_its_reasons_as_bars(page: Page, url: str) -> No
 def test_the_curves_can_be_read_by_keyboard(page: Page, url: str) -> None:
     page.goto(url)
     loss = chart(page, "Log loss")
-    expect(loss.locator(".readout")).to_have_text(re.compile("^now"), timeout=PATIENCE_MS)
+    expect(loss.locator(".readout")).to_have_text(re.compile("^newest"), timeout=PATIENCE_MS)
     now = loss.locator(".readout").inner_text()
     loss.locator("svg").focus()
     page.keyboard.press("ArrowLeft")

@@ -67,6 +67,8 @@ export class Chart {
       .domain(dates)
       .range([MARGIN.left, width - MARGIN.right]);
     const room = (most - (zero ? 0 : least) || Math.abs(most) || 1) * 0.08;
+    // What cannot be below zero has no room there.
+    const bottom = zero ? 0 : least < 0 ? least - room : Math.max(0, least - room);
     const y = log
       ? d3
           .scaleLog()
@@ -74,7 +76,7 @@ export class Chart {
           .clamp(true)
       : d3
           .scaleLinear()
-          .domain([zero ? 0 : least - room, most + room])
+          .domain([bottom, most + room])
           .nice(4);
     return { x, y: y.range([BOTTOM, TOP]) };
   }
@@ -212,7 +214,7 @@ export class Chart {
   read(dots, marks) {
     const now = this.series.map(({ name, points }) => ({ name, value: last(points) }));
     const values = dots.length ? dots.map(({ name, point }) => ({ name, value: valueOf(point) })) : now;
-    const when = dots.length ? d3.timeFormat("%H:%M:%S")(new Date(dots[0].point[0] * 1e3)) : "now";
+    const when = dots.length ? d3.timeFormat("%H:%M:%S")(new Date(dots[0].point[0] * 1e3)) : "newest";
     const many = this.series.length > 1;
     const texts = values.map(({ name, value }) => (many ? `${name} ` : "") + this.said.format(value));
     texts.push(...marks.map(({ what }) => what));
