@@ -83,6 +83,8 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
         "knee_calls_per_second": "knee: highest rate with p99 ≤ 10 ms while it learns, one core, calls/s",
         "knee_scores_per_second": "the same, 50 events a call, scores/s",
         "knee_is_the_servers": "the knee is the server's, not the generators'",
+        "held_calls_per_second": "held in the longer runs, too, calls/s",
+        "held_scores_per_second": "the same, scores/s",
         "p99_ms_at_half": "p99 at half the knee, ms",
         "p99_ms_at_ninety": "p99 at 90 % of it, ms",
         "shed_calls_below_the_knee": "calls turned away at 90 % or less, whatever happens",

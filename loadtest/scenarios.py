@@ -43,7 +43,7 @@ STEPS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 EVENTS_PER_SECOND = 5_000.0
 SHARED_EVENTS_PER_SECOND, SHARED_PARTITIONS = 500.0, 4
 # The knee moves a little from run to run.
-MOST_BELOW_PERCENT = 90
+MOST_BELOW_PERCENT, AT_THE_KNEE_PERCENT = 90, 100
 # Beyond the knee generators leave the broker too little of its core for heartbeats with itself.
 PATIENT = {"broker.session.timeout.ms": 60_000}
 METHOD = (
@@ -52,7 +52,8 @@ METHOD = (
     f"generators (processes of their own, preferred by the scheduler). A call scores {EVENTS_A_CALL} events. "
     "Open loop: Poisson arrivals, latency from the intended time, whatever came before; a call that was shed "
     f"counts as the slowest. Knee: highest rate with p99 ≤ {KNEE_P99_MS:g} ms while the model is learned, by "
-    "bisection; a rate is too high if it was so twice. A run is void where the generators were late "
+    "bisection; a rate is too high if it was so twice. Held: the highest steady run up to it that is within "
+    "the limit, as are all valid ones below. A run is void where the generators were late "
     f"themselves (p{LATE_PERCENTILE:g} of their lateness above {LATE_MS:g} ms) or others had more than "
     f"{MOST_OF_NEIGHBOURS:.0%} of the server's core; what follows from a void run is left out. Burst: calls "
     "and events ten times as many. Reload: the learner is started again with a "
@@ -155,10 +156,12 @@ def _shared(stack: Stack, generators: Generators, stream: Stream) -> Iterator[Sc
 
 def find_knee(played: Scene, size: Size) -> Knee:
     """Double the rate until it is too high, then bisect."""
-    good, bad, void = 0.0, FIRST_RATE, False
+    # Until a rate was too high, nothing is known of the server's end.
+    good, bad, void = 0.0, FIRST_RATE, True
     while bad < HIGHEST_RATE:
-        fine, void = _is_fine(played, bad, size.knee_seconds)
+        fine, was_void = _is_fine(played, bad, size.knee_seconds)
         if not fine:
+            void = was_void
             break
         good, bad = bad, 2 * bad
     if not good:
@@ -172,11 +175,13 @@ def find_knee(played: Scene, size: Size) -> Knee:
 
 def _is_fine(played: Scene, rate: float, seconds: float) -> tuple[bool, bool]:
     """Return whether the rate is below the knee, and if not, whether only a void run says so."""
+    void = False
     for _ in range(2):
         calls = played.calls(Phase(rate, seconds))
         if not calls.void and calls.waited_ms(99)[0] <= KNEE_P99_MS:
             return True, False
-    return False, bool(calls.void)
+        void |= bool(calls.void)
+    return False, void
 
 
 def steady(played: Scene, knee: float, size: Size) -> Rows:
@@ -186,6 +191,23 @@ def steady(played: Scene, knee: float, size: Size) -> Rows:
         calls = played.calls(Phase(share * knee, size.step_seconds))
         rows.append(row("steady", share, share * knee, calls))
     return rows
+
+
+def held(rows: Rows) -> float | None:
+    """Return the highest steady rate up to the knee at which it, and each below it, was within the limit."""
+    reached = None
+    for line in rows:
+        if (
+            line["scenario"] != "steady"
+            or float(line["% of the knee"] or 0) > AT_THE_KNEE_PERCENT
+            or line["run"] == "void"
+        ):
+            continue
+        p99 = line["p99 ms"]
+        if not isinstance(p99, int | float) or p99 > KNEE_P99_MS:
+            break
+        reached = float(line["calls/s"] or 0)
+    return reached
 
 
 def _figures(knee: Knee, rows: Rows) -> dict[str, Value]:
@@ -198,11 +220,20 @@ def _figures(knee: Knee, rows: Rows) -> dict[str, Value]:
         "knee_calls_per_second": round(knee.calls_per_second),
         "knee_scores_per_second": round(knee.calls_per_second * EVENTS_A_CALL),
         "knee_is_the_servers": knee.is_the_servers,
+        **_sized_by(rows),
         "p99_ms_at_half": _p99_at(rows, 50),
         "p99_ms_at_ninety": _p99_at(rows, 90),
         "runs": len(rows),
         "void_runs": voids(rows),
         "shed_calls_below_the_knee": sum(int(line["shed"] or 0) for line in below),
+    }
+
+
+def _sized_by(rows: Rows) -> dict[str, Value]:
+    calls = held(rows)
+    return {
+        "held_calls_per_second": calls and round(calls),
+        "held_scores_per_second": calls and round(calls * EVENTS_A_CALL),
     }
 
 

@@ -32,12 +32,14 @@ class Slope:
         growth: the likely one.
         least, most: the ends of its confidence interval.
         seconds: the time judged.
+        risen: from the first block to the last: what came at the end alone moves no slope between most pairs.
     """
 
     growth: float
     least: float
     most: float
     seconds: float
+    risen: float = 0.0
 
     def verdict(self, bar: float) -> Verdict:
         """
@@ -45,7 +47,7 @@ class Slope:
 
         Only who surely grows by no more is flat: samples too few or too wild prove nothing.
         """
-        if self.most <= bar:
+        if self.most <= bar and self.risen <= bar:
             return "flat"
         return "leaks" if self.least > bar else "unsure"
 
@@ -72,4 +74,4 @@ def slope_of(at: Sequence[float], values: Sequence[float]) -> Slope:
     found, seconds = theilslopes(medians, middles, CONFIDENCE), float(times[-1] - times[0])
     slopes = (found.slope, found.low_slope, found.high_slope)
     growth, least, most = (float(slope) * seconds for slope in slopes)
-    return Slope(growth, least, most, seconds)
+    return Slope(growth, least, most, seconds, medians[-1] - medians[0])

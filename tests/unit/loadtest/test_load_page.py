@@ -20,7 +20,7 @@ def test_the_tables_of_the_page_are_those_of_the_results_files() -> None:
 def test_lines_and_figures_come_from_the_results(tmp_path: Path) -> None:
     lines = [{"scenario": "steady", "p99 ms": 1.25, "run": "void"}]
     made = {"rows": lines, "machine": "m", "commit": "c", "load_average": 0.1}
-    save({**made, "knee_calls_per_second": 4_321}, tmp_path / "scenarios.json")
+    save({**made, "held_calls_per_second": 4_321}, tmp_path / "scenarios.json")
     page = load_page.made(EMPTY, tmp_path)
     assert "| steady | 1.25 | void |" in page
     assert "| calls a second for 50 scores each, one core, p99 ≤ 10 ms | 4,321 | `scenarios` |" in page

@@ -64,6 +64,34 @@ def test_without_any_good_rate_there_is_no_knee() -> None:
         found(Known(10.0))
 
 
+def test_where_no_rate_was_too_high_the_end_is_not_known_to_be_the_servers() -> None:
+    assert not found(Known(math.inf)).is_the_servers
+
+
+def steps(*p99_ms: float) -> list[dict[str, Any]]:
+    percents = (50, 80, 100, 110)
+    return [
+        {
+            "scenario": "steady",
+            "% of the knee": percent,
+            "calls/s": 10 * percent,
+            "p99 ms": p99,
+            "run": "valid",
+        }
+        for percent, p99 in zip(percents, p99_ms, strict=True)
+    ]
+
+
+def test_what_to_size_by_held_in_the_longer_runs_too_and_is_not_beyond_the_knee() -> None:
+    assert scenarios.held(steps(3, 6, 9, 9)) == 1_000
+    assert scenarios.held(steps(3, 6, 99, 9)) == 800
+    assert scenarios.held(steps(3, 60, 9, 9)) == 500
+    assert scenarios.held(steps(30, 6, 9, 9)) is None
+    rows = steps(3, 6, 9, 9)
+    rows[1]["run"] = "void"
+    assert scenarios.held(rows) == 1_000
+
+
 def line(**changed: Any) -> dict[str, Any]:
     calls = calls_of(**{"waited": FAST_SECONDS, **changed})
     return cast(dict[str, Any], row("steady", 0.5, 100.0, calls))

@@ -47,6 +47,11 @@ def test_a_jump_of_a_moment_is_no_growth_and_hides_none() -> None:
     assert slope_of(SECONDS, 300 + SECONDS / 10 + jump).verdict(10.0) == "leaks"
 
 
+def test_what_comes_at_the_end_alone_is_not_called_flat() -> None:
+    late = np.where(SECONDS > 560, 300.0, 0.0)
+    assert slope_of(SECONDS, 300 + late).verdict(10.0) == "unsure"
+
+
 def test_what_grows_while_it_warms_up_is_left_out() -> None:
     warming = np.minimum(SECONDS, 140.0)
     assert slope_of(SECONDS, warming).verdict(0.0) == "flat"
