@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from helm.dashboards.asking import OF_MODEL, increase, newest, quantile, rate
 from helm.dashboards.board import Row, board
 from helm.dashboards.links import KAFKA_AND_REDIS, TO_LEARNING, TO_SERVING
@@ -136,4 +138,13 @@ def _shards() -> Row:
         ),
         links=[runbook("LearnerOwnershipsEnd")],
     )
-    return Row("Who owns what", [ended, owned])
+    waiting = curves(
+        "Events that wait",
+        "Bytes of events read ahead or being learned, by learner; at the line it reads no more until Redis "
+        "has taken some.",
+        "bytes",
+        newest("stream_ml_learner_waiting_bytes", by="model, instance"),
+        replace(newest("stream_ml_learner_waiting_limit_bytes"), legend="most", objective=True),
+        links=[runbook("LearnerLags")],
+    )
+    return Row("Who owns what", [ended, owned, waiting])

@@ -191,6 +191,14 @@ LEARNER_HELD_STEPS_LIMIT = _gauge("stream_ml_learner_held_steps_limit", "The set
 LEARNER_FETCH_QUEUE_LIMIT = _gauge(
     "stream_ml_learner_fetch_queue_limit_batches", "The setting fetch_queue_batches."
 )
+LEARNER_WAITING = _gauge(
+    "stream_ml_learner_waiting_bytes",
+    "Events read ahead or being learned, of all partitions of this process, with weights in Redis.",
+)
+LEARNER_WAITING_LIMIT = _gauge(
+    "stream_ml_learner_waiting_limit_bytes",
+    "How many may be: redis_batches_in_flight x redis_batches_joined x batch_max_bytes.",
+)
 LEARNER_ROWS = _gauge(
     "stream_ml_learner_rows", "Live rows of the table; with weights in Redis those of the last snapshot."
 )

@@ -124,6 +124,7 @@ class SharingLoop:
         self._threads = ThreadPoolExecutor(limits.workers, "share")
         self._size = BatchSize(limits.batch_records, limits.most_records, limits.call_seconds)
         counting.show(model)
+        metrics.LEARNER_WAITING_LIMIT.labels(model).set(limits.waiting_bytes)
         self.learned = 0
         self.owned: Mapping[int, OwnedPartition] = {}
 
@@ -229,6 +230,7 @@ class SharingLoop:
         if not self.owned.keys() <= self._read or not self._read <= self._assigned.keys():
             self._open_reader(frozenset(self.owned))
         held = sum(each.waiting.size + each.taken for each in self._assigned.values())
+        metrics.LEARNER_WAITING.labels(self._model).set(held)
         full = held >= self._limits.waiting_bytes
         if self._reader is None or full or not self.owned:
             # Nothing to read, no room before a worker ends, or nobody to read it for.

@@ -43,7 +43,7 @@ duplicate_window = 100
 LEARNER = {"silence_after_seconds": 1.0, "snapshot_interval_seconds": 1.0}
 ROUNDS, EVENTS_A_ROUND = 4, 200
 # What only a model with its weights in Redis has, and only one with them in memory.
-ONLY_SHARED = {"Shards away", "A batch, by stage", "Where the time goes"}
+ONLY_SHARED = {"Shards away", "A batch, by stage", "Where the time goes", "Events that wait"}
 ONLY_PLAIN = {
     # One process learns and writes: steps, and what is done between two of them.
     *("Steps", "Busy", "A batch", "Between two batches", "A line of the journal"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import ManualClock
 from stream_ml.runtime.metrics import REGISTRY
 from stream_ml.sharing.showing import SnapshotFigures
+from stream_ml.weights.shards import Answer, Owner, Push
+from stream_ml.weights.shards_memory import MemoryShards
 from stream_ml.weights.snapshots import SnapshotStore, StoreUnavailable
 from tests.unit.sharing.rig import Rig
 
@@ -93,6 +97,26 @@ def test_the_delay_from_event_to_feed_is_observed_once_for_what_came(rig: Rig) -
     # A batch's rows, in each of the shards that this process publishes; heartbeats bring nothing new.
     assert counted is not None
     assert 1 <= counted <= 2 * 8
+
+
+class SlowShards(MemoryShards):
+    """Takes its time for a push."""
+
+    def push(self, owner: Owner, pushes: Sequence[Push]) -> list[Answer]:
+        time.sleep(0.05)
+        return super().push(owner, pushes)
+
+
+def test_what_waits_for_redis_is_shown_with_what_may(rig: Rig) -> None:
+    settings = rig.settings()
+    rig.shards = SlowShards(rig.layout.shards)
+    rig.send(events(200))
+    life = rig.life()
+    life.wait_until(lambda: (shown("waiting_bytes") or 0) > 0)
+    life.wait_until(lambda: rig.all_pushed() and shown("waiting_bytes") == 0)
+    life.end()
+    most = settings.redis_batches_in_flight * settings.redis_batches_joined * settings.batch_max_bytes
+    assert shown("waiting_limit_bytes") == most
 
 
 def test_a_store_that_is_away_is_told_until_a_snapshot_is_there(
