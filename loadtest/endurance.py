@@ -11,6 +11,7 @@ from loadtest import latencies
 from loadtest.generating import Phase
 from loadtest.growth import BARS as MOST_GROWTH
 from loadtest.growth import Held, sampling
+from loadtest.model import model_file
 from loadtest.report import Report
 from loadtest.scene import Scene, callers, scene
 from loadtest.slopes import CONFIDENCE, WARM_UP_SHARE
@@ -19,6 +20,7 @@ from loadtest.stream import Stream
 
 ALL_CORES = (0, 1)
 CONTROL = "predictor that leaks"
+DUPLICATE_WINDOW = 20_000
 # In all over what is judged, several times what may be: MiB, descriptors, threads.
 LEAKED = (60.0, 30.0, 15.0)
 ALLOWED = ", ".join(f"{most:g} ({name})" for name, most in MOST_GROWTH.items())
@@ -71,7 +73,7 @@ def run(quick: bool, seed: int, minutes: float | None = None) -> Report:
     with (
         Stack(ALL_CORES) as stack,
         callers(stream, seed) as generators,
-        scene(stack, generators, stream, size.events_per_second) as played,
+        scene(stack, generators, stream, size.events_per_second, text=_model()) as played,
     ):
         leaking, leaking_port = stack.start_predictor(ALL_CORES, leaking=_rates(seconds))
         monitor = stack.start_drift_monitor(ALL_CORES)
@@ -81,6 +83,11 @@ def run(quick: bool, seed: int, minutes: float | None = None) -> Report:
             called = _call(played, (played.port, leaking_port), size, seconds)
     rows = [row for name, each in held.items() for row in _rows(name, each)]
     return Report("endurance", METHOD, seed, quick, _figures(rows, called, seconds), BARS, rows)
+
+
+def _model() -> str:
+    """Return a model whose duplicate window is soon full: until then it grows, as it should."""
+    return f"{model_file(identified=True)}duplicate_window = {DUPLICATE_WINDOW}\n"
 
 
 def _rates(seconds: float) -> tuple[float, ...]:

@@ -85,13 +85,14 @@ def scene(
     model: str = MODEL,
     partitions: int = 1,
     learner_cores: Collection[int] = OTHER_CORE,
+    text: str = "",
     **settings: Any,
 ) -> Iterator[Scene]:
     """Let *model* be learned from *stream*, again and again, and served; ended with the ``with`` block."""
     topic, tap = f"{model}-events", Tap(events_per_second)
     stack.create_topic(topic, partitions)
     with ExitStack() as closing:
-        learner = stack.start_learner(learner_cores, topic, model, **settings)
+        learner = stack.start_learner(learner_cores, topic, model, text, **settings)
         closing.enter_context(pushing(OTHER_CORE, stack.kafka.bootstrap, topic, stream.path(), tap))
         wait_until(lambda: learner.metric(LEARNED) > 0, WAIT_SECONDS, learner.process.tail)
         predictor, port = stack.start_predictor(SERVER_CORE, model)
