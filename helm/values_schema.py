@@ -168,7 +168,7 @@ class Storage(Values):
 class GpuImage(Values):
     """The image with CUDA."""
 
-    repository: str = Field(min_length=1)
+    repository: str
     tag: str
 
 

@@ -73,6 +73,16 @@ def test_what_is_left_out_is_there_and_has_a_reason_or_a_test(entry: dict[str, s
         assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
+def test_a_load_test_that_is_left_out_is_run_by_the_test_that_is_named() -> None:
+    named = [(begin, entry["test"]) for entry in LEFT_OUT for begin in entry["begin"] if "loadtest " in begin]
+    assert named
+    for begin, (file, _, test) in ((begin, where.partition("::")) for begin, where in named):
+        (body,) = [
+            node for node in ast.parse((ROOT / file).read_text()).body if getattr(node, "name", "") == test
+        ]
+        assert begin.split()[-1] in {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}, begin
+
+
 def test_every_page_that_is_prepared_for_is_run() -> None:
     assert [page for page in STAGES if page not in PAGES or not is_run(page)] == []
 

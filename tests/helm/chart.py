@@ -53,7 +53,7 @@ RENDERED = {
                 "autoscaling": {"kind": "keda", "triggers": [{"type": "cpu", "metadata": {"value": "60"}}]},
                 "service": {"type": "None"},
             },
-            "retrainer": {"gpu": {"enabled": True}},
+            "retrainer": {"gpu": {"enabled": True}, "storage": {"claim": {"create": False}}},
         },
     ),
     "placed": merged(
@@ -82,9 +82,9 @@ RENDERED = {
 }
 
 
-def render(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects that *values* give."""
-    with helm_python.Chart.load(CHART) as chart:
+def render(values: Mapping[str, Any], path: Path = CHART) -> list[dict[str, Any]]:
+    """Return the objects that *values* give, with the chart at *path*."""
+    with helm_python.Chart.load(path) as chart:
         texts = chart.render(dict(values), name="shop", namespace="ml")
     found = [yaml.safe_load_all(text) for path, text in texts.items() if not path.endswith("NOTES.txt")]
     return [document for documents in found for document in documents if document]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,20 @@ from stream_ml import cli
 from stream_ml.runtime.settings import PredictorSettings
 from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import ModelStatus
-from tests.helm.chart import DEV, GPU, PROD, RENDERED, SECRETS, SERVICES, merged, objects, one, pods, render
+from tests.helm.chart import (
+    CHART,
+    DEV,
+    GPU,
+    PROD,
+    RENDERED,
+    SECRETS,
+    SERVICES,
+    merged,
+    objects,
+    one,
+    pods,
+    render,
+)
 
 ALL = [(name, who, pod) for name in RENDERED for who, pod in pods(objects(name))]
 EVERY_POD = pytest.mark.parametrize(
@@ -245,6 +260,31 @@ def test_a_gpu_is_asked_for_by_the_retrainer_alone() -> None:
     assert of_service("keda", "retrainer-gpu", "CronJob")["suspend"] is True
 
 
+@pytest.mark.parametrize(
+    ("change", "image"),
+    [
+        ({"image": {"repository": "here/stream-ml"}}, "here/stream-ml:0.1.0-cuda"),
+        ({"image": {"repository": "here/stream-ml", "tag": "7"}}, "here/stream-ml:7-cuda"),
+        ({"retrainer": {"gpu": {"image": {"repository": "there/ml", "tag": "8"}}}}, "there/ml:8"),
+    ],
+)
+def test_the_image_for_a_gpu_lies_beside_that_of_all(change: dict[str, Any], image: str) -> None:
+    found = one(render(merged(GPU, change)), "CronJob", "shop-stream-ml-retrainer-gpu")
+    (pod,) = [pod for _, pod in pods([found])]
+    assert pod["spec"]["containers"][0]["image"] == image
+
+
+def test_what_a_gpu_shares_with_a_pod_anywhere_is_for_many() -> None:
+    sharing: dict[str, set[str]] = {}
+    for who, pod in pods(objects("gpu")):
+        for volume in pod["spec"].get("volumes", []):
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            sharing.setdefault(claim, set()).add(who)
+    (claim,) = sharing.keys() - {None}
+    assert sharing[claim] == {"CronJob shop-stream-ml-retrainer-gpu", "Deployment shop-stream-ml-retrainer"}
+    assert one(objects("gpu"), "PersistentVolumeClaim", claim)["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
 def test_where_pods_are_told_to_be_they_are() -> None:
     for service in SERVICES:
         template = of_service("placed", service, "StatefulSet" if service == "learner" else "Deployment")[
@@ -260,13 +300,60 @@ def test_where_pods_are_told_to_be_they_are() -> None:
         assert {"name": "STREAM_ML_LOG_LEVEL", "value": "warning"} in container["env"]
 
 
-def test_topics_are_made_by_another_job_when_they_are_others() -> None:
-    def name(values: dict[str, Any]) -> str:
-        (job,) = [each for each in render(values) if each["kind"] == "Job"]
-        return str(job["metadata"]["name"])
+def topics_job(values: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
+    (job,) = [each for each in render(values, chart) if each["kind"] == "Job"]
+    return job
 
-    assert name(DEV) == name(merged(DEV, {"learner": {"replicas": 3}}))
-    assert name(DEV) != name(merged(DEV, {"topics": {"eventsPartitions": 6}}))
+
+def name_of(job: dict[str, Any]) -> str:
+    return str(job["metadata"]["name"])
+
+
+def test_topics_are_made_once_whatever_else_changes() -> None:
+    before = topics_job(DEV)
+    for change in ({"learner": {"replicas": 3}}, {"predictor": {"env": [{"name": "A", "value": "b"}]}}):
+        assert topics_job(merged(DEV, change)) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"topics": {"eventsPartitions": 6}},
+        {"topics": {"resources": {"limits": {"memory": "1Gi"}}}},
+        {"image": {"pullPolicy": "Always"}},
+        {"image": {"pullSecrets": [{"name": "registry"}]}},
+        {"image": {"tag": "7"}},
+        {"learner": {"env": [{"name": "STREAM_ML_LOG_LEVEL", "value": "warning"}]}},
+        {"learner": {"existingSecret": "theirs"}},
+        {"kafka": {"existingSecret": "theirs"}},
+        {"redis": {"existingSecret": "theirs"}},
+        {"snapshots": {"existingSecret": "theirs"}},
+        {"snapshots": {"claim": {"existing": "theirs"}}},
+        {"model": {"existingConfigMap": "theirs"}},
+        {"nameOverride": "other"},
+    ],
+    ids=repr,
+)
+def test_a_job_of_topics_that_would_be_another_has_another_name(change: dict[str, Any]) -> None:
+    before, after = topics_job(DEV), topics_job(merged(DEV, change))
+    assert before["spec"]["template"] != after["spec"]["template"], "Kubernetes refuses to change it"
+    assert name_of(before) != name_of(after)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": {"file": 'name = "other"\n'}}, {"learner": {"settings": {"events_topic": "other"}}}]
+)
+def test_a_job_of_topics_that_would_read_something_else_has_another_name(change: dict[str, Any]) -> None:
+    assert name_of(topics_job(DEV)) != name_of(topics_job(merged(DEV, change)))
+
+
+def test_topics_are_made_by_another_job_in_another_release_of_the_chart(tmp_path: Path) -> None:
+    shutil.copytree(CHART, tmp_path / "stream-ml")
+    about = tmp_path / "stream-ml" / "Chart.yaml"
+    about.write_text(re.sub(r"(?m)^version: .*$", "version: 99.0.0", about.read_text()))
+    later = topics_job(DEV, tmp_path / "stream-ml")
+    assert later["metadata"]["labels"]["helm.sh/chart"] == "stream-ml-99.0.0"
+    assert name_of(later) != name_of(topics_job(DEV))
 
 
 @pytest.mark.parametrize(("store", "claims"), [("/var/snapshots", 1), ("s3://bucket/models", 0)])

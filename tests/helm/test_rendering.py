@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from tests.helm.chart import CHART, DEV, PROD, RENDERED, merged, objects, render
+from tests.helm.chart import CHART, DEV, GPU, PROD, RENDERED, merged, objects, render
 from tests.helm.custom_resources import VERSIONS, schema_of
 
 # The oldest that the chart takes, and the newest whose schemas there are.
@@ -84,6 +84,24 @@ def test_what_could_not_run_is_not_rendered(change: dict[str, Any], said: str) -
         render(merged(DEV, change))
 
 
+@pytest.mark.parametrize(
+    "modes", [["ReadWriteOnce"], ["ReadWriteOncePod"], ["ReadWriteOnce", "ReadOnlyMany"]]
+)
+def test_a_claim_that_one_node_mounts_is_not_rendered_where_a_gpu_on_another_needs_it(
+    modes: list[str],
+) -> None:
+    def change(**claim: Any) -> dict[str, Any]:
+        return merged(GPU, {"retrainer": {"storage": {"claim": {"accessModes": modes, **claim}}}})
+
+    with pytest.raises(
+        helm_python.HelmRenderError, match=r"retrainer\.storage\.claim\.accessModes .*ReadWriteMany"
+    ):
+        render(change())
+    assert render(change(create=False)), "no claim: each keeps its own"
+    assert render(change(existing="theirs")), "theirs to know"
+    assert render(merged(change(), {"retrainer": {"gpu": {"enabled": False}}})), "mounted by one"
+
+
 @pytest.mark.parametrize(("service", "setting"), [("predictor", "models"), ("drift_monitor", "model")])
 def test_who_is_not_told_its_model_is_not_rendered(service: str, setting: str) -> None:
     values = copy.deepcopy(DEV)
@@ -93,9 +111,27 @@ def test_who_is_not_told_its_model_is_not_rendered(service: str, setting: str) -
     assert render(merged(values, {service: {"existingSecret": "theirs"}}))
 
 
-def test_the_notes_name_the_next_steps() -> None:
+def notes_of(values: dict[str, Any]) -> str:
     with helm_python.Chart.load(CHART) as chart:
-        notes = chart.render(DEV, name="shop", namespace="ml")["stream-ml/templates/NOTES.txt"]
+        return str(chart.render(values, name="shop", namespace="ml")["stream-ml/templates/NOTES.txt"])
+
+
+def test_the_notes_name_the_next_steps() -> None:
+    notes = notes_of(DEV)
     for step in ("helm --namespace ml test shop", "topic events on kafka:9092", "--predictor 127.0.0.1:7590"):
         assert step in notes
     assert "Nobody is told when something is wrong" in notes
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        ({"networkPolicy": {"scrapers": []}}, True),
+        ({}, False),
+        ({"networkPolicy": {"scrapers": [], "enabled": False}}, False),
+        ({"networkPolicy": {"scrapers": []}, "monitoring": {"podMonitor": {"enabled": False}}}, False),
+    ],
+)
+def test_the_notes_warn_of_a_prometheus_that_may_not_scrape(change: dict[str, Any], warned: bool) -> None:
+    said = "A Prometheus in another namespace than ml gets nothing: networkPolicy.scrapers is empty"
+    assert (said in notes_of(merged(PROD, change))) is warned

@@ -43,6 +43,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* The variant with CUDA of the same release: where the other one is, with a suffix. */}}
+{{- define "stream-ml.gpu-image" -}}
+{{- with .Values.retrainer.gpu.image -}}
+{{ .repository | default $.Values.image.repository }}:{{ .tag | default (printf "%s-cuda" ($.Values.image.tag | default $.Chart.AppVersion)) }}
+{{- end -}}
+{{- end -}}
+
 {{- define "stream-ml.uses-redis" -}}
 {{- if ne (.Values.learner.settings.weights | default "memory") "memory" -}}yes{{- end -}}
 {{- end -}}
