@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from services.learner.parts import kafka_log, native_learner, parties_of
+from stream_ml.features import compile_model
 from stream_ml.learning.orders import Order, read_order
 from stream_ml.learning.parties import Parties
 from stream_ml.learning.points import Reached, go_on
@@ -56,12 +57,13 @@ class Learner:
         with ExitStack() as resources:
             http = OperatorServer(settings.http_host, settings.http_port, ready=lambda: self.not_ready)
             resources.callback(http.close)
+            # Before any broker is there: who waits for brokers is not missing.
+            metrics.begin("learner", [compile_model(settings.model_file).model_file.name])
             log = kafka_log(settings, stop.requested)
             resources.callback(log.close)
             if not log.connect():
                 return
             parties = parties_of(settings, log, self.accept_loss, self.reached, make_topics=True)
-            metrics.begin("learner", [parties.name])
             journal = JournalWriter(log, parties.topics.journal.name)
             alone = parties.layout is None
             (self._write if alone else self._share)(parties, journal, stop)

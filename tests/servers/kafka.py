@@ -81,11 +81,21 @@ def _cluster_id() -> str:
 
 
 class KafkaServer:
-    """One broker on a port of its own; its data survive ``kill`` and ``start``."""
+    """
+    One broker on a port of its own; its data survive ``kill`` and ``start``.
 
-    def __init__(self, directory: Path, settings: Mapping[str, str | int] | None = None) -> None:
-        self.directory = directory
-        self.port, controller_port = free_port(), free_port()
+    Attributes:
+        proxied_port: of a second listener, whose clients are told to come to `proxy_port`, if there is one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str | int] | None = None,
+        proxy_port: int | None = None,
+    ) -> None:
+        self.directory, self._proxy_port = directory, proxy_port
+        self.port, controller_port, self.proxied_port = free_port(), free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._properties = directory / "server.properties"
         self._write_files(controller_port, settings or {})
@@ -121,7 +131,7 @@ class KafkaServer:
     def _write_files(self, controller_port: int, settings: Mapping[str, str | int]) -> None:
         (self.directory / "tmp").mkdir(parents=True)
         (self.directory / "log4j2.xml").write_text(LOGGING)
-        properties = {**self._settings(controller_port), **settings}
+        properties = {**self._settings(controller_port), **self._proxied(controller_port), **settings}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         self._format()
 
@@ -166,6 +176,17 @@ class KafkaServer:
             # A killed broker may register again only when its old session is over; default 9 s.
             "broker.session.timeout.ms": 2000,
             "broker.heartbeat.interval.ms": 300,
+        }
+
+    def _proxied(self, controller_port: int) -> dict[str, str | int]:
+        """Return what changes where some clients come through a proxy."""
+        if self._proxy_port is None:
+            return {}
+        ours, controller = f"BROKER://{self.bootstrap}", f"CONTROLLER://127.0.0.1:{controller_port}"
+        return {
+            "listeners": f"{ours},PROXIED://127.0.0.1:{self.proxied_port},{controller}",
+            "advertised.listeners": f"{ours},PROXIED://127.0.0.1:{self._proxy_port}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
         }
 
     def _java(self, main: str, *arguments: str) -> list[str]:

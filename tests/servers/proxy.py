@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tests.servers.processes import free_port
 
@@ -18,8 +19,8 @@ class Proxy:
         heard: what the server has said since then.
     """
 
-    def __init__(self, server_port: int) -> None:
-        self.port, self._server_port = free_port(), server_port
+    def __init__(self, server_port: int, port: int | None = None) -> None:
+        self.port, self._server_port = port or free_port(), server_port
         self.held, self.heard = threading.Event(), bytearray()
         self._hold_at: bytes | None = None
         self._flows = threading.Event()
@@ -44,12 +45,16 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._server_port))
+                except OSError:  # it is down, and may come back
+                    client.close()
+                    continue
                 for pump, source, target in ((self._ask, client, server), (self._answer, server, client)):
                     threading.Thread(target=pump, args=(source, target), daemon=True).start()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError), client, server:
+        with suppress(OSError), _both_end(client, server):
             while piece := client.recv(1 << 20):
                 if self._hold_at is not None and self._hold_at in piece:
                     self._flows.clear()
@@ -58,8 +63,20 @@ class Proxy:
                 server.sendall(piece)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError), server, client:
+        with suppress(OSError), _both_end(client, server):
             while piece := server.recv(1 << 20):
                 if self.held.is_set():
                     self.heard += piece
                 client.sendall(piece)
+
+
+@contextmanager
+def _both_end(client: socket.socket, server: socket.socket) -> Iterator[None]:
+    """End both with the block: to close alone would not end one that the other thread waits on."""
+    try:
+        yield
+    finally:
+        for each in (client, server):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.request import urlopen
 
 from stream_ml.runtime import lifecycle
 from tests.clicks import MODEL
@@ -20,7 +21,14 @@ def test_without_a_broker_it_waits_until_asked_to_stop_or_until_it_was_long(tmp_
     nowhere = f"127.0.0.1:{free_port()}"
     settings.write_text(SETTINGS.format(directory=tmp_path, bootstrap=nowhere, group=GROUP))
     command = ["-m", "services.learner", "--settings", str(settings)]
-    asked = Process.python(command, tmp_path / "asked.log").start().wait_for_output("waiting for brokers")
+    port = free_port()
+    environment = {"STREAM_ML_HTTP_PORT": f"{port}"}
+    asked = Process.python(command, tmp_path / "asked.log", environment).start()
+    asked.wait_for_output("waiting for brokers")
+    # Or an alert would say that there is no learner, where there are no brokers.
+    told = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    assert 'stream_ml_build_info{component="learner"' in told
+    assert 'stream_ml_learner_evaluations_total{model="clicks"} 0.0' in told
     assert asked.terminate() == lifecycle.STOPPED, asked.tail()
     tired = Process.python(
         command, tmp_path / "tired.log", {"STREAM_ML_BROKER_TIMEOUT_SECONDS": f"{AWAY_SECONDS}"}

@@ -1,0 +1,245 @@
+"""The further faults, for a run with full counts."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+from tests.servers.processes import wait_until
+from tests.system.alerts.faults import Act, Fault, mend_events, nothing
+from tests.system.alerts.plant import ALONE, Plant
+from tests.system.alerts.traffic import RATES
+
+
+def kill(*names: str) -> Act:
+    """Return what kills processes for good."""
+
+    def act(plant: Plant) -> None:
+        for name in names:
+            plant.hold_down(plant.named(name))
+
+    return act
+
+
+def start(*names: str) -> Act:
+    """Return what lets them run again."""
+
+    def act(plant: Plant) -> None:
+        for name in names:
+            plant.let_up(plant.named(name))
+
+    return act
+
+
+def freeze_predictor(plant: Plant) -> None:
+    plant.processes["predictor-2"].freeze()
+
+
+def thaw_predictor(plant: Plant) -> None:
+    plant.processes["predictor-2"].thaw()
+
+
+def kill_standby(plant: Plant) -> None:
+    plant.add("standby", "learner", plant.given(plant.named("learner")))
+    plant.processes["standby"].wait_for_output("standing by", 60)
+    plant.watch()
+    plant.prometheus.wait_until_scraped()
+    plant.hold_down("standby")
+
+
+def forbid_store(plant: Plant) -> None:
+    """A file is where the folder was."""
+    folder = plant.directory / "snapshots" / ALONE
+    folder.rename(folder.with_suffix(".away"))
+    folder.touch()
+
+
+def allow_store(plant: Plant) -> None:
+    folder = plant.directory / "snapshots" / ALONE
+    folder.unlink()
+    folder.with_suffix(".away").rename(folder)
+
+
+def seldom_snapshots(plant: Plant) -> None:
+    plant.replace("learner", snapshot_interval_seconds=3600.0)
+
+
+def usual_snapshots(plant: Plant) -> None:
+    plant.replace("learner", snapshot_interval_seconds=60 / plant.factor)
+
+
+def push_nothing(plant: Plant) -> None:
+    plant.producers[ALONE].paused = True
+
+
+def flood_of_positives(plant: Plant) -> None:
+    plant.producers[ALONE].rates = dict.fromkeys(RATES, 1.0)
+
+
+def resume(plant: Plant) -> None:
+    """Give up the broken labels."""
+    mend_events(plant)
+    end = plant.producers[ALONE].log.bounds("events", 0).next
+    plant.command("resume", "--skip-to", f"0:{end}")
+
+
+def stop_learning(plant: Plant) -> None:
+    plant.command("stop", "--why", "a look")
+
+
+def learn_backlog(plant: Plant) -> None:
+    plant.command("resume", "--learn-backlog")
+
+
+def many_pages(plant: Plant) -> None:
+    plant.producers[ALONE].pages = 5_000
+
+
+def tell_less(plant: Plant) -> None:
+    """The application says that it served less than it did."""
+    plant.producers[ALONE].served = lambda rate: 0.78 * rate
+
+
+class Clients:
+    """Connections that stay open and ask nothing."""
+
+    def __init__(self) -> None:
+        self._open: list[socket.socket] = []
+
+    def connect(self, plant: Plant, count: int) -> None:
+        port = plant.ports["predictor-3-thrift"]
+        for _ in range(count):
+            with suppress(OSError):
+                self._open.append(socket.create_connection(("127.0.0.1", port), 5))
+
+    def close(self) -> None:
+        for client in self._open:
+            client.close()
+        self._open.clear()
+
+
+CLIENTS = Clients()
+
+
+def _third_predictor(plant: Plant, limits: tuple[str, ...] = (), **settings: object) -> None:
+    plant.add_predictor(3, limits, **settings)
+    plant.processes["predictor-3"].wait_for_output('"serving"', 60)
+    plant.watch()
+    plant.prometheus.wait_until_scraped()
+
+
+def use_descriptors(plant: Plant) -> None:
+    """A process may have 120 descriptors, and clients take most of them."""
+    _third_predictor(plant, ("--nofile=120:120",))
+    name = plant.ports["predictor-3"]
+    used = plant.prometheus.value(f'process_open_fds{{instance="127.0.0.1:{name}"}}')
+    CLIENTS.connect(plant, 104 - int(used))
+
+
+def use_connections(plant: Plant) -> None:
+    _third_predictor(plant, max_connections=20)
+    CLIENTS.connect(plant, 18)
+
+
+def want_more(plant: Plant) -> None:
+    """All connections are taken, and further clients come all the while."""
+    _third_predictor(plant, max_connections=20)
+    CLIENTS.connect(plant, 25)
+
+    def turned_away() -> bool:
+        CLIENTS.connect(plant, 2)
+        return "PredictorTurnsClientsAway" in plant.ringing()
+
+    wait_until(turned_away, 60)
+
+
+def remove_third(plant: Plant) -> None:
+    CLIENTS.close()
+    plant.remove("predictor-3")
+
+
+def change_taste(plant: Plant) -> None:
+    """Labels follow other users than before."""
+    plant.producers[ALONE].rates = {"u0": RATES["u2"], "u1": RATES["u1"], "u2": RATES["u0"]}
+
+
+def change_taste_unanswered(plant: Plant) -> None:
+    """The monitor asks for no retraining."""
+    plant.replace("monitor", retrain_events=0)
+    wait_until(plant.monitor_watches, 60)
+    change_taste(plant)
+
+
+def ask_by_hand(plant: Plant) -> None:
+    plant.command("jobs", "--ask", "2000", "--why", "nobody else does")
+
+
+def break_reports(plant: Plant) -> None:
+    """A file is where the folder of reports is to be."""
+    folder = plant.directory / "reports"
+    if folder.exists():
+        folder.rename(folder.with_suffix(".away"))
+    folder.touch()
+    ask_by_hand(plant)
+
+
+def mend_reports(plant: Plant) -> None:
+    (plant.directory / "reports").unlink()
+
+
+PROCESSES = [
+    Fault("the learner of a model is killed", "ServiceMissing", kill("learner"), start("learner"), 7),
+    Fault("the drift monitor is killed", "ServiceMissing", kill("monitor"), start("monitor"), 3),
+    Fault("the retrainer is killed", "ServiceMissing", kill("retrainer"), start("retrainer"), 3),
+    Fault(
+        "all predictors are killed",
+        "ServiceMissing",
+        kill("predictor-1", "predictor-2"),
+        start("predictor-1", "predictor-2"),
+        3,
+    ),
+    Fault("one of two predictors is killed", "TargetDown", kill("predictor-2"), start("predictor-2"), 3),
+    Fault("a predictor is frozen", "TargetDown", freeze_predictor, thaw_predictor, 3),
+    Fault("the standby is killed", "TargetDown", kill_standby, lambda plant: plant.remove("standby"), 3),
+]
+SNAPSHOTS = [
+    Fault("the snapshot store refuses", "SnapshotFails", forbid_store, allow_store, 22),
+    Fault("snapshots are taken once an hour", "SnapshotOld", seldom_snapshots, usual_snapshots, 3),
+]
+EVENTS = [
+    Fault("nobody pushes events", "LearnerSilence", push_nothing, mend_events, 5),
+    Fault("every label is positive", "LearnerBreakerOpen", flood_of_positives, resume, 8),
+    Fault("a person stops learning", "LearnerStopped", stop_learning, learn_backlog, 3),
+    Fault("new features come and the table is full", "LearnerTableFull", many_pages, mend_events, 3),
+    Fault("what was served comes back too low", "CalibrationOff", tell_less, mend_events, 5),
+]
+CLIENTS_OF_PREDICTORS = [
+    Fault("file descriptors run out", "FileDescriptorsRunOut", use_descriptors, remove_third, 3),
+    Fault("clients keep connections open", "PredictorConnectionsNearLimit", use_connections, remove_third, 3),
+    Fault(
+        "clients want too many connections",
+        "PredictorTurnsClientsAway",
+        want_more,
+        remove_third,
+        0,
+    ),
+]
+RETRAINING = [
+    Fault(
+        "drift, and nobody retrains",
+        "DriftWithoutRetrain",
+        change_taste_unanswered,
+        ask_by_hand,
+        3,
+        frozenset({"DriftFound"}),
+    ),
+    Fault("labels follow something else", "DriftFound", change_taste, nothing, 0),
+    Fault("reports cannot be written", "RetrainFails", break_reports, mend_reports, 3),
+]
+MORE = {
+    "processes": PROCESSES,
+    "snapshots": SNAPSHOTS,
+    "events": EVENTS,
+    "clients": CLIENTS_OF_PREDICTORS,
+    "retraining": RETRAINING,
+}
