@@ -28,12 +28,18 @@ _REST = 3.0
 
 @dataclass(slots=True)
 class _Published:
-    """Up to where a shard's changes were sent, when, and of which record of this process's they are."""
+    """
+    Up to where a shard's changes were sent, when, and of which record of this process's they are.
+
+    Attributes:
+        forgotten: whether the shard does not know any more what came next.
+    """
 
     stream: Stream
     sent_at: float = 0.0
     newest_at: float = 0.0
     wait_seconds: float = 0.0
+    forgotten: bool = False
 
 
 class SharedPublisher:
@@ -80,12 +86,18 @@ class SharedPublisher:
             self._published.setdefault(shard, _Published(stream))
 
     def snapshot_taken(self, streams: Mapping[int, Stream]) -> None:
-        """Go on from a snapshot where its rows are of another incarnation, or newer than what was sent."""
+        """
+        Go on from a snapshot where a shard began anew, or forgot what changed before.
+
+        Elsewhere what is not sent yet is sent: to skip it would make every reader load the snapshot.
+        """
         self.snapshot_wanted = False
         for shard, stream in streams.items():
             known = self._published.get(shard)
-            if known is not None and stream > known.stream:
-                known.stream = stream
+            if known is None or stream <= known.stream:
+                continue
+            if known.forgotten or stream.incarnation != known.stream.incarnation:
+                known.stream, known.forgotten = stream, False
 
     def others_began_anew(self, streams: Sequence[Stream]) -> bool:
         """Whether a shard that somebody else publishes has a later incarnation than *streams* say."""
@@ -119,7 +131,7 @@ class SharedPublisher:
             self._mender.mend(shard, answer)
             return
         if answer.kind == "behind" or answer.incarnation != known.stream.incarnation:
-            self.snapshot_wanted = True
+            self.snapshot_wanted = known.forgotten = True
             return
         self._told[shard] = answer
         heartbeat = now - known.sent_at >= self._limits.heartbeat_seconds

@@ -346,7 +346,8 @@ class SnapshotWriter:
     def abandon(self) -> None:
         """Leave nothing behind; idempotent, and nothing after `finish`."""
         if not self._file.closed:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be away; the next `clean` that finds it there removes it
+                self._path.unlink(missing_ok=True)
             with suppress(OSError):  # closing writes what is buffered, and the disk may be full
                 self._file.close()
 

@@ -61,6 +61,20 @@ def test_a_file_removed_under_a_writer_costs_the_snapshot_only(tmp_path: Path) -
     assert store.names("m") == []
 
 
+def test_a_folder_taken_away_under_a_writer_costs_the_snapshot_only(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    with store.writer("m", "v") as writer:
+        writer.add_rows(image()[0])
+        (tmp_path / "m").rename(tmp_path / "away")
+        (tmp_path / "m").write_text("a file where a folder was")
+        with pytest.raises(StoreUnavailable):
+            writer.finish(MANIFEST, b"", PARTS)
+    (tmp_path / "m").unlink()
+    (tmp_path / "away").rename(tmp_path / "m")
+    assert store.names("m") == []
+    assert store.clean("m", "v") == 1
+
+
 @pytest.mark.parametrize("spoiled", ["a folder", "a link to itself", "unreadable blocks"])
 def test_one_file_that_cannot_be_read_is_damage_and_no_absence_of_the_store(
     tmp_path: Path, spoiled: str, monkeypatch: pytest.MonkeyPatch
