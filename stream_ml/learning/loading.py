@@ -33,6 +33,7 @@ class Loaded:
         replay: at the snapshot's step, or the variant's beginning.
         journal: its next entries hold every step after that.
         snapshot_step: of the snapshot; 0 if there was none.
+        snapshot_at: when it was taken, unix seconds; 0 if there was none.
         label_breaker: what that knew as the snapshot was taken, and the journal's place then; None where
             it is not known.
     """
@@ -43,6 +44,7 @@ class Loaded:
     snapshot_step: int
     has_snapshot: bool
     label_breaker: tuple[Mapping[str, int | float], int] | None = None
+    snapshot_at: float = 0.0
 
     def skip(self, variant: str) -> dict[int, int]:
         """Go on where decisions say that *variant* does; return their places, by partition."""
@@ -76,7 +78,7 @@ class Loader:
             if at_most is not None and snapshot.step > at_most:
                 continue
             try:
-                learner, breaker = self._learner_of(snapshot.name)
+                learner, breaker, taken_at = self._learner_of(snapshot.name)
             except CorruptSnapshot as error:
                 log.error("a snapshot does not verify and is skipped", extra={"reason": str(error)})
                 continue
@@ -88,6 +90,7 @@ class Loader:
                 snapshot.step,
                 has_snapshot=True,
                 label_breaker=None if breaker is None else (breaker, snapshot.as_of),
+                snapshot_at=taken_at,
             )
         return self.beginning(variant)
 
@@ -168,11 +171,11 @@ class Loader:
         for partition, end in events.items():
             reader.remember(partial(learner.remember, partition), learner.forget, partition, 0, end)
 
-    def _learner_of(self, name: str) -> tuple[Learner, Mapping[str, int | float] | None]:
+    def _learner_of(self, name: str) -> tuple[Learner, Mapping[str, int | float] | None, float]:
         learner = self._new_learner()
         with self._parties.store.open(name) as snapshot:
             learner.load_state(load(snapshot, learner).state)
-            return learner, snapshot.manifest.label_breaker
+            return learner, snapshot.manifest.label_breaker, snapshot.manifest.created_at
 
     def _replay(self, learner: Learner, variant: str, step: int, events: dict[int, int]) -> Replay:
         topic = self._parties.topics.events

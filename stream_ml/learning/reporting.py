@@ -110,6 +110,11 @@ class Report:
         metrics.LEARNER_SNAPSHOT_STEP.labels(self._model).set(snapshots.step)
         metrics.LEARNER_SNAPSHOT_BYTES.labels(self._model).set(snapshots.bytes)
 
+    def began_with(self, snapshot_at: float) -> None:
+        """Take notice of the snapshot that this process began with: it is old if none follows."""
+        if snapshot_at:
+            metrics.LEARNER_SNAPSHOT_AT.labels(self._model).set(snapshot_at)
+
     def snapshot_failed(self) -> None:
         """Take notice of a snapshot that was given up."""
         metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()

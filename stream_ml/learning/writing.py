@@ -134,6 +134,7 @@ class WriterLoop:
         self._inbox.run(self._threads, self._fetcher.run)
         self._inbox.run(self._threads, self._follow_journal)
         self._report.writer(True)
+        self._report.began_with(self._started.loaded.snapshot_at)
         try:
             self._send_again()
             self._succeed()  # where the writer before was killed just then, no line may come to tell

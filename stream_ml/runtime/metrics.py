@@ -234,7 +234,7 @@ LEARNER_SNAPSHOT_SECONDS = _gauge(
 )
 LEARNER_SNAPSHOT_AT = _gauge(
     "stream_ml_learner_snapshot_timestamp_seconds",
-    "When the last snapshot was announced, seconds since 1970.",
+    "When the last snapshot (before a process's first: the one it began with) was taken, seconds since 1970.",
 )
 LEARNER_SNAPSHOT_STEP = _gauge("stream_ml_learner_snapshot_step", "Step of the last announced snapshot.")
 LEARNER_SNAPSHOT_BYTES = _gauge(

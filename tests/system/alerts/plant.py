@@ -132,6 +132,8 @@ class Plant:
         if role == "learner":
             self.processes[new].wait_for_output("standing by", 60)
         self.wait_ready(new)
+        self.watch()
+        self.prometheus.wait_until_scraped()
         self._end(old, meanwhile)
 
     def remove(self, name: str) -> None:

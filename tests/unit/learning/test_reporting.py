@@ -9,6 +9,7 @@ from stream_ml._native import Learner, Plan
 from stream_ml.features import compile_model
 from stream_ml.learning.reporting import Report
 from stream_ml.learning.topics import ensure_topics
+from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import ManualClock
 from stream_ml.runtime.metrics import REGISTRY
 from stream_ml.streams.log import Bounds, LogUnavailable
@@ -66,6 +67,20 @@ def test_totals_go_on_where_the_life_before_left_them(rig: Rig) -> None:
         life.wait_until_learned()
         wait_until(partial(learned_are, expected_counts(200 * lives)[0]))
         life.end()
+
+
+def test_a_life_that_takes_no_snapshot_shows_how_old_the_one_is_that_it_began_with(rig: Rig) -> None:
+    rig.send(events(200))
+    rig.run_to_the_end()
+    (newest, *_) = rig.store.names("clicks")
+    with rig.store.open(newest) as snapshot:
+        taken_at = snapshot.manifest.created_at
+    metrics.LEARNER_SNAPSHOT_AT.remove("clicks")
+    rig.overrides["snapshot_interval_seconds"] = 1000
+    life = rig.in_background()
+    life.wait_until_learned()
+    wait_until(lambda: shown("snapshot_timestamp_seconds") == taken_at)
+    life.end()
 
 
 SERVED = """
