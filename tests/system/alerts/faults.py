@@ -17,7 +17,7 @@ class Fault:
 
     Attributes:
         alert: the one that rings, and no other.
-        before: what may tell of it before, as information.
+        beside: what may tell of it, too, as information.
         stays_seconds: how long the fault stays once it rings, so that what might ring later would.
     """
 
@@ -26,7 +26,7 @@ class Fault:
     produce: Act
     mend: Act
     stays_seconds: float = 1.0
-    before: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 def poison(plant: Plant) -> None:

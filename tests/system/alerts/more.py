@@ -187,6 +187,8 @@ def mend_reports(plant: Plant) -> None:
     (plant.directory / "reports").unlink()
 
 
+# What changes the figures of the evaluations is a drift, too: an information.
+DRIFT = frozenset({"DriftFound"})
 PROCESSES = [
     Fault("the learner of a model is killed", "ServiceMissing", kill("learner"), start("learner"), 7),
     Fault("the drift monitor is killed", "ServiceMissing", kill("monitor"), start("monitor"), 3),
@@ -208,10 +210,10 @@ SNAPSHOTS = [
 ]
 EVENTS = [
     Fault("nobody pushes events", "LearnerSilence", push_nothing, mend_events, 5),
-    Fault("every label is positive", "LearnerBreakerOpen", flood_of_positives, resume, 8),
-    Fault("a person stops learning", "LearnerStopped", stop_learning, learn_backlog, 3),
     Fault("new features come and the table is full", "LearnerTableFull", many_pages, mend_events, 3),
-    Fault("what was served comes back too low", "CalibrationOff", tell_less, mend_events, 5),
+    Fault("a person stops learning", "LearnerStopped", stop_learning, learn_backlog, 3),
+    Fault("what was served comes back too low", "CalibrationOff", tell_less, mend_events, 5, DRIFT),
+    Fault("every label is positive", "LearnerBreakerOpen", flood_of_positives, resume, 8, DRIFT),
 ]
 CLIENTS_OF_PREDICTORS = [
     Fault("file descriptors run out", "FileDescriptorsRunOut", use_descriptors, remove_third, 3),
@@ -231,7 +233,7 @@ RETRAINING = [
         change_taste_unanswered,
         ask_by_hand,
         3,
-        frozenset({"DriftFound"}),
+        DRIFT,
     ),
     Fault("labels follow something else", "DriftFound", change_taste, nothing, 0),
     Fault("reports cannot be written", "RetrainFails", break_reports, mend_reports, 3),

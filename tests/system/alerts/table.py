@@ -12,7 +12,7 @@ from tests.alerts import ROOT
 RECORD, PAGE = ROOT / "docs/results/soak.json", ROOT / "docs/soak.md"
 BEGIN, END = "<!-- faults:begin -->\n", "<!-- faults:end -->"
 _TEST = "test_faults_ring_as_they_should_and_nothing_else_does"
-_HEAD = """| fault | rings | told before | rings after, s | silent after it was mended, s | an hour is, s |
+_HEAD = """| fault | rings | beside it | rings after, s | silent after it was mended, s | an hour is, s |
 |---|---|---|---|---|---|
 """
 
@@ -24,9 +24,9 @@ def table(record: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, seen: Mapping[str, Any]) -> str:
-    alert, before = f"[{seen['alert']}](runbooks/{seen['alert']}.md)", ", ".join(seen["before"])
+    alert, beside = f"[{seen['alert']}](runbooks/{seen['alert']}.md)", ", ".join(seen["beside"])
     times = (seen["rings_after_seconds"], seen["silent_after_seconds"], round(seen["hours_are_seconds"]))
-    return f"| {name} | {alert} | {before or '–'} | {' | '.join(map(str, times))} |\n"
+    return f"| {name} | {alert} | {beside or '–'} | {' | '.join(map(str, times))} |\n"
 
 
 def written(page: str, record: Mapping[str, Any]) -> str:

@@ -51,10 +51,10 @@ def suffer(plant: Plant, fault: Fault) -> dict[str, object]:
     wait_until(lambda: not plant.ringing(), LONGEST_SECONDS, plant.told)
     silent_at = time.time()
     rang = plant.rang_since(began_at)
-    assert rang - fault.before == {fault.alert}, f"{fault.name}: {rang} rang"
+    assert rang - fault.beside == {fault.alert}, f"{fault.name}: {rang} rang"
     return {
         "alert": fault.alert,
-        "before": sorted(fault.before & rang),
+        "beside": sorted(fault.beside & rang),
         "rings_after_seconds": round(rang_at - produced_at, 1),
         "silent_after_seconds": round(silent_at - mended_at, 1),
         "hours_are_seconds": 3600 / plant.factor,

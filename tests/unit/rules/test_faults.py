@@ -23,7 +23,7 @@ def test_six_are_produced_in_every_run_and_more_than_twenty_with_full_counts() -
 def test_every_fault_rings_an_alert_that_there_is() -> None:
     severities = {rule["alert"]: rule["labels"]["severity"] for rule in alerts()}
     assert {fault.alert for fault in FAULTS} <= severities.keys()
-    assert {severities[alert] for fault in FAULTS for alert in fault.before} <= {"info"}
+    assert {severities[alert] for fault in FAULTS for alert in fault.beside} <= {"info"}
 
 
 def test_the_page_has_what_the_last_run_saw() -> None:
@@ -34,7 +34,7 @@ def test_the_page_has_what_the_last_run_saw() -> None:
 def test_the_table_says_which_alert_told_of_what() -> None:
     seen = {
         "alert": "TargetDown",
-        "before": ["DriftFound"],
+        "beside": ["DriftFound"],
         "rings_after_seconds": 2.5,
         "silent_after_seconds": 1.0,
         "hours_are_seconds": 60.0,
