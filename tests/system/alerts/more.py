@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import suppress
 
 from tests.servers.processes import wait_until
@@ -105,6 +106,17 @@ class Clients:
 
     def __init__(self) -> None:
         self._open: list[socket.socket] = []
+        self._ended = threading.Event()
+        self._insisting: threading.Thread | None = None
+
+    def insist(self, plant: Plant) -> None:
+        """Connect again and again, until `close`."""
+        self._insisting = threading.Thread(target=self._insist, args=(plant,))
+        self._insisting.start()
+
+    def _insist(self, plant: Plant) -> None:
+        while not self._ended.wait(0.2):
+            self.connect(plant, 2)
 
     def connect(self, plant: Plant, count: int) -> None:
         port = plant.ports["predictor-3-thrift"]
@@ -113,6 +125,11 @@ class Clients:
                 self._open.append(socket.create_connection(("127.0.0.1", port), 5))
 
     def close(self) -> None:
+        if self._insisting is not None:
+            self._ended.set()
+            self._insisting.join()
+            self._ended.clear()
+            self._insisting = None
         for client in self._open:
             client.close()
         self._open.clear()
@@ -145,12 +162,7 @@ def want_more(plant: Plant) -> None:
     """All connections are taken, and further clients come all the while."""
     _third_predictor(plant, max_connections=20)
     CLIENTS.connect(plant, 25)
-
-    def turned_away() -> bool:
-        CLIENTS.connect(plant, 2)
-        return "PredictorTurnsClientsAway" in plant.ringing()
-
-    wait_until(turned_away, 60)
+    CLIENTS.insist(plant)
 
 
 def remove_third(plant: Plant) -> None:
@@ -159,8 +171,9 @@ def remove_third(plant: Plant) -> None:
 
 
 def change_taste(plant: Plant) -> None:
-    """Labels follow other users than before."""
-    plant.producers[ALONE].rates = {"u0": RATES["u2"], "u1": RATES["u1"], "u2": RATES["u0"]}
+    """Labels follow other users than before, or the same again."""
+    other = {"u0": RATES["u2"], "u1": RATES["u1"], "u2": RATES["u0"]}
+    plant.producers[ALONE].rates = other if plant.producers[ALONE].rates is RATES else RATES
 
 
 def change_taste_unanswered(plant: Plant) -> None:
@@ -235,7 +248,7 @@ RETRAINING = [
         3,
         DRIFT,
     ),
-    Fault("labels follow something else", "DriftFound", change_taste, nothing, 0),
+    Fault("labels follow something else", "DriftFound", change_taste, nothing, 3),
     Fault("reports cannot be written", "RetrainFails", break_reports, mend_reports, 3),
 ]
 MORE = {

@@ -261,9 +261,5 @@ class Plant:
 
     def monitor_watches(self) -> bool:
         """Whether the drift monitor looks at evaluations (again)."""
-        return (
-            self.prometheus.value(
-                f'increase(stream_ml_drift_monitor_evaluations_total{{model="{ALONE}"}}[5s])'
-            )
-            > 0
-        )
+        seen = f'increase(stream_ml_drift_monitor_evaluations_total{{job="{self.named("monitor")}"}}[5s])'
+        return self.prometheus.value(seen) > 0
