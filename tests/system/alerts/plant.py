@@ -26,7 +26,7 @@ ALONE, SHARED = "clicks", "shared"
 FACTOR = 60
 # A snapshot each minute; a damaged one is told of until it is older than those that are kept. The silence is
 # longer than a broker is away here.
-OURS = {"snapshots_kept": 6, "silence_after_seconds": 12.0}
+OURS = {"snapshots_kept": 6, "silence_after_seconds": 24.0}
 # Who lost a broker looks for it every half second.
 PATIENCE = {"reconnect.backoff.max.ms": "500"}
 # What a process is called that replaces one.
