@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
+from uuid import uuid4
 
 import faust
 from faust.auth import Credentials
@@ -68,7 +71,7 @@ class DriftMonitor:
         self.failed: Exception | None = None
         self.waits: str | None = _JOINING
         # Faust makes folders, though it keeps nothing in them; where it is started may be read-only.
-        self._scratch = TemporaryDirectory(prefix="drift-monitor-")
+        self._scratch = Path(gettempdir()) / f"drift-monitor-{uuid4().hex}"
         self._app = self._faust(access)
         table = self._app.Table(_TABLE, partitions=1, key_type=bytes, value_type=bytes)
         clock = SystemClock()
@@ -95,7 +98,7 @@ class DriftMonitor:
             broker=[f"kafka://{each.strip()}" for each in servers],
             broker_credentials=access,
             store="memory://",
-            datadir=self._scratch.name,
+            datadir=str(self._scratch),
             topic_partitions=1,
             # The topics are ours to make, and one process needs no leader.
             topic_allow_declare=False,
@@ -144,7 +147,7 @@ class DriftMonitor:
             thread.join(_POLL_SECONDS)
         thread.join(_STOP_SECONDS)
         self._end_work()
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         if self.failed:
             raise self.failed
 

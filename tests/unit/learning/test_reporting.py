@@ -224,7 +224,14 @@ def test_every_metric_of_a_learner_is_set_by_a_life_with_all_that_can_happen(rig
     families = [f for f in families if f.name != "stream_ml_learner_watermark_timestamp_seconds"]
     silent = {f.name for f in families if not any(sample.labels["model"] == "clicks" for sample in f.samples)}
     # A store that fails is not part of this life, and its rows are not in Redis.
-    shared = {"ownerships_ended", "pushed_events", "shards_unavailable", "stage_seconds"}
+    shared = {
+        "ownerships_ended",
+        "pushed_events",
+        "shards_unavailable",
+        "stage_seconds",
+        "waiting_bytes",
+        "waiting_limit_bytes",
+    }
     assert silent <= {f"stream_ml_learner_{name}" for name in {"snapshot_failures", *shared}}
 
 
