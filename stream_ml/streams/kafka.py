@@ -40,6 +40,12 @@ _UNKNOWN_PLACE = (
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
 )
+# Another broker leads the partition now; having heard it, the client asks which.
+_MOVED = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+)
 
 # The embedded broker (see embedded.py) as other processes meet it.
 _EMBEDDED_CLUSTER = "mockCluster"
@@ -228,15 +234,13 @@ class KafkaLog:
         self._consumer.poll(0)
 
     def _consider(self, error: KafkaException, doing: str, asked: TopicPartition, end: float) -> None:
-        """Return if a new partition may only be unknown to this client yet; else raise."""
-        if error.args[0].code() in _UNKNOWN_PLACE:
-            if self._partitions(asked.topic) <= asked.partition:
-                raise ConfigError(
-                    f"there is no {asked.topic}[{asked.partition}]; create the topic first"
-                ) from error
-            if time.monotonic() < end:
-                time.sleep(0.02)
-                return
+        """Return if a new partition may only be unknown to this client yet, or has moved; else raise."""
+        code, place = error.args[0].code(), f"{asked.topic}[{asked.partition}]"
+        if code in _UNKNOWN_PLACE and self._partitions(asked.topic) <= asked.partition:
+            raise ConfigError(f"there is no {place}; create the topic first") from error
+        if code in (*_UNKNOWN_PLACE, *_MOVED) and time.monotonic() < end:
+            time.sleep(0.02)
+            return
         self._serve()
         raise translate(error.args[0], doing, self._background) from error
 

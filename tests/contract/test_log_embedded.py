@@ -6,6 +6,7 @@ import threading
 from random import Random
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_ml.errors import CannotContinue, ConfigError, RecoverableError
 from stream_ml.streams.embedded import EmbeddedBroker
@@ -134,3 +135,29 @@ def test_closing_twice_is_closing_once() -> None:
     broker = EmbeddedBroker()
     broker.close()
     broker.close()
+
+
+class Moving:
+    """A consumer whose broker answers once that another leads the partition."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer, self._refusals = consumer, [KafkaError.NOT_LEADER_FOR_PARTITION]
+
+    def get_watermark_offsets(self, asked: TopicPartition, timeout: float) -> tuple[int, int]:
+        if self._refusals:
+            raise KafkaException(KafkaError(self._refusals.pop()))
+        low, high = self._consumer.get_watermark_offsets(asked, timeout=timeout)
+        return low, high
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._consumer, name)
+
+
+def test_bounds_of_a_partition_that_has_just_moved_are_asked_for_again(
+    embedded_broker: EmbeddedBroker, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = embedded_broker.log()
+    log.ensure_topic(topic_name, 1)
+    monkeypatch.setattr(log, "_consumer", Moving(log._consumer))
+    assert log.bounds(topic_name, 0) == Bounds(0, 0)
+    log.close()
