@@ -162,7 +162,7 @@ class PredictorClient:
     def _call(self, function: str, arguments: tuple[Any, ...], span: CallSpan) -> Any:
         call = _Call(next(self._turn), self._clock.monotonic() + self._timeout_seconds)
         while True:
-            peers = self._peers.current()
+            peers = self._peers.current(call.deadline - self._clock.monotonic())
             peer = self._next_peer(peers, call)
             self._wait_for(peer, call)
             left = call.deadline - self._clock.monotonic()

@@ -36,8 +36,8 @@ class Peers:
     """
     All predictors there are now. Thread-safe.
 
-    Names are asked for by the first call, and again from time to time in the background: no later call waits
-    for an answer. A name that has none keeps what it stood for.
+    Names are asked for at the first call, and again from time to time. Nobody but the first callers waits for
+    an answer, and each of them no longer than it may. A name that has none keeps what it stood for.
     """
 
     def __init__(self, addresses: Sequence[str], pool_size: int, clock: Clock, resolve: Resolve) -> None:
@@ -51,17 +51,18 @@ class Peers:
         self._asked_at = 0.0
         self._asking = False
         self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)
 
-    def current(self) -> list[Peer]:
+    def current(self, seconds: float) -> list[Peer]:
         """
-        Return the predictors, in the order of the addresses.
+        Return the predictors, in the order of the addresses; within *seconds*.
 
         Raises:
             PredictorUnavailable: no name stands for anybody yet; safe to retry.
         """
         with self._lock:
             if not self._peers:
-                self._ask()
+                self._wait_for_first(seconds)
             elif self._names and self._clock.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
                 self._ask_in_background()
             return self._peers
@@ -91,13 +92,21 @@ class Peers:
             with self._lock:
                 self._asking = False
                 self._take(found)
+                self._answered.notify_all()
 
-    def _ask(self) -> None:
-        """Ask while everybody waits: nobody could be called before."""
-        self._take(self._answers())
-        if not self._peers:
-            names = ", ".join(host for host, _ in self._places)
-            raise PredictorUnavailable(f"{names}: no such name is known here; is it spelled right?")
+    def _wait_for_first(self, seconds: float) -> None:
+        """Ask, or wait for whoever asks already: nobody could be called before."""
+        if not self._names:
+            self._take(self._answers())
+            return
+        self._ask_in_background()
+        self._answered.wait_for(lambda: self._peers or not self._asking, max(seconds, 0.0))
+        if self._peers:
+            return
+        names = ", ".join(host for host, _ in self._places)
+        if self._asking:
+            raise PredictorUnavailable(f"{names}: who has this name was not told within {seconds:.3g} s")
+        raise PredictorUnavailable(f"{names}: no such name is known here; is it spelled right?")
 
     def _answers(self) -> dict[str, Sequence[str]]:
         """Return what each host stands for; those without an answer are not there."""

@@ -35,7 +35,7 @@ def peers_of(*addresses: str, names: Names, clock: ManualClock | None = None) ->
 
 
 def addresses(peers: Peers) -> list[str]:
-    return [peer.address for peer in peers.current()]
+    return [peer.address for peer in peers.current(10)]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -59,21 +59,21 @@ def test_an_address_is_one_predictor_however_often_it_is_found() -> None:
 def test_who_comes_under_the_name_is_found_who_goes_is_left_and_who_stays_is_the_same() -> None:
     names, clock = Names(pods=["10.0.0.1", "10.0.0.2"]), ManualClock()
     peers = peers_of("pods:1", names=names, clock=clock)
-    first, stays = peers.current()
+    first, stays = peers.current(10)
     stays.losses = 3
     names.hosts["pods"] = ["10.0.0.2", "10.0.0.3"]
     assert addresses(peers) == ["10.0.0.1:1", "10.0.0.2:1"], "not asked again at once"
     clock.advance(5.0)
-    peers.current()
+    peers.current(10)
     wait_until(lambda: addresses(peers) == ["10.0.0.2:1", "10.0.0.3:1"])
-    assert peers.current()[0] is stays
-    assert first not in peers.current()
+    assert peers.current(10)[0] is stays
+    assert first not in peers.current(10)
 
 
 def test_a_loss_asks_sooner_but_not_in_a_loop() -> None:
     names, clock = Names(pods=["10.0.0.1"]), ManualClock()
     peers = peers_of("pods:1", names=names, clock=clock)
-    peers.current()
+    peers.current(10)
     peers.lost()
     clock.advance(1.0)
     assert names.asked == 1
@@ -85,7 +85,7 @@ def test_a_loss_asks_sooner_but_not_in_a_loop() -> None:
 def test_no_call_waits_while_a_name_is_asked_for_again() -> None:
     names, clock = Names(pods=["10.0.0.1"]), ManualClock()
     peers = peers_of("pods:1", names=names, clock=clock)
-    peers.current()
+    peers.current(10)
     names.may_answer.clear()
     clock.advance(60.0)
     assert [addresses(peers) for _ in range(3)] == [["10.0.0.1:1"]] * 3
@@ -96,10 +96,10 @@ def test_no_call_waits_while_a_name_is_asked_for_again() -> None:
 def test_a_name_without_an_answer_keeps_what_it_stood_for() -> None:
     names, clock = Names(pods=["10.0.0.1"]), ManualClock()
     peers = peers_of("pods:1", names=names, clock=clock)
-    peers.current()
+    peers.current(10)
     names.hosts.clear()
     clock.advance(5.0)
-    peers.current()
+    peers.current(10)
     wait_until(lambda: names.asked == 2)
     assert addresses(peers) == ["10.0.0.1:1"]
 
@@ -108,14 +108,26 @@ def test_a_name_that_nobody_knows_is_said_and_asked_for_again_by_the_next_call()
     names = Names()
     peers = peers_of("pods:1", names=names)
     with pytest.raises(PredictorUnavailable, match="pods"):
-        peers.current()
+        peers.current(10)
     names.hosts["pods"] = ["10.0.0.1"]
     assert addresses(peers) == ["10.0.0.1:1"]
 
 
 def test_a_name_that_could_be_nobodys_is_as_one_that_nobody_knows() -> None:
     with pytest.raises(PredictorUnavailable, match=r"a\.\.b"):
-        Peers(["a..b:1"], 2, ManualClock(), addresses_of).current()
+        Peers(["a..b:1"], 2, ManualClock(), addresses_of).current(10)
+
+
+def test_nobody_waits_longer_for_a_first_answer_than_it_may_and_all_get_the_same() -> None:
+    names = Names(pods=["10.0.0.1"])
+    names.may_answer.clear()
+    peers = peers_of("pods:1", names=names)
+    for _ in range(2):
+        with pytest.raises(PredictorUnavailable, match=r"within 0\.01 s"):
+            peers.current(0.01)
+    names.may_answer.set()
+    assert addresses(peers) == ["10.0.0.1:1"]
+    assert names.asked == 1
 
 
 def test_literal_addresses_are_never_asked_for() -> None:
