@@ -116,7 +116,7 @@ class RetrainerService:
         return self.settings.takes_jobs and self.ready(job)
 
     def _looked(self, queue: Queue, stop: lifecycle.Stop) -> None:
-        _show_waiting(queue)
+        _show_jobs(queue)
         if self.until_idle:
             stop.request()
 
@@ -127,11 +127,13 @@ def _count_taken(job: Job) -> None:
 
 def _count_ended(queue: Queue, job: Job, how: str) -> None:
     metrics.RETRAINER_ENDED.labels(job.model, how).inc()
-    _show_waiting(queue)
+    _show_jobs(queue)
 
 
-def _show_waiting(queue: Queue) -> None:
+def _show_jobs(queue: Queue) -> None:
     for model, count in queue.waiting().items():
         metrics.RETRAINER_WAITING.labels(model).set(count)
     for model, seconds in queue.oldest_seconds().items():
         metrics.RETRAINER_OLDEST_JOB.labels(model).set(seconds)
+    for model, count in queue.failed().items():
+        metrics.RETRAINER_FAILED.labels(model).set(count)

@@ -139,6 +139,16 @@ class Queue:
                     ages[job.model] = max(ages[job.model], self.age_seconds(name))
             return ages
 
+    def failed(self) -> dict[str, int]:
+        """Return how many jobs failed and are not forgotten, of every model that is named or has had one."""
+        with self._lock:
+            counts = dict.fromkeys(self._known_models(), 0)
+            for name, job in self._jobs.items():
+                end = self._work.of(name).end
+                if self._ours(job) and end is not None:
+                    counts[job.model] += end.ended == "failed"
+            return counts
+
     def _known_models(self) -> set[str]:
         return {*self._models, *(job.model for job in self._jobs.values() if self._ours(job))}
 

@@ -272,6 +272,9 @@ RETRAINER_WAITING = _gauge("stream_ml_retrainer_jobs_waiting", "Jobs that nobody
 RETRAINER_OLDEST_JOB = _gauge(
     "stream_ml_retrainer_oldest_job_seconds", "Age of the oldest job that is not over, else 0."
 )
+RETRAINER_FAILED = _gauge(
+    "stream_ml_retrainer_failed_jobs", "Jobs that failed, whoever had them, and are not forgotten yet."
+)
 
 # -- drift monitor ---------------------------------------------------------------------------------------
 

@@ -253,6 +253,17 @@ def test_how_many_jobs_wait(log: MemoryLog, clock: ManualClock) -> None:
     assert one.waiting() == {"bookings": 0}
 
 
+def test_how_many_jobs_failed_whoever_had_them(log: MemoryLog, clock: ManualClock) -> None:
+    stays, ends = queue(log, clock, models=["bookings"]), queue(log, clock)
+    ask(log, job("x"), job("y"), job("z"), job("other", model="coupons"))
+    assert stays.failed() == {"bookings": 0}, "it is there before the first job"
+    taken(ends).failed("no memory")
+    taken(ends).done({})
+    taken(ends).release("later", failed=True)
+    stays.read()
+    assert stays.failed() == {"bookings": 1}
+
+
 def test_how_old_the_oldest_job_is_that_is_not_over(log: MemoryLog, clock: ManualClock) -> None:
     one = queue(log, clock, models=["bookings"])
     assert one.oldest_seconds() == {"bookings": 0}, "it is there before the first job"
