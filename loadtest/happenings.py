@@ -13,7 +13,7 @@ from time import monotonic, sleep
 
 import numpy as np
 
-from loadtest.generating import Phase
+from loadtest.generating import Calls, Phase
 from loadtest.ingest import LEARNED
 from loadtest.scene import Scene, Value, changed_model, row
 from loadtest.stack import Service
@@ -21,6 +21,8 @@ from tests.servers.processes import wait_until
 
 Rows = list[dict[str, Value]]
 Figures = dict[str, Value]
+# When it was, in seconds, and what was seen.
+Look = tuple[float, float]
 
 # Of the knee, before and after a burst; ten times as much is beyond it.
 BURST_BASE, BURST_TIMES = 0.15, 10
@@ -63,10 +65,9 @@ def burst(
         row("during", BURST_TIMES * BURST_BASE, BURST_TIMES * base, calls.between(begins, ends)),
         row(AFTER_THE_BURST, BURST_BASE, base, later),
     ]
-    slow = later.intended[later.waited > limit_ms / 1e3]
     return rows, {
-        "burst_recovered_seconds": unless_void(rows, round(float(slow.max(initial=ends)) - ends, 3)),
-        "burst_backlog_events": round(max(backlog)),
+        "burst_recovered_seconds": unless_void(rows, recovered_after(later, ends, limit_ms / 1e3)),
+        "burst_backlog_events": round(max(value for _, value in backlog)),
     }
 
 
@@ -88,7 +89,7 @@ def slow_consumer(played: Scene, knee: float, seconds: float) -> tuple[Rows, Fig
         took = monotonic() - began
     rows = [row("slow consumer", HALF, HALF * knee, calling.result())]
     return rows, {
-        "slow_consumer_backlog_events": round(max(backlog)),
+        "slow_consumer_backlog_events": round(max(value for _, value in backlog)),
         "slow_consumer_caught_up_seconds": round(took, 2),
         "slow_consumer_grown_mib": round(grown, 1),
         "slow_consumer_p99_ms": unless_void(rows, rows[0]["p99 ms"]),
@@ -127,7 +128,7 @@ def rebalance(played: Scene, knee: float, partitions: int) -> tuple[Rows, Figure
         wait_until(lambda: played.learner.metric(LAG_RECORDS) < CAUGHT_UP, WAIT_SECONDS)
     rows = [row("rebalance", QUARTER, QUARTER * knee, calling.result())]
     return rows, {
-        "rebalance_standstill_seconds": round(LOOK_SECONDS * _longest_run(learned), 2),
+        "rebalance_standstill_seconds": round(longest_standstill(learned), 2),
         "rebalance_p99_ms": unless_void(rows, rows[0]["p99 ms"]),
     }
 
@@ -137,15 +138,27 @@ def unless_void(rows: Rows, figure: Value) -> Value:
     return None if any(each["run"] != "valid" for each in rows) else figure
 
 
+def recovered_after(calls: Calls, ends: float, limit: float) -> float | None:
+    """
+    Return when the last slow call was due, in seconds after the burst *ends*; None if it was the last of all.
+
+    Args:
+        limit: seconds that a call may take.
+    """
+    slow = calls.intended[calls.waited > limit]
+    last = float(slow.max(initial=ends))
+    return round(last - ends, 3) if last < calls.intended.max(initial=-np.inf) else None
+
+
 @contextmanager
-def _watching(look: Callable[[], float]) -> Iterator[Sequence[float]]:
+def _watching(look: Callable[[], float]) -> Iterator[Sequence[Look]]:
     """Look again and again meanwhile; what was seen, at least once. Who does not answer is asked again."""
-    seen, ended = list[float](), threading.Event()
+    seen, ended = list[Look](), threading.Event()
 
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
             with suppress(OSError):
-                seen.append(look())
+                seen.append((monotonic(), look()))
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -154,15 +167,15 @@ def _watching(look: Callable[[], float]) -> Iterator[Sequence[float]]:
     finally:
         ended.set()
         watching.join()
-        seen.append(look())
+        seen.append((monotonic(), look()))
 
 
-def _longest_run(values: Sequence[float]) -> int:
-    """Return how often at most the same value was seen again, one after the other."""
-    longest = run = 0
-    for before, value in pairwise(values):
-        run = run + 1 if value == before else 0
-        longest = max(longest, run)
+def longest_standstill(looks: Sequence[Look]) -> float:
+    """Return for how long at most, in seconds, no look saw another value than the one before it."""
+    longest = stands = 0.0
+    for (before, was), (at, value) in pairwise(looks):
+        stands = stands + at - before if value == was else 0.0
+        longest = max(longest, stands)
     return longest
 
 

@@ -11,7 +11,7 @@ import pytest
 from loadtest import scenarios
 from loadtest.calls import LONGEST_SECONDS
 from loadtest.generating import Calls, Phase
-from loadtest.happenings import _longest_run, unless_void
+from loadtest.happenings import longest_standstill, recovered_after, unless_void
 from loadtest.scenarios import FULL, find_knee
 from loadtest.scene import Scene, row
 
@@ -113,7 +113,26 @@ def test_nothing_follows_from_a_void_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "run"), [([], 0), ([1], 0), ([1, 2, 3], 0), ([1, 1, 2, 2, 2, 3], 2), ([4, 4, 4, 4], 3)]
+    ("looks", "seconds"),
+    [
+        ([], 0),
+        ([(5, 1)], 0),
+        ([(0, 1), (1, 2), (9, 3)], 0),
+        ([(0, 1), (1, 1), (2, 2), (2.5, 2), (7, 2), (7.5, 3)], 5),
+        ([(0, 4), (1, 4), (3, 4)], 3),
+    ],
 )
-def test_the_longest_standstill_is_that_without_any_change(values: list[float], run: int) -> None:
-    assert _longest_run(values) == run
+def test_the_longest_standstill_is_time_without_any_change(
+    looks: list[tuple[float, float]], seconds: float
+) -> None:
+    assert longest_standstill(looks) == seconds
+
+
+@pytest.mark.parametrize(
+    ("slow", "after"), [([], 0), ([0, 50], 0), ([60, 71], 11), ([60, 98], 38), ([99], None)]
+)
+def test_it_has_recovered_once_a_call_is_fast_again(slow: list[int], after: float | None) -> None:
+    """Of a call each second the burst ends before the sixtieth."""
+    calls = calls_of(FAST_SECONDS)
+    calls.waited[slow] = SLOW_SECONDS
+    assert recovered_after(calls.between(60, np.inf), 60.0, 0.01) == after
