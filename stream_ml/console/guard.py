@@ -40,18 +40,19 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refused = _refused(scope["method"], Headers(scope=scope))
+        refused = _refused(scope["method"], scope["path"], Headers(scope=scope))
         await (self._app if refused is None else refused)(scope, receive, guarded)
 
 
-def _refused(method: str, headers: Headers) -> PlainTextResponse | None:
-    if method in {"GET", "HEAD"}:
-        return None
-    # A form of another page can send neither this type nor, in a browser, hide where it comes from.
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+def _refused(method: str, path: str, headers: Headers) -> PlainTextResponse | None:
+    reads = method in {"GET", "HEAD"}
+    # A link may lead to the page; what it asks for costs a look at a topic, and nobody else may ask it.
+    ours = headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+    if not ours and (path.startswith("/api/") or not reads):
+        return PlainTextResponse("another page may not ask this\n", 403)
+    # A form of another page cannot send this type, also in a browser that hides where it comes from.
+    if not reads and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return PlainTextResponse("post application/json\n", 415)
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return PlainTextResponse("another page may not post here\n", 403)
     return None
 
 

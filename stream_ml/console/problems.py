@@ -54,6 +54,7 @@ _NOTHING_LEARNED = Problem(
 )
 _NO_MODEL = Problem("bad", "A predictor has no model to serve.", runbook="PredictorHasNoModel")
 _NO_WRITER = Problem("bad", "No learner writes: nobody learns.", runbook="LearnerWriterNotOne")
+_WRITERS = Problem("bad", "More than one learner says that it writes.", runbook="LearnerWriterNotOne")
 
 
 def problems(figures: Figures, services: Sequence[Scrape], unread: str | None) -> list[Problem]:
@@ -78,7 +79,8 @@ def _of_services(services: Sequence[Scrape]) -> Iterator[Problem]:
 
 def _of_model(figures: Figures, services: Sequence[Scrape]) -> Iterator[Problem]:
     if figures["predictors_ready"] == 0:
-        yield _NOTHING_LEARNED if not figures["learned"] else _NO_MODEL
+        # Where no learner is looked at, nobody says how much is learned.
+        yield _NOTHING_LEARNED if figures["learned"] == 0 else _NO_MODEL
     # A breaker that is open stops learning, too: one of them says it.
     silent = {"stopped"} if figures["breaker_open"] else set()
     for name, problem in _SAID.items():
@@ -87,3 +89,5 @@ def _of_model(figures: Figures, services: Sequence[Scrape]) -> Iterator[Problem]
     # With rows in Redis nobody is the writer, and the learners do not say it.
     if figures["writers"] == 0 and any(each.answers for each in services):
         yield _NO_WRITER
+    if (figures["writers"] or 0) > 1:
+        yield _WRITERS

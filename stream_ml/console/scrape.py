@@ -7,12 +7,14 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from time import monotonic
 
 from prometheus_client.parser import text_string_to_metric_families
 
 _TIMEOUT_SECONDS = 2.0
 # Of a process that is none of ours: more than any of ours says.
 _MOST_BYTES = 16 << 20
+_PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,13 @@ def scrape(address: str, now: Callable[[], float]) -> Scrape:
 
 
 def _get(url: str) -> str:
+    """Return what is answered; all of it within the timeout, however it is cut."""
+    end, body = monotonic() + _TIMEOUT_SECONDS, bytearray()
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
-        body: bytes = answer.read(_MOST_BYTES)
+        while len(body) < _MOST_BYTES and (piece := answer.read1(_PIECE_BYTES)):
+            body += piece
+            if monotonic() > end:
+                raise TimeoutError(f"{len(body):,} bytes after {_TIMEOUT_SECONDS:g} s, and not all")
     return body.decode()
 
 

@@ -154,6 +154,16 @@ def test_a_page_of_somebody_else_cannot_post(client: TestClient, predictors: Pre
     )
 
 
+def test_a_page_of_somebody_else_may_lead_here_and_ask_nothing(client: TestClient) -> None:
+    for site in ("cross-site", "same-site"):
+        said = {"sec-fetch-site": site}
+        assert client.get("/", headers=said).status_code == 200
+        assert client.get("/api/event", headers=said).status_code == 403
+        assert client.get("/api/state", headers=said).status_code == 403
+    for site in ("same-origin", "none"):
+        assert client.get("/api/event", headers={"sec-fetch-site": site}).status_code == 200
+
+
 def test_a_name_that_is_not_ours_is_not_answered(client: TestClient) -> None:
     for host in ("evil.example", "testserver.evil.example", ""):
         answer = client.get("/api/state", headers={"host": host})

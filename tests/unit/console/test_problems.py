@@ -68,6 +68,18 @@ def test_who_does_not_answer_is_named_and_what_is_wrong_comes_first() -> None:
     assert "no broker answered" in said[1].what
 
 
+def test_a_predictor_without_a_model_is_one_where_nobody_says_how_much_is_learned() -> None:
+    services = [seen("p", 1, "predictor", ready=0, stale=0)]
+    [only] = problems(figures("m", look(*services)), services, None)
+    assert only.runbook == "PredictorHasNoModel"
+
+
+def test_two_that_write_are_told() -> None:
+    services = [seen("l", 1, "learner", **WELL), seen("k", 1, "learner", **WELL)]
+    [only] = problems(figures("m", look(*services)), services, None)
+    assert (only.level, only.runbook) == ("bad", "LearnerWriterNotOne")
+
+
 def test_nobody_writes_only_where_somebody_would_say_so() -> None:
     down = Scrape("l", 1.0, problem="does not answer")
     assert [each.runbook for each in problems(figures("m", look(down)), [down], None)] == ["TargetDown"]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import closing, suppress
+
 import pytest
 
+from stream_ml.console import scrape as module
+from stream_ml.console.scrape import scrape
 from tests.unit.console.looks import look, seen
 
 TOTAL = "stream_ml_learner_learned_total"
@@ -27,6 +33,35 @@ def test_a_process_that_began_again_has_not_shrunk() -> None:
     again, on = seen("a", 12, "learner", learned_total=5), seen("b", 12, "learner", learned_total=50)
     assert look(again, before=before).growth(TOTAL, model="m") is None
     assert look(again, on, before=before).growth(TOTAL, model="m") == pytest.approx(25)
+
+
+def test_who_says_a_little_now_and_then_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening, closing(Dripping(listening)):
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        assert "and not all" in str(scrape(address, lambda: 1.0).problem)
+
+
+class Dripping(threading.Thread):
+    """Answers the first who asks with a line ten times a second, until it is closed."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__(daemon=True)
+        self._listening, self._closed = listening, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Answer."""
+        client, _ = self._listening.accept()
+        with client, suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not self._closed.wait(0.1):
+                client.sendall(b"# more\n")
+
+    def close(self) -> None:
+        """Say no more."""
+        self._closed.set()
+        self.join()
 
 
 def test_a_mean_is_of_what_was_observed_meanwhile() -> None:
