@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from loadtest.attackers import Attack, attack, habits
 from loadtest.calls import Load, closed_loop, open_loop
 from loadtest.isolation import isolated
+from loadtest.proc import MEBIBYTE, resident_bytes
 from loadtest.report import Report
 from loadtest.stack import Service
 from loadtest.taught import OTHER_CORE, taught
@@ -120,17 +121,13 @@ class Memory:
     """The most memory that a process holds, from when this is made."""
 
     def __init__(self, process: int) -> None:
-        self._folder = Path(f"/proc/{process}")
-        self._before = self._mib("VmRSS")
-        (self._folder / "clear_refs").write_text("5")  # the highest begins anew
+        self._process = process
+        self._before = resident_bytes(process)
+        Path(f"/proc/{process}/clear_refs").write_text("5")  # the highest begins anew
 
     def growth_mib(self) -> float:
         """Return the highest so far, less that at the beginning."""
-        return self._mib("VmHWM") - self._before
-
-    def _mib(self, name: str) -> float:
-        lines = (self._folder / "status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+        return (resident_bytes(self._process, "VmHWM") - self._before) / MEBIBYTE
 
 
 def _figures(rounds: list[tuple[Load, Load, Attack]]) -> dict[str, Any]:

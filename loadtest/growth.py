@@ -7,14 +7,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 
+from loadtest.proc import MEBIBYTE, resident_bytes, status
 from loadtest.slopes import Slope, Verdict, slope_of
 
 # What may come over a run, at most: of MiB, descriptors and threads.
 BARS = {"memory, MiB": 10.0, "descriptors": 2.0, "threads": 1.0}
-KIBIBYTES_A_MIB = 1024
 
 
 @dataclass(slots=True)
@@ -26,12 +25,10 @@ class Held:
 
     def sample(self, process: int) -> None:
         """Look at a process now."""
-        folder = Path(f"/proc/{process}")
-        said = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         figures = (
-            int(said["VmRSS"].split()[0]) / KIBIBYTES_A_MIB,
-            len(os.listdir(folder / "fd")),
-            int(said["Threads"]),
+            resident_bytes(process) / MEBIBYTE,
+            len(os.listdir(f"/proc/{process}/fd")),
+            int(status(process)["Threads"]),
         )
         self.at.append(monotonic())
         for column, figure in zip(self.columns.values(), figures, strict=True):

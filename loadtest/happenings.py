@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
 
 from loadtest.generating import Calls, Phase
 from loadtest.ingest import LEARNED
+from loadtest.proc import MEBIBYTE, resident_bytes
 from loadtest.scene import Scene, Value, changed_model, row
 from loadtest.stack import Service
 from tests.servers.processes import wait_until
@@ -195,8 +195,7 @@ def _hold_back(service: Service, seconds: float) -> None:
 
 
 def _resident_mib(service: Service) -> float:
-    lines = Path(f"/proc/{service.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+    return resident_bytes(service.process.pid) / MEBIBYTE
 
 
 def _owned(service: Service) -> int:

@@ -12,6 +12,7 @@ from loadtest import latencies, ours
 from loadtest.isolation import isolated
 from loadtest.model import plan
 from loadtest.ours import BATCH_RECORDS, blocks
+from loadtest.proc import resident_bytes
 from loadtest.report import Report
 from loadtest.stream import Stream
 from loadtest.wide import Wide, random_rows
@@ -153,12 +154,6 @@ def _images(learner: Learner) -> Iterator[None]:
             yield
         learner.seal_image()
         yield
-
-
-def resident_bytes() -> int:
-    """Return the memory of this process that is in use."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
 def _speeds(size: Size, seed: int) -> dict[str, Any]:

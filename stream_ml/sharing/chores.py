@@ -17,7 +17,7 @@ from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.restoring import Source, StoredShards
 from stream_ml.sharing.showing import SnapshotFigures
 from stream_ml.sharing.snapshotting import SharedSnapshots
-from stream_ml.streams.log import Log
+from stream_ml.streams.log import Log, LogUnavailable
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced, resumed_at
@@ -274,6 +274,8 @@ class Chores:
     def _take(self, stop: Stop) -> tuple[Stream, ...]:
         try:
             streams = self._snapshots.take(stop.requested)
+        except LogUnavailable:
+            raise  # nothing is learned meanwhile, and others tell of it: the snapshot only waits
         except RecoverableError as error:
             metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
             if isinstance(error, StoreUnavailable):

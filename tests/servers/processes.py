@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import randrange
 
 # A child must not outlive a test run that was itself killed (elsewhere than on Linux it may).
 _DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+
+_FIRST_PORT, _LAST_PORT = 15_000, 30_000
 
 
 class Process:
@@ -127,15 +129,31 @@ def answers(port: int) -> bool:
 
 def free_port() -> int:
     """
-    Return a free port below the ephemeral range.
+    Return a free port below the ephemeral range, one after another.
 
-    An outgoing connection of another test cannot take such a port while its server is down.
+    An outgoing connection of another test cannot take such a port while its server is down, nor can another
+    worker of the run: each has a part of the range.
     """
     while True:
-        port = randrange(15_000, 30_000)
+        port = next(_PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+
+
+def _ports() -> Iterator[int]:
+    """Go round and round a worker's part of the range, from anywhere in it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    each = (_LAST_PORT - _FIRST_PORT) // workers
+    first = _FIRST_PORT + worker * each
+    port = randrange(each)
+    while True:
+        yield first + port
+        port = (port + 1) % each
+
+
+_PORTS = _ports()

@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 
 import pytest
 
+from loadtest.proc import resident_bytes
 from stream_ml import _native
 from tests.integration.front.wire import (
     GOOD,
@@ -78,21 +78,17 @@ EVENT_BOMBS = [
 ]
 
 
-def resident_bytes() -> int:
-    gc.collect()
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
-
-
 @pytest.fixture
 def attacked(front: _native.Front) -> Iterator[_native.Front]:
     """A front that must answer and must not have grown when the test is over."""
     with client_of(front) as client:
         before = client.score([GOOD]).scores[0].prediction
+        gc.collect()
         held = resident_bytes()
         yield front
         assert client.score([GOOD]).scores[0].prediction == before
     wait_until(lambda: front.stats()["connections_open"] == 0)
+    gc.collect()
     assert resident_bytes() - held <= MAX_GROWTH_BYTES
 
 
@@ -178,6 +174,7 @@ def test_two_hundred_clients_that_trickle_or_never_read_keep_nobody_waiting(
 ) -> None:
     front = open_front()
     calls = rounds(200, 20_000)
+    gc.collect()
     held = resident_bytes()
     alone = call_seconds(front, calls)
     slow = [connect(front) for _ in range(SLOW_CLIENTS)]
@@ -190,6 +187,7 @@ def test_two_hundred_clients_that_trickle_or_never_read_keep_nobody_waiting(
         ended.set()
         trickler.join()
     assert front.stats()["connections_open"] >= SLOW_CLIENTS, "all of them are still there"
+    gc.collect()
     assert resident_bytes() - held <= MAX_GROWTH_BYTES
     record_property("p99_alone_ms", round(1e3 * percentile_99(alone), 3))
     record_property("p99_beside_200_slow_clients_ms", round(1e3 * percentile_99(beside), 3))

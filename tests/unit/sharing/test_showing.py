@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,9 @@ from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import ManualClock
 from stream_ml.runtime.metrics import REGISTRY
 from stream_ml.sharing.showing import SnapshotFigures
+from stream_ml.sharing.snapshotting import SharedSnapshots
+from stream_ml.streams.log import LogUnavailable
+from stream_ml.weights.artefact import Stream
 from stream_ml.weights.shards import Answer, Owner, Push
 from stream_ml.weights.shards_memory import MemoryShards
 from stream_ml.weights.snapshots import SnapshotStore, StoreUnavailable
@@ -133,3 +136,23 @@ def test_a_store_that_is_away_is_told_until_a_snapshot_is_there(
     life.wait_until(lambda: shown("snapshot_store_fails") == 0)
     life.end()
     assert (shown("snapshot_failures_total") or 0) >= 1
+
+
+def test_a_snapshot_that_waits_for_the_brokers_has_not_failed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, take = list[bool](), SharedSnapshots.take
+
+    def away_twice(snapshots: SharedSnapshots, stopping: Callable[[], bool]) -> tuple[Stream, ...]:
+        tried.append(True)
+        if len(tried) <= 2:
+            raise LogUnavailable("no broker answers")
+        return take(snapshots, stopping)
+
+    failed = shown("snapshot_failures_total") or 0
+    monkeypatch.setattr(SharedSnapshots, "take", away_twice)
+    rig.send(events(20))
+    life = rig.life()
+    life.wait_until(lambda: shown("snapshot_timestamp_seconds") is not None and len(tried) > 2)
+    life.end()
+    assert (shown("snapshot_failures_total") or 0) == failed
