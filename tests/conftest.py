@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from loadtest.report import commit, machine, save
 from stream_ml.streams.embedded import EmbeddedBroker
-from tests.servers.kafka import KafkaServer, require_kafka
+from tests.servers.kafka import KafkaServer, Lender, require_kafka
 from tests.servers.objects import ObjectServer
 from tests.servers.redis import RedisCluster, RedisServer, require_redis
 
@@ -87,15 +87,24 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
         server.stop()
 
 
-@pytest.fixture
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker of this test's own, to kill and restart."""
-    require_kafka()
-    server = KafkaServer(tmp_path_factory.mktemp("kafka") / "own")
+@pytest.fixture(scope="session")
+def kafka_lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lender]:
+    lender = Lender(lambda: tmp_path_factory.mktemp("kafka") / "own")
     try:
-        yield server.start()
+        yield lender
     finally:
-        server.stop()
+        lender.close()
+
+
+@pytest.fixture
+def own_kafka(kafka_lender: Lender) -> Iterator[KafkaServer]:
+    """A broker of this test's own, to kill and restart; nothing is in it."""
+    require_kafka()
+    server = kafka_lender.lend()
+    try:
+        yield server
+    finally:
+        kafka_lender.take_back(server)
 
 
 @pytest.fixture(scope="session")

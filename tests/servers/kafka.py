@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -119,6 +119,26 @@ class KafkaServer:
         self.process.kill()  # the data are thrown away: a clean end would only take longer
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def forget(self) -> None:
+        """
+        Remove all topics and groups, so that it is as if new.
+
+        Raises:
+            KafkaException, TimeoutError: some are still there.
+        """
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        topics = self._topics(admin)
+        for deleted in (admin.delete_topics(topics) if topics else {}).values():
+            deleted.result(20)
+        groups = [group.group_id for group in admin.list_consumer_groups().result(20).valid]
+        for deleted in (admin.delete_consumer_groups(groups) if groups else {}).values():
+            deleted.result(20)
+        wait_until(lambda: not self._topics(admin), 20, self.process.tail)
+
+    @staticmethod
+    def _topics(admin: AdminClient) -> list[str]:
+        return [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
+
     def _has_leaders(self) -> bool:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         try:
@@ -193,3 +213,34 @@ class KafkaServer:
         logging = f"-Dlog4j2.configurationFile={self.directory}/log4j2.xml"
         temporary = f"-Djava.io.tmpdir={self.directory}/tmp"
         return ["java", *JVM, logging, temporary, "-cp", f"{LIBRARIES}/*", main, *arguments]
+
+
+class Lender:
+    """Lends one broker to one test after another, to each as if new: to start another costs seconds."""
+
+    def __init__(self, directory: Callable[[], Path]) -> None:
+        """*directory* makes one for a broker."""
+        self._directory = directory
+        self._free: KafkaServer | None = None
+
+    def lend(self) -> KafkaServer:
+        """Return one that has nothing in it and runs, if it can."""
+        server, self._free = self._free or KafkaServer(self._directory()), None
+        return server if server.process.running else server.start()
+
+    def take_back(self, server: KafkaServer) -> None:
+        """Keep it for the next, or throw it away where it does not run or does not forget."""
+        if server.process.running:
+            try:
+                server.forget()
+            except (KafkaException, TimeoutError, AssertionError) as error:
+                print(f"a broker is not lent again: {error!r}")
+            else:
+                self._free = server
+                return
+        server.stop()
+
+    def close(self) -> None:
+        """Stop the one that is there."""
+        if self._free is not None:
+            self._free.stop()
