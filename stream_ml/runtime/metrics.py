@@ -336,7 +336,7 @@ PREDICTOR_RESYNCS = _counter(
 PREDICTOR_SNAPSHOTS_REFUSED = _counter(
     "stream_ml_predictor_snapshots_refused_total",
     "Snapshots refused, by reason; the last good serves on.",
-    reason=("corrupt", "fingerprint", "plan"),
+    reason=("corrupt", "fingerprint", "gone", "plan"),
 )
 PREDICTOR_SWAPS = _counter(
     "stream_ml_predictor_swaps_total", "Times that newly loaded weights were swapped in."

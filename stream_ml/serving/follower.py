@@ -211,7 +211,7 @@ class Follower:
             self._give_up_to(candidate, state, f"the feed does not reach back to it: {error}")
             return
         except RefusedSnapshot as error:
-            self._refuse(candidate, error)
+            self._refuse(candidate, error, state)
             return
         except RecoverableError:
             self._abandon(candidate, "the store cannot be read")
@@ -261,12 +261,20 @@ class Follower:
             },
         )
 
-    def _refuse(self, candidate: _Candidate, error: RefusedSnapshot) -> None:
+    def _refuse(self, candidate: _Candidate, error: RefusedSnapshot, state: JournalState) -> None:
         """Never look at this one again; the one before it may do."""
+        self._unusable.add(candidate.announced.name)
+        if error.reason == "gone" and self._is_old(candidate, self._read_journal() or state):
+            # As after a sleep: what the writer announced since was not read yet.
+            self._abandon(candidate, "removed, as newer ones are there")
+            return
         log.error(f"snapshot refused: {error}", extra={"model": self.model, "reason": error.reason})
         metrics.PREDICTOR_SNAPSHOTS_REFUSED.labels(self.model, error.reason).inc()
-        self._unusable.add(candidate.announced.name)
         self._abandon(candidate, "refused")
+
+    @staticmethod
+    def _is_old(candidate: _Candidate, state: JournalState) -> bool:
+        return state.variants[candidate.variant].snapshots[-1].name != candidate.announced.name
 
     def _give_up_to(self, candidate: _Candidate, state: JournalState, reason: str) -> None:
         """Wait for a newer snapshot: what is missing after this one is missing after all before it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stream_ml._native import Plan, Replica
 from stream_ml.errors import StreamMlError
-from stream_ml.weights.artefact import CorruptSnapshot, Manifest
+from stream_ml.weights.artefact import CorruptSnapshot, Manifest, SnapshotGone
 from stream_ml.weights.lines import Announced
 from stream_ml.weights.snapshots import SnapshotStore, load
 
@@ -21,7 +21,7 @@ class RefusedSnapshot(StreamMlError):
     A snapshot must not be served; an older one may do.
 
     Attributes:
-        reason: "corrupt", "fingerprint" or "plan".
+        reason: "corrupt", "fingerprint", "gone" or "plan".
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -47,7 +47,7 @@ def load_snapshot(store: SnapshotStore, announced: Announced, fingerprint: str) 
         fingerprint: of the variant, from the journal.
 
     Raises:
-        RefusedSnapshot: damaged, of another fingerprint, or of a plan that this release cannot run.
+        RefusedSnapshot: damaged, gone, of another fingerprint, or of a plan that this release cannot run.
         StoreUnavailable: safe to retry.
     """
     try:
@@ -57,6 +57,8 @@ def load_snapshot(store: SnapshotStore, announced: Announced, fingerprint: str) 
             replica = Replica(plan, expected_rows=manifest.total_rows)
             parts = load(snapshot, replica)
             replica.apply(b"", b"", parts.score_state, manifest.step, manifest.learned_at)
+    except SnapshotGone as error:
+        raise RefusedSnapshot("gone", str(error)) from error
     except CorruptSnapshot as error:
         raise RefusedSnapshot("corrupt", str(error)) from error
     except ValueError as error:

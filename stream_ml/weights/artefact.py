@@ -40,6 +40,10 @@ class CorruptSnapshot(StreamMlError):
     """An artefact is not what its name says; it is skipped, never repaired or deleted for it."""
 
 
+class SnapshotGone(CorruptSnapshot):
+    """It is not in the store: removed, or never finished."""
+
+
 class Stream(NamedTuple):
     """Of which incarnation and version a shard's rows are."""
 

@@ -25,7 +25,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from stream_ml.errors import ConfigError, RecoverableError
-from stream_ml.weights.artefact import ArtefactReader, ArtefactWriter, CorruptSnapshot, Manifest, Parts
+from stream_ml.weights.artefact import (
+    ArtefactReader,
+    ArtefactWriter,
+    CorruptSnapshot,
+    Manifest,
+    Parts,
+    SnapshotGone,
+)
 
 KEEP = 3
 _PARTIAL = ".partial"
@@ -178,14 +185,14 @@ class SnapshotStore:
         Open a snapshot for reading; its header is verified, and all else as it is read.
 
         Raises:
-            CorruptSnapshot: damaged, or not there.
+            CorruptSnapshot: damaged, or (SnapshotGone) not there.
         """
         name = SnapshotName.parse(str(name))
         with _available(), _damage_told(name):
             try:
                 file = self._fs.open(f"{self._root}/{name}", "rb")
             except FileNotFoundError as error:
-                raise CorruptSnapshot(f"snapshot {name}: not in the store") from error
+                raise SnapshotGone(f"snapshot {name}: not in the store") from error
             with file:
                 reader = ArtefactReader(file, name.checksum, str(name))
                 said = reader.manifest

@@ -6,6 +6,7 @@ import pytest
 
 from stream_ml.runtime import metrics
 from stream_ml.serving.results import NoModelYet
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 from tests.clicks import MODEL, event
 from tests.scripted import NAME, Predictor, ScriptedWriter
 
@@ -146,6 +147,41 @@ def test_a_corrupt_snapshot_is_refused_and_the_previous_one_serves(
     assert answer.scores[0].prediction == writer.prediction(EVENT)
     assert count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "corrupt") == refused + 1
     assert f"snapshot refused: snapshot {newest}" in caplog.text
+
+
+def test_a_snapshot_that_went_while_it_slept_is_not_refused_and_the_newest_serves(
+    writer: ScriptedWriter, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "gone")
+    opening, slept = SnapshotStore.open, list[str]()
+
+    def sleep_once(store: SnapshotStore, name: SnapshotName | str) -> object:
+        if not slept:
+            slept.append(str(name))
+            writer.learn()
+            writer.publish()
+            writer.snapshot()
+            writer.store.remove([name])
+        return opening(store, name)
+
+    monkeypatch.setattr(SnapshotStore, "open", sleep_once)
+    predictor.start()
+    assert predictor.answer(EVENT).step == 2
+    assert slept
+    assert count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "gone") == refused
+
+
+def test_the_newest_snapshot_that_is_not_there_is_refused_and_the_previous_one_serves(
+    writer: ScriptedWriter, predictor: Predictor
+) -> None:
+    refused = count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "gone")
+    writer.learn()
+    writer.publish()
+    writer.store.remove([writer.snapshot()])
+    predictor.start()
+    predictor.turn(3)
+    assert predictor.answer(EVENT).step == 2
+    assert count(metrics.PREDICTOR_SNAPSHOTS_REFUSED, "gone") == refused + 1
 
 
 def test_a_snapshot_of_another_fingerprint_is_refused_and_the_previous_one_serves(

@@ -42,8 +42,9 @@ def test_a_snapshot_is_loaded_as_of_its_step_with_the_plan_inside_it(writer: Scr
 def test_a_snapshot_that_is_not_there_is_refused(writer: ScriptedWriter) -> None:
     name = writer.snapshot()
     writer.store.remove([name])
-    with pytest.raises(RefusedSnapshot, match="not in the store"):
+    with pytest.raises(RefusedSnapshot, match="not in the store") as refused:
         load(writer)
+    assert refused.value.reason == "gone"
 
 
 def test_every_flipped_bit_and_every_truncation_is_refused(
