@@ -323,8 +323,8 @@ class DriftDemo:
 
     def _moment(self, doing: str, progress: float | None) -> Moment:
         served, sent = self._visits.served, self._visits.sent
-        points = [self._visits.loss(at, at + EVENTS_A_POINT) for at in range(0, sent, EVENTS_A_POINT)]
-        return Moment(sent, served[-1].variant if served else "nobody", points, doing, progress)
+        variant = served[-1].variant if served else "nobody"
+        return Moment(sent, variant, self._visits.losses(EVENTS_A_POINT), doing, progress)
 
 
 def _records(reader: Reader) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,12 +31,13 @@ class Served:
     Attributes:
         first: number of its first event.
         variant: who answered.
-        figures: of the answer, by the labels that came afterwards.
+        events, loss_sum: how many they were, and their log loss by the labels that came afterwards.
     """
 
     first: int
     variant: str
-    figures: Figures
+    events: int
+    loss_sum: float
 
 
 class Visiting:
@@ -68,14 +71,18 @@ class Visiting:
 
     def loss(self, first: int, after: int, variant: str | None = None) -> float:
         """Return the log loss of what was served for events from *first* up to *after*; NaN of none."""
-        return sum(
-            (
-                each.figures
-                for each in list(self.served)
-                if first <= each.first < after and variant in (None, each.variant)
-            ),
-            Figures(),
-        ).log_loss
+        judged = [
+            each for each in self.served if first <= each.first < after and variant in (None, each.variant)
+        ]
+        return _mean(sum(each.loss_sum for each in judged), sum(each.events for each in judged))
+
+    def losses(self, events: int) -> list[float]:
+        """Return the log loss of each *events* events in turn; NaN where none was served."""
+        sums, counts = defaultdict[int, float](float), Counter[int]()
+        for each in self.served:
+            sums[each.first // events] += each.loss_sum
+            counts[each.first // events] += each.events
+        return [_mean(sums[point], counts[point]) for point in range(math.ceil(self.sent / events))]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -121,4 +128,9 @@ class Visiting:
             return
         log_odds = np.array([score.log_odds for score in answer.scores], dtype=np.float64)
         labels = np.array([visit.bought for visit in visits], dtype=np.float64)
-        self.served.append(Served(self.sent, answer.variant, Figures.of_scores(log_odds, labels)))
+        loss_sum = Figures.of_scores(log_odds, labels).loss_sum
+        self.served.append(Served(self.sent, answer.variant, len(visits), loss_sum))
+
+
+def _mean(total: float, count: int) -> float:
+    return total / count if count else math.nan
