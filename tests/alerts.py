@@ -1,10 +1,9 @@
-"""The rules of helm/stream-ml/alerts/ as tests read them: what they use, and the same in less time."""
+"""The rules of helm/stream-ml/alerts/ as tests read them, and the same in less time."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,6 @@ RUNBOOKS = ROOT / "docs/runbooks/"
 _WINDOW = re.compile(r"(\[|:|\boffset\s+)(\d+)(ms|[smhdwy])(?=[\]:]|\b)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _OBJECTIVE_SECONDS = re.compile(r"stream_ml:objective:\w+_seconds")
-# A series of ours, or of the client library's, with what it is selected by.
-_SELECTED = re.compile(r"(?<![\w:])((?:stream_ml|process|python)_\w+)(\{[^}]*\})?")
-_MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
-_GROUPED = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A series that an expression uses: its name, and the values of labels that it asks for."""
-
-    name: str
-    matchers: tuple[tuple[str, str], ...]
 
 
 def rules(files: list[Path] = FILES) -> Iterator[dict[str, Any]]:
@@ -41,23 +28,6 @@ def rules(files: list[Path] = FILES) -> Iterator[dict[str, Any]]:
 def alerts() -> list[dict[str, Any]]:
     """Return the rules that ring."""
     return [rule for rule in rules() if "alert" in rule]
-
-
-def selected(expression: str) -> Iterator[Selected]:
-    """Yield the series of ours that *expression* uses, but for recorded ones."""
-    for name, matchers in _SELECTED.findall(expression):
-        yield Selected(name, tuple(_MATCHER.findall(matchers)))
-
-
-def recorded(expression: str) -> set[str]:
-    """Return the recorded series that *expression* uses: their names have colons."""
-    return set(re.findall(r"\b\w+:[\w:]+", re.sub(r'"[^"]*"', "", expression)))
-
-
-def grouped(expression: str) -> set[str]:
-    """Return the labels that *expression* groups or joins by."""
-    found = ",".join(_GROUPED.findall(expression)).split(",")
-    return {label.strip() for label in found if label.strip()}
 
 
 def scaled(text: str, factor: float) -> str:

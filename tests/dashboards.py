@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import promql_parser
-
 from tests.alerts import ROOT
 
 FILES = sorted((ROOT / "helm/stream-ml/dashboards/").glob("*.json"))
@@ -25,14 +23,6 @@ class Asked:
     panel: str
     expression: str
     legend: str
-
-
-@dataclass(frozen=True)
-class Series:
-    """What an expression selects: a name, and the labels that it asks for."""
-
-    name: str
-    matchers: tuple[tuple[str, str], ...]
 
 
 def boards() -> dict[str, dict[str, Any]]:
@@ -58,24 +48,6 @@ def filled(expression: str, **chosen: str) -> str:
     for name, value in {**CHOSEN, **chosen}.items():
         expression = expression.replace(f"${name}", value)
     return expression
-
-
-def selected(expression: str) -> Iterator[Series]:
-    """
-    Yield the series that *expression* selects, as Prometheus's grammar has it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found: list[Series] = []
-
-    def see(node: Any) -> None:
-        if isinstance(node, promql_parser.VectorSelector):
-            matchers = tuple((each.name, each.value) for each in node.matchers.matchers)
-            found.append(Series(node.name or "", matchers))
-
-    promql_parser.walk(promql_parser.parse(filled(expression)), see)
-    yield from found
 
 
 def asked_for_variables(board: dict[str, Any]) -> list[str]:

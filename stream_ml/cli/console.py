@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -14,6 +11,7 @@ from stream_ml.cli.broker import find_broker
 from stream_ml.console.wiring import DEFAULT_PORT, Places, served
 from stream_ml.errors import ConfigError
 from stream_ml.local.running import DIRECTORY, Running
+from stream_ml.runtime.lifecycle import interrupt_on_signals
 
 
 @click.command()
@@ -63,9 +61,7 @@ def console(
     places = named if running is None else of_running(running, kafka, named)
     if not places.models:
         raise ConfigError("no model is named\n  hint: --model NAME")
-    # A shell that starts us in the background has us ignore SIGINT.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         with served(places, host, port) as url:
             click.echo(f"the console of {', '.join(places.models)}: {url}; Ctrl-C stops")
@@ -84,7 +80,3 @@ def of_running(running: Running, kafka: dict[str, str], named: Places | None = N
         predictors=(running.predictor, *named.predictors),
         events_topic=named.events_topic or running.topic,
     )
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

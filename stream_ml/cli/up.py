@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -17,6 +14,7 @@ from stream_ml.console.wiring import DEFAULT_PORT, missing, served
 from stream_ml.local.running import DIRECTORY, EMBEDDED_SNAPSHOT_SECONDS
 from stream_ml.local.stack import Stack
 from stream_ml.runtime import kafka_properties
+from stream_ml.runtime.lifecycle import interrupt_on_signals
 
 
 @click.command()
@@ -65,9 +63,7 @@ def up(
     stack = Stack(
         model, directory, bootstrap=bootstrap, topic=topic, create=create, thrift_port=port, learner=learner
     )
-    # A shell that starts us in the background has us ignore SIGINT.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         with stack, ExitStack() as resources:
             page = "none" if no_console else _console(stack, resources, console_port)
@@ -77,10 +73,6 @@ def up(
                 stack.check()
     except KeyboardInterrupt:
         click.echo("stopped")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _console(stack: Stack, resources: ExitStack, port: int | None) -> str:

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from stream_ml.errors import CannotContinue, ConfigError, RecoverableError, StreamMlError
 
@@ -50,6 +51,16 @@ def stop_on_signals(stop: Stop) -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGINT raise ``KeyboardInterrupt``, though a shell (`&`) had the latter ignored."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def stop_with_parent(stop: Stop) -> None:

@@ -4,9 +4,7 @@ import json
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,50 +15,11 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import NoModelYet, PredictorUnavailable
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.clicks import event
-from tests.scripted import NAME, ScriptedWriter
-from tests.servers.processes import Process, answers, free_port, wait_until
+from tests.scripted import ScriptedWriter
+from tests.servers.predictor import PredictorProcess
+from tests.servers.processes import Process, wait_until
 
 EVENT = event(3)
-
-
-class Service:
-    """One predictor process on ports of its own, or on an address of its own with a given port."""
-
-    def __init__(
-        self,
-        folder: Path,
-        bootstrap: str,
-        host: str = "127.0.0.1",
-        thrift_port: int = 0,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self.thrift_port, self.http_port = thrift_port or free_port(), free_port()
-        self.settings = settings = folder / f"predictor-{host}-{self.thrift_port}.toml"
-        settings.write_text(
-            f'models = ["{NAME}"]\n'
-            f'snapshot_store = "{folder}/snapshots"\n'
-            f'thrift_host = "{host}"\n'
-            f"thrift_port = {self.thrift_port}\n"
-            f"http_port = {self.http_port}\n"
-            f'kafka."bootstrap.servers" = "{bootstrap}"\n'
-        )
-        arguments = ["-m", "services.predictor", "--settings", str(settings)]
-        self.process = Process.python(arguments, settings.with_suffix(".log"), environment)
-        self.host, self.address = host, f"{host}:{self.thrift_port}"
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def start(self) -> None:
-        self.process.start().wait_until(lambda: answers(self.http_port))
-
-    def wait_until_ready(self) -> None:
-        self.process.wait_until(lambda: self.get("/readyz")[0] == 200)
 
 
 @pytest.fixture
@@ -70,8 +29,8 @@ def writer(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[Scripted
 
 
 @pytest.fixture
-def service(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[Service]:
-    service = Service(tmp_path, embedded_broker.bootstrap)
+def service(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[PredictorProcess]:
+    service = PredictorProcess(tmp_path, embedded_broker.bootstrap)
     yield service
     service.process.kill()
 
@@ -86,7 +45,7 @@ def begun(writer: ScriptedWriter) -> ScriptedWriter:
 
 
 def test_a_predictor_waits_for_its_model_then_serves_it_and_follows_the_feed(
-    writer: ScriptedWriter, service: Service
+    writer: ScriptedWriter, service: PredictorProcess
 ) -> None:
     service.start()
     assert service.get("/livez") == (200, "ok\n")
@@ -112,10 +71,10 @@ def test_a_predictor_waits_for_its_model_then_serves_it_and_follows_the_feed(
 
 
 def test_after_sigterm_calls_in_flight_are_answered_and_the_exit_is_clean(
-    writer: ScriptedWriter, service: Service, tmp_path: Path, embedded_broker: EmbeddedBroker
+    writer: ScriptedWriter, service: PredictorProcess, tmp_path: Path, embedded_broker: EmbeddedBroker
 ) -> None:
     begun(writer)
-    other = Service(tmp_path, embedded_broker.bootstrap)
+    other = PredictorProcess(tmp_path, embedded_broker.bootstrap)
     for each in (service, other):
         each.start()
         each.wait_until_ready()
@@ -146,7 +105,7 @@ def test_after_sigterm_calls_in_flight_are_answered_and_the_exit_is_clean(
 
 
 def test_a_predictor_that_was_killed_comes_back_to_the_same_weights(
-    writer: ScriptedWriter, service: Service
+    writer: ScriptedWriter, service: PredictorProcess
 ) -> None:
     begun(writer)
     for _ in range(3):
@@ -173,7 +132,7 @@ def test_a_setting_that_is_none_is_said_and_nothing_is_started(tmp_path: Path) -
     assert "did you mean 'thrift_port'" in process.output()
 
 
-def test_a_port_in_use_is_said(writer: ScriptedWriter, service: Service) -> None:
+def test_a_port_in_use_is_said(writer: ScriptedWriter, service: PredictorProcess) -> None:
     service.start()
     settings = service.process.command[-1]
     again = Process.python(["-m", "services.predictor", "--settings", settings], Path(settings + ".again"))
@@ -182,7 +141,7 @@ def test_a_port_in_use_is_said(writer: ScriptedWriter, service: Service) -> None
     assert f"127.0.0.1:{service.thrift_port}" in said["message"]
 
 
-def test_a_predictor_whose_port_for_metrics_is_taken_ends_at_once(service: Service) -> None:
+def test_a_predictor_whose_port_for_metrics_is_taken_ends_at_once(service: PredictorProcess) -> None:
     with socket.create_server(("127.0.0.1", service.http_port)):
         service.process.start()
         assert service.process.wait() == lifecycle.CONFIG
@@ -192,7 +151,7 @@ def test_a_predictor_whose_port_for_metrics_is_taken_ends_at_once(service: Servi
 def test_a_store_that_nobody_knows_is_a_wrong_setting(
     tmp_path: Path, embedded_broker: EmbeddedBroker
 ) -> None:
-    service = Service(tmp_path, embedded_broker.bootstrap)
+    service = PredictorProcess(tmp_path, embedded_broker.bootstrap)
     service.settings.write_text(service.settings.read_text().replace(f"{tmp_path}/", "nowhere://"))
     assert service.process.start().wait() == lifecycle.CONFIG
     assert "snapshot_store: nowhere://snapshots cannot be opened" in service.process.output()

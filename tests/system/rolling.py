@@ -13,8 +13,8 @@ from random import Random
 from stream_ml.errors import StreamMlError
 from stream_ml.serving.client import PredictorClient
 from tests.clicks import event
-from tests.integration.test_predictor_service import Service
 from tests.servers.endpoints import Endpoints
+from tests.servers.predictor import PredictorProcess
 from tests.servers.processes import free_port
 
 NAME = "predictors"
@@ -37,7 +37,7 @@ class Deployment:
     def __init__(self, folder: Path, bootstrap: str, random: Random) -> None:
         self._folder, self._bootstrap, self._random = folder, bootstrap, random
         self._port, self._addresses = free_port(), (f"127.0.1.{last}" for last in count(1))
-        self.pods: list[Service] = []
+        self.pods: list[PredictorProcess] = []
         self.service = Endpoints(random)
         self.address = f"{NAME}:{self._port}"
 
@@ -70,7 +70,7 @@ class Deployment:
             pod.process.kill()
 
     def _add(self, environment: Mapping[str, str] | None = None) -> None:
-        pod = Service(self._folder, self._bootstrap, next(self._addresses), self._port, environment)
+        pod = PredictorProcess(self._folder, self._bootstrap, next(self._addresses), self._port, environment)
         self.pods.append(pod)
         pod.start()
         pod.wait_until_ready()
@@ -80,7 +80,7 @@ class Deployment:
         self.service.become([(host, self._port) for host in self._hosts])
 
 
-def answered(pod: Service) -> float:
+def answered(pod: PredictorProcess) -> float:
     """Return how many calls it has answered."""
     sample = 'stream_ml_predictor_calls_total{outcome="answered"} '
     lines = pod.get("/metrics")[1].splitlines()

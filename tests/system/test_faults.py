@@ -20,8 +20,8 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import PredictorUnavailable
 from stream_ml.weights.journal import JournalReader
 from tests.clicks import event
-from tests.integration.test_predictor_service import Service
 from tests.servers.kafka import KafkaServer
+from tests.servers.predictor import PredictorProcess
 from tests.servers.processes import Process
 from tests.system.lives import Lives
 
@@ -61,7 +61,7 @@ class Asking:
 
 
 @contextmanager
-def asking(services: list[Service], threads: int = 2) -> Iterator[Asking]:
+def asking(services: list[PredictorProcess], threads: int = 2) -> Iterator[Asking]:
     """Ask for scores all the while."""
     asked, ended = Asking(), threading.Event()
 
@@ -90,7 +90,7 @@ def test_of_two_predictors_one_is_killed_again_and_again_and_no_score_fails(
     lives: Lives, own_kafka: KafkaServer, rounds: Rounds, random: Random, record_property: Record
 ) -> None:
     learner = learning(lives)
-    pair = [Service(lives.directory, own_kafka.bootstrap) for _ in range(2)]
+    pair = [PredictorProcess(lives.directory, own_kafka.bootstrap) for _ in range(2)]
     try:
         for service in pair:
             service.start()

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from helm.dashboards.rules import alert_names, promised
-from tests.alerts import alerts, grouped, rules
-from tests.dashboards import Asked, asked_for_variables, boards, filled, queries, selected
+from tests.alerts import alerts, rules
+from tests.dashboards import Asked, asked_for_variables, boards, filled, queries
+from tests.promql import grouped, selected
 from tests.servers.prometheus import promtool
 from tests.unit.rules.exported import exported
 from tests.unit.rules.test_used import FROM_PROMETHEUS, values_of
@@ -36,7 +37,7 @@ def recorded_by(name: str) -> set[str]:
 
 @pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: f"{asked.board}: {asked.panel}")
 def test_a_query_asks_for_series_that_there_are_with_labels_that_they_have(asked: Asked) -> None:
-    found = list(selected(asked.expression))
+    found = selected(filled(asked.expression))
     assert found
     for each in found:
         assert each.name in exported() or each.name in RECORDED or each.name in ITS_OWN, each
@@ -49,7 +50,7 @@ def test_a_query_asks_for_series_that_there_are_with_labels_that_they_have(asked
 
 @pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: f"{asked.board}: {asked.panel}")
 def test_a_query_is_of_what_was_chosen(asked: Asked) -> None:
-    for each in selected(asked.expression.replace("$namespace", "N").replace("$model", "M")):
+    for each in selected(filled(asked.expression, namespace="N", model="M")):
         chosen = dict(each.matchers)
         if each.name.startswith("stream_ml:objective:"):
             continue
@@ -71,13 +72,13 @@ def test_prometheus_takes_them_all(tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_a_query_that_is_none_is_noticed() -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        list(selected("sum by (model (rate(x[5m]))"))
-    assert [each.name for each in selected("rate(a[$__rate_interval]) / b")] == ["a", "b"]
+        selected("sum by (model (rate(x[5m]))")
+    assert [each.name for each in selected(filled("rate(a[$__rate_interval]) / b"))] == ["a", "b"]
 
 
 def test_what_may_be_chosen_comes_from_series_that_there_are() -> None:
     for board in boards().values():
-        found = [each for text in asked_for_variables(board) for each in selected(text)]
+        found = [each for text in asked_for_variables(board) for each in selected(filled(text))]
         assert [each.name for each in found] == ["stream_ml_build_info", "stream_ml_learner_learned_total"]
         for each in found:
             assert {label for label, _ in each.matchers} <= exported()[each.name] | FROM_PROMETHEUS
@@ -92,7 +93,9 @@ def test_nothing_is_filled_in_that_grafana_does_not_fill_in() -> None:
 def test_alerts_of_ours_alone_are_counted() -> None:
     ours = {rule["alert"] for rule in alerts()}
     assert set(alert_names().split("|")) == ours
-    of_alerts = [each for asked in QUERIES for each in selected(asked.expression) if each.name == "ALERTS"]
+    of_alerts = [
+        each for asked in QUERIES for each in selected(filled(asked.expression)) if each.name == "ALERTS"
+    ]
     assert len(of_alerts) == 3
     assert all(set(dict(each.matchers)["alertname"].split("|")) == ours for each in of_alerts)
 

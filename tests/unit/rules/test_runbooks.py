@@ -13,7 +13,8 @@ from stream_ml.cli import cli
 from stream_ml.runtime.drift_settings import DriftMonitorSettings
 from stream_ml.runtime.retrainer_settings import RetrainerSettings
 from stream_ml.runtime.settings import LearnerSettings, PredictorSettings
-from tests.alerts import ROOT, RUNBOOKS, alerts, recorded, rules, selected
+from tests.alerts import ROOT, RUNBOOKS, alerts, rules
+from tests.promql import recorded, selected_of_ours
 from tests.servers.prometheus import promtool
 from tests.unit.rules.exported import exported
 
@@ -106,7 +107,7 @@ def test_what_pages_ask_prometheus_is_promql_over_what_is_exported(tmp_path: Pat
     made = {rule["record"] for rule in rules() if "record" in rule}
     asked = {page.stem: blocks(page, "promql").strip() for page in PAGES}
     for name, query in asked.items():
-        assert {each.name for each in selected(query)} <= exported().keys(), name
+        assert {each.name for each in selected_of_ours(query)} <= exported().keys(), name
         assert recorded(query) <= made, name
     group = [{"record": f"asked:{name}", "expr": query} for name, query in asked.items()]
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": group}]}))

@@ -6,8 +6,9 @@ import re
 import tomllib
 
 from stream_ml.runtime import metrics
-from tests.alerts import ROOT, alerts, grouped, recorded, rules, selected
-from tests.dashboards import queries
+from tests.alerts import ROOT, alerts, rules
+from tests.dashboards import filled, queries
+from tests.promql import grouped, recorded, selected_of_ours
 from tests.unit.rules.exported import exported
 
 RAW = ROOT / "tests/data/raw_metrics.toml"
@@ -31,7 +32,7 @@ def values_of(name: str, label: str) -> set[str] | None:
 def test_every_series_in_a_rule_is_exported_with_the_labels_that_are_asked_for() -> None:
     seen = 0
     for rule in rules():
-        for each in selected(rule["expr"]):
+        for each in selected_of_ours(rule["expr"]):
             seen += 1
             assert each.name in exported(), rule
             for label, wanted in each.matchers:
@@ -45,7 +46,7 @@ def test_latencies_are_asked_for_at_bounds_that_there_are() -> None:
     asked = {
         (each.name, wanted)
         for rule in rules()
-        for each in selected(rule["expr"])
+        for each in selected_of_ours(rule["expr"])
         for label, wanted in each.matchers
         if label == "le"
     }
@@ -67,7 +68,7 @@ def bounds_of_the_front() -> str:
 
 def test_rules_group_and_join_by_labels_that_there_are() -> None:
     for rule in rules():
-        ours = set().union(*(exported()[each.name] for each in selected(rule["expr"]))) | {"model"}
+        ours = set().union(*(exported()[each.name] for each in selected_of_ours(rule["expr"]))) | {"model"}
         assert grouped(rule["expr"]) <= ours | FROM_PROMETHEUS, rule
 
 
@@ -87,8 +88,8 @@ def test_every_recorded_series_is_recorded_and_used() -> None:
 
 def test_every_metric_is_used_or_listed_as_raw_with_who_looks_at_it() -> None:
     raw = tomllib.loads(RAW.read_text())
-    asked = [*(rule["expr"] for rule in rules()), *(each.expression for each in queries())]
-    used = {family(each.name) for expression in asked for each in selected(expression)}
+    asked = [*(rule["expr"] for rule in rules()), *(filled(each.expression) for each in queries())]
+    used = {family(each.name) for expression in asked for each in selected_of_ours(expression)}
     ours = {family(name) for name in exported() if name.startswith("stream_ml_")}
     assert ours - used - raw.keys() == set(), "neither used nor raw"
     assert raw.keys() & used == set(), "raw, and used"
