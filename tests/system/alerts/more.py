@@ -172,6 +172,7 @@ def remove_third(plant: Plant) -> None:
 
 def change_taste(plant: Plant) -> None:
     """Labels follow other users than before, or the same again."""
+    wait_until(plant.monitor_watches, 120)
     other = {"u0": RATES["u2"], "u1": RATES["u1"], "u2": RATES["u0"]}
     plant.producers[ALONE].rates = other if plant.producers[ALONE].rates is RATES else RATES
 
@@ -179,7 +180,6 @@ def change_taste(plant: Plant) -> None:
 def change_taste_unanswered(plant: Plant) -> None:
     """The monitor asks for no retraining."""
     plant.replace("monitor", retrain_events=0)
-    wait_until(plant.monitor_watches, 60)
     change_taste(plant)
 
 

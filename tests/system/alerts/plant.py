@@ -29,6 +29,8 @@ FACTOR = 60
 OURS = {"snapshots_kept": 6, "silence_after_seconds": 24.0}
 # Who lost a broker looks for it every half second.
 PATIENCE = {"reconnect.backoff.max.ms": "500"}
+# Of these the drift monitor learns what is usual; a change before would be a part of that.
+USUAL_EVALUATIONS = 60
 # What a process is called that replaces one.
 _NEXT = "-next"
 _SERVICES = {"learner": "learner", "monitor": "drift_monitor", "retrainer": "retrainer"}
@@ -260,6 +262,7 @@ class Plant:
         return {labels["alertname"] for labels, _ in found}
 
     def monitor_watches(self) -> bool:
-        """Whether the drift monitor looks at evaluations (again)."""
-        seen = f'increase(stream_ml_drift_monitor_evaluations_total{{job="{self.named("monitor")}"}}[5s])'
-        return self.prometheus.value(seen) > 0
+        """Whether the drift monitor looks at evaluations (again), and knows what is usual."""
+        of_it = f'{{job="{self.named("monitor")}"}}'
+        looks = self.prometheus.value(f"increase(stream_ml_drift_monitor_evaluations_total{of_it}[5s])") > 0
+        return looks and self.prometheus.value(f"stream_ml_drift_monitor_index{of_it}") > USUAL_EVALUATIONS
