@@ -22,6 +22,9 @@ RECORD_OVERHEAD_BYTES = 100
 # How far ahead of a follower, per partition, where the broker itself keeps everything.
 DEFAULT_AHEAD_BYTES = 16 * 1024 * 1024
 _ASK_EVERY_SECONDS = 0.005
+# How much of the pace is sent at once: sleeping is no finer than the first. The embedded broker keeps every
+# batch by itself, and at each request goes through them from the oldest on: there fewer are sent, larger.
+_BURST_SECONDS, _EMBEDDED_BURST_SECONDS = 0.001, 0.05
 
 
 class PacedSender:
@@ -63,6 +66,7 @@ class PacedSender:
         self.waited_seconds = 0.0
         self._log, self._topic, self._group = log, topic, follow_group
         self._events_per_second = events_per_second
+        self._burst_seconds = _BURST_SECONDS if log.retained_bytes is None else _EMBEDDED_BURST_SECONDS
         self._stalled_after_seconds = stalled_after_seconds
         self._writer = log.writer()
         self._now, self._sleep = now, sleep
@@ -118,7 +122,7 @@ class PacedSender:
         if self._events_per_second is not None:
             due = self._started_at + self.events / self._events_per_second
             early = due - self._now()
-            if early > 0.001:  # sleeping is no finer than that
+            if early > self._burst_seconds:
                 self._sleep(early)
 
     def _follow(self, group: str, size: int) -> None:

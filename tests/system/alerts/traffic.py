@@ -118,10 +118,15 @@ class Caller:
         self._thread.join()
 
     def _call(self) -> None:
-        with PredictorClient(self._addresses, timeout_seconds=5) as client:
+        with (
+            PredictorClient(self._addresses, timeout_seconds=5) as patient,
+            # Who asks for what nobody has waits and asks again until its time is over.
+            PredictorClient(self._addresses, timeout_seconds=0.2) as choosy,
+        ):
             for model in itertools.cycle(self._models):
                 if self._ended.wait(self.pause_seconds):
                     return
+                client = patient if self.max_age_seconds is None else choosy
                 try:
                     client.score(self.events, model=model, max_weights_age_seconds=self.max_age_seconds)
                     self.answered += 1
