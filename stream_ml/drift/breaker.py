@@ -19,10 +19,15 @@ FALSE_TRIP = 1e-9
 LEAST_EVENTS = 2_000
 # Half of what is known of the rate is of the last so many events.
 _HALF_LIFE_EVENTS = 50_000.0
-# Labels come in runs: counts of them vary more than those of coins. How much is learned, from blocks;
-# before the first it is taken for this, and this is worth so many blocks.
-_DISPERSION, _DISPERSION_BLOCKS = 2.0, 10.0
-# The evidence at which the rate is not learned any more: it may be a flood's.
+# Labels come in runs: counts of them vary more than those of coins. How much is learned, from blocks of at
+# least so many events: of smaller ones the runs do not show. Before the first it is taken for this, and this
+# is worth so many blocks; the last ones count as so many at most.
+BLOCK_EVENTS = 256
+_DISPERSION, _DISPERSION_BLOCKS, _MOST_BLOCKS = 2.0, 10.0, 400.0
+# What one block may bring of the evidence that is wanted: one run, however long, is no flood.
+MOST_OF_A_BLOCK = 0.4
+# The evidence from which on nothing is learned of the rate: it may be a flood's. If it goes away, what was
+# held back is learned after all: so labels look like where they swing.
 _SUSPECT = 0.25
 
 
@@ -49,9 +54,12 @@ class LabelBreaker:
     Attributes:
         events: all until now.
         examples, positives: known of the rate, forgetting.
-        dispersion: of the counts of blocks, times that of coins.
+        dispersion: of the counts of blocks, times that of coins; it rests on so many *blocks*.
+        block_examples, block_positives: of the block that is not full yet.
         high, low: evidence that the odds are three times, or a third of, what they were.
-        suspects: events and positives since each was zero.
+        high_events, …: events and positives since each was zero.
+        held_blocks, …: not learned yet, for they may be a flood's; `held_spread` sums what each says of the
+            dispersion.
     """
 
     false_trip: float = FALSE_TRIP
@@ -66,20 +74,33 @@ class LabelBreaker:
     high_positives: float = 0.0
     low_events: int = 0
     low_positives: float = 0.0
+    block_examples: int = 0
+    block_positives: float = 0.0
+    held_blocks: int = 0
+    held_examples: int = 0
+    held_positives: float = 0.0
+    held_spread: float = 0.0
 
     def learned(self, examples: int, label_share: float) -> Flood | None:
         """
-        Take in a block of learned events, any number of them; return a flood if this is one.
+        Take in learned events, any number of them; return a flood if this is one.
 
         Args:
             label_share: sum of importance times label / sum of importance, between 0 and 1.
         """
         if examples < 1 or not 0 <= label_share <= 1:
             return None
-        flood = self._look(examples, label_share) if self.events >= LEAST_EVENTS else None
-        self.events += examples
+        self.block_examples += examples
+        self.block_positives += label_share * examples
+        if self.block_examples < BLOCK_EVENTS:
+            return None
+        examples, positives = self.block_examples, self.block_positives
+        self.block_examples, self.block_positives = 0, 0.0
+        known, self.events = self.events >= LEAST_EVENTS, self.events + examples
+        flood = self._look(examples, positives) if known else None
+        self._hold(examples, positives, known)
         if flood is None and max(self.high, self.low) < _SUSPECT * self._enough:
-            self._remember(examples, label_share)
+            self._remember()
         return flood
 
     @property
@@ -92,8 +113,7 @@ class LabelBreaker:
         # Wald's bound, for two sides.
         return log(2 / self.false_trip)
 
-    def _look(self, examples: int, share: float) -> Flood | None:
-        positives = share * examples
+    def _look(self, examples: int, positives: float) -> Flood | None:
         self.high = max(self.high + self._evidence(FLOOD_ODDS, examples, positives), 0.0)
         self.low = max(self.low + self._evidence(1 / FLOOD_ODDS, examples, positives), 0.0)
         self.high_events = self.high_events + examples if self.high else 0
@@ -108,17 +128,28 @@ class LabelBreaker:
 
     def _evidence(self, odds: float, examples: int, positives: float) -> float:
         one, zero = _evidence_of_labels(self.rate, odds)
-        return (positives * one + (examples - positives) * zero) / max(self.dispersion, 1.0)
+        evidence = (positives * one + (examples - positives) * zero) / max(self.dispersion, 1.0)
+        # A batch may be many blocks.
+        return min(evidence, MOST_OF_A_BLOCK * self._enough * examples / BLOCK_EVENTS)
 
-    def _remember(self, examples: int, share: float) -> None:
-        if self.events > LEAST_EVENTS:
+    def _hold(self, examples: int, positives: float, known: bool) -> None:
+        """Hold a block back; what it says of the dispersion only where the rate was *known*."""
+        self.held_examples += examples
+        self.held_positives += positives
+        if known:
             rate = self.rate
-            spread = examples * (share - rate) ** 2 / (rate * (1 - rate))
-            self.dispersion += (spread - self.dispersion) / (self.blocks + 1)
-            self.blocks = min(self.blocks + 1, 10 * _DISPERSION_BLOCKS)
-        kept = 0.5 ** (examples / _HALF_LIFE_EVENTS)
-        self.examples = self.examples * kept + examples
-        self.positives = self.positives * kept + share * examples
+            self.held_blocks += 1
+            self.held_spread += examples * (positives / examples - rate) ** 2 / (rate * (1 - rate))
+
+    def _remember(self) -> None:
+        """Learn what was held back."""
+        blocks = self.blocks + self.held_blocks
+        self.dispersion = (self.dispersion * self.blocks + self.held_spread) / blocks
+        self.blocks = min(blocks, _MOST_BLOCKS)
+        kept = 0.5 ** (self.held_examples / _HALF_LIFE_EVENTS)
+        self.examples = self.examples * kept + self.held_examples
+        self.positives = self.positives * kept + self.held_positives
+        self.held_blocks, self.held_examples, self.held_positives, self.held_spread = 0, 0, 0.0, 0.0
 
     def state(self) -> dict[str, Any]:
         """Return what `restored` takes: JSON."""
@@ -133,12 +164,14 @@ class LabelBreaker:
 def events_to_trip(
     rate: float, flooded: float, dispersion: float = 1.0, false_trip: float = FALSE_TRIP
 ) -> int:
-    """Return about how many events a flood takes from its beginning until it is told, blocks being small."""
+    """Return about how many events a flood takes from its beginning, within a block, until it is told."""
     one, zero = _evidence_of_labels(rate, FLOOD_ODDS if flooded > rate else 1 / FLOOD_ODDS)
     an_event = (flooded * one + (1 - flooded) * zero) / max(dispersion, 1.0)
     if an_event <= 0:
         raise ValueError(f"a label rate of {flooded:g} after {rate:g} is no flood")
-    return ceil(log(2 / false_trip) / an_event)
+    enough = log(2 / false_trip)
+    a_block = min(BLOCK_EVENTS * an_event, MOST_OF_A_BLOCK * enough)
+    return BLOCK_EVENTS * (1 + ceil(enough / a_block))
 
 
 def _evidence_of_labels(rate: float, odds: float) -> tuple[float, float]:
