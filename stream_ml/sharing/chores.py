@@ -15,13 +15,13 @@ from stream_ml.sharing.events import SharedEvents
 from stream_ml.sharing.homes import Homes
 from stream_ml.sharing.publishing import SharedPublisher
 from stream_ml.sharing.restoring import Source, StoredShards
-from stream_ml.sharing.showing import SnapshotFigures
+from stream_ml.sharing.showing import SnapshotFigures, show_failure, show_success
 from stream_ml.sharing.snapshotting import SharedSnapshots
-from stream_ml.streams.log import Log, LogUnavailable
+from stream_ml.streams.log import Log
 from stream_ml.weights.artefact import CorruptSnapshot, Stream
 from stream_ml.weights.journal import JournalReader
 from stream_ml.weights.lines import Announced, resumed_at
-from stream_ml.weights.snapshots import SnapshotName, SnapshotStore, StoreUnavailable
+from stream_ml.weights.snapshots import SnapshotName, SnapshotStore
 from stream_ml.weights.state import JournalState
 
 log = logging.getLogger(__name__)
@@ -274,15 +274,9 @@ class Chores:
     def _take(self, stop: Stop) -> tuple[Stream, ...]:
         try:
             streams = self._snapshots.take(stop.requested)
-        except LogUnavailable:
-            raise  # nothing is learned meanwhile, and others tell of it: the snapshot only waits
         except RecoverableError as error:
-            metrics.LEARNER_SNAPSHOT_FAILURES.labels(self._model).inc()
-            if isinstance(error, StoreUnavailable):
-                metrics.LEARNER_STORE_FAILS.labels(self._model).set(1)
+            show_failure(self._model, error)
             raise
-        metrics.LEARNER_STORE_FAILS.labels(self._model).set(0)
-        metrics.LEARNER_SNAPSHOTS.labels(self._model).inc()
-        metrics.LEARNER_SNAPSHOT_AT.labels(self._model).set(self._clock.now())
+        show_success(self._model, self._clock.now())
         self._retain(self._newest.announced())
         return streams

@@ -11,6 +11,7 @@ from stream_ml._native import Learned
 from stream_ml.runtime import metrics
 from stream_ml.runtime.metric_kinds import KeptTotal
 from stream_ml.sharing.owning import Pushed
+from stream_ml.sharing.showing import show_no_trouble
 
 _COUNTS = {
     "learned": metrics.LEARNER_LEARNED,
@@ -68,5 +69,4 @@ def show(model: str) -> None:
         *_SERVED_SUMS.values(),
     ):
         total.add(0, model)
-    for gauge in (metrics.LEARNER_STORE_FAILS, metrics.LEARNER_SNAPSHOTS_BAD):
-        gauge.labels(model).set(0)
+    show_no_trouble(model)

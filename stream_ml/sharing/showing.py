@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from stream_ml.errors import RecoverableError
 from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
+from stream_ml.streams.log import LogUnavailable
 from stream_ml.weights.artefact import Manifest
+from stream_ml.weights.snapshots import StoreUnavailable
 
 # Between two looks at where the logs begin: several calls to the brokers.
 _LOOK_SECONDS = 10.0
@@ -17,7 +20,6 @@ _OF_LAST = (
     metrics.LEARNER_SNAPSHOT_BYTES,
     metrics.LEARNER_ROWS,
 )
-_TROUBLE = (metrics.LEARNER_STORE_FAILS, metrics.LEARNER_SNAPSHOTS_BAD)
 
 
 def show_snapshot(manifest: Manifest, seconds: float) -> None:
@@ -25,6 +27,33 @@ def show_snapshot(manifest: Manifest, seconds: float) -> None:
     values = (seconds, manifest.step, _ROW_BYTES * manifest.total_rows, manifest.total_rows)
     for gauge, value in zip(_OF_LAST, values, strict=True):
         gauge.labels(manifest.model).set(value)
+
+
+def show_success(model: str, now: float) -> None:
+    """Show that a snapshot is there."""
+    metrics.LEARNER_STORE_FAILS.labels(model).set(0)
+    metrics.LEARNER_SNAPSHOTS.labels(model).inc()
+    metrics.LEARNER_SNAPSHOT_AT.labels(model).set(now)
+
+
+def show_failure(model: str, error: RecoverableError) -> None:
+    """Show that none is there, but for brokers that are away: it waits as all do, and others tell of them."""
+    if isinstance(error, LogUnavailable):
+        return
+    metrics.LEARNER_SNAPSHOT_FAILURES.labels(model).inc()
+    if isinstance(error, StoreUnavailable):
+        metrics.LEARNER_STORE_FAILS.labels(model).set(1)
+
+
+def show_bad(model: str, count: int) -> None:
+    """Show how many of those that are kept do not verify."""
+    metrics.LEARNER_SNAPSHOTS_BAD.labels(model).set(count)
+
+
+def show_no_trouble(model: str) -> None:
+    """Show that nothing is wrong, as far as this process looks."""
+    for gauge in (metrics.LEARNER_STORE_FAILS, metrics.LEARNER_SNAPSHOTS_BAD):
+        gauge.labels(model).set(0)
 
 
 class SnapshotFigures:
@@ -65,5 +94,4 @@ class SnapshotFigures:
         for gauge in _OF_LAST:
             gauge.labels(self._model)  # one that was never shown could not be removed
             gauge.remove(self._model)
-        for gauge in _TROUBLE:
-            gauge.labels(self._model).set(0)
+        show_no_trouble(self._model)

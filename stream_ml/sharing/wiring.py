@@ -13,7 +13,6 @@ from stream_ml.learning.parties import Parties
 from stream_ml.learning.silence import Silence
 from stream_ml.learning.windows import WindowReader
 from stream_ml.learning.wiring import feed_limits
-from stream_ml.runtime import metrics
 from stream_ml.runtime.clock import Clock
 from stream_ml.runtime.lifecycle import Stop
 from stream_ml.runtime.settings import LearnerSettings
@@ -23,7 +22,7 @@ from stream_ml.sharing.loop import SharingLimits, SharingLoop
 from stream_ml.sharing.outputs import Outputs
 from stream_ml.sharing.owning import OwnedPartition, Pushed, take
 from stream_ml.sharing.publishing import SharedPublisher
-from stream_ml.sharing.showing import SnapshotFigures
+from stream_ml.sharing.showing import SnapshotFigures, show_bad
 from stream_ml.sharing.variant import KeptShards, SharedVariant
 from stream_ml.sharing.watching import Watch
 from stream_ml.streams.log import Writer
@@ -191,7 +190,7 @@ class Sharing:
         since = self._clock.now() - self._settings.snapshots_kept_seconds
         pinned = self._kept.newest.state().in_force().seeds
         retained = self._parties.store.retain(names, self._settings.snapshots_kept, since, pinned)
-        metrics.LEARNER_SNAPSHOTS_BAD.labels(self._parties.name).set(len(retained.bad))
+        show_bad(self._parties.name, len(retained.bad))
 
     def _margins(self) -> Mapping[str, int]:
         """Return how many offsets each log has before the place where the oldest kept snapshot goes on."""
