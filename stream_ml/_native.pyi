@@ -523,6 +523,13 @@ class Front:
         """Say in every answer that the weights have lost touch with the feed, or no more."""
     def drain(self, timeout_seconds: float) -> bool:
         """Stop accepting, answer what is in flight, close; False if the time ran out. Idempotent."""
+    def take_calls(self, most: int) -> list[dict[str, Any]]:
+        """
+        Return the calls of `score` noted since the last time; *most* of each kind are until the next.
+
+        The kinds: those that had no answer (outcome, correlation_id or None, events, reason), and those that
+        had one and came with a correlation id (… model, variant, step, seconds that it took).
+        """
     def stats(self) -> dict[str, Any]:
         """
         Return counters since start, for /metrics.

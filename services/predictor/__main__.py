@@ -67,12 +67,15 @@ def serve(chosen: PredictorSettings, stop: Stop) -> None:
         thread.start()
     log.info("listening", extra={"thrift_port": front.port, "http_port": operator.port})
     try:
+        _log_calls(front, chosen.log_calls_per_second)
         while not stop.wait(1.0):
+            _log_calls(front, chosen.log_calls_per_second)
             if _dead(threads, stop):
                 raise RuntimeError("a follower died; its traceback is above")
     finally:
         stop.request()
         in_time = front.drain(chosen.drain_timeout_seconds)
+        _log_calls(front, 0)
         log.info("drained", extra={"in_time": in_time})
         for thread in threads:
             thread.join()
@@ -104,6 +107,13 @@ def _front(chosen: PredictorSettings) -> Front:
         return Front(chosen.thrift_host, chosen.thrift_port, threads=chosen.server_threads, limits=limits)
     except OSError as error:
         raise ConfigError(f"the Thrift port cannot be bound: {error}") from error
+
+
+def _log_calls(front: Front, most: int) -> None:
+    """Name what was noted in the last second, and let *most* of each kind be noted in the next."""
+    for call in front.take_calls(most):
+        answered = call["outcome"] == "answered"
+        log.log(logging.INFO if answered else logging.WARNING, "call", extra=call)
 
 
 def _not_ready(followers: Sequence[Follower], stop: Stop) -> str | None:

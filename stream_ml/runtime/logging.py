@@ -48,9 +48,15 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with the traceback below it if there is one."""
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
-        fields = "".join(f"  {name}={value}" for name, value in fields_of(record).items())
+        fields = "".join(f"  {name}={_printable(value)}" for name, value in fields_of(record).items())
         line = f"{time} {record.levelname.lower():7} {record.getMessage()}{fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _printable(value: object) -> str:
+    """Return *value* on one line: what a client sent must not look like a line of ours."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def configure(

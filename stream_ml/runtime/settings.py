@@ -250,6 +250,12 @@ class PredictorSettings(ServiceSettings):
         "How long calls in flight may take to end after SIGTERM.",
         "whoever asked it to stop waits, or kills it",
     )
+    log_calls_per_second: int = number(
+        10,
+        (0, 1000),
+        "So many calls with a correlation id, and so many without an answer, are logged a second; 0: none.",
+        "counters and histograms have them all",
+    )
 
     @model_validator(mode="after")
     def _names_each_model_once(self) -> Self:

@@ -15,7 +15,7 @@ from stream_ml.serving.client import PredictorClient
 from stream_ml.serving.results import NoModelYet, PredictorUnavailable
 from stream_ml.streams.embedded import EmbeddedBroker
 from tests.clicks import event
-from tests.scripted import ScriptedWriter
+from tests.scripted import NAME, ScriptedWriter
 from tests.servers.predictor import PredictorProcess
 from tests.servers.processes import Process, wait_until
 
@@ -60,6 +60,13 @@ def test_a_predictor_waits_for_its_model_then_serves_it_and_follows_the_feed(
         writer.publish()
         wait_until(lambda: client.score([EVENT]).step == 2)
         assert client.score([EVENT]).scores[0].prediction == writer.prediction(EVENT)
+    with PredictorClient([service.address], timeout_seconds=20) as client:
+        client.score([EVENT], correlation_id="from-the-shop")
+    service.process.wait_for_output('"correlation_id":"from-the-shop"')
+    (logged,) = [line for line in service.process.output().splitlines() if "from-the-shop" in line]
+    call = json.loads(logged)
+    assert (call["message"], call["outcome"], call["model"]) == ("call", "answered", NAME)
+    assert (call["variant"], call["step"], call["events"]) == ("v1", 2, 1)
     text = service.get("/metrics")[1]
     for sample in (
         'stream_ml_predictor_ready{model="clicks"} 1.0',

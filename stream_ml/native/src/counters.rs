@@ -21,6 +21,12 @@ pub enum Outcome {
     Malformed,
 }
 
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        OUTCOMES[self as usize].1
+    }
+}
+
 pub const OUTCOMES: [(Outcome, &str); 7] = [
     (Outcome::Answered, "answered"),
     (Outcome::NoModelYet, "no_model_yet"),

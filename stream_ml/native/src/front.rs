@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::call::echoed;
 use crate::counters::Counters;
+use crate::noted::Noted;
 use crate::replica::{Replica, Standing};
 use crate::reply::{Fault, ModelStatus, Origin};
 
@@ -36,6 +37,7 @@ pub struct Front {
     draining: AtomicBool,
     opened: Instant,
     pub counters: Counters,
+    pub noted: Noted,
 }
 
 impl Default for Front {
@@ -46,6 +48,7 @@ impl Default for Front {
             draining: AtomicBool::new(false),
             opened: Instant::now(),
             counters: Counters::default(),
+            noted: Noted::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ mod letters;
 pub mod limits;
 pub mod loss;
 pub mod math;
+pub mod noted;
 mod number;
 pub mod optimizer;
 pub mod options;

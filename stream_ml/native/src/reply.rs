@@ -46,6 +46,18 @@ pub enum Fault {
     Overloaded(String, f64),
 }
 
+impl Fault {
+    pub fn message(&self) -> &str {
+        match self {
+            Fault::NoModelYet(message)
+            | Fault::UnknownModel(message, _)
+            | Fault::StaleWeights(message, _)
+            | Fault::BadRequest(message)
+            | Fault::Overloaded(message, _) => message,
+        }
+    }
+}
+
 /// Appends one framed reply to a buffer.
 pub struct ReplyWriter<'a> {
     protocol: TBinaryOutputProtocol<&'a mut Vec<u8>>,

@@ -47,6 +47,14 @@ def test_a_person_reads_fields_behind_the_message() -> None:
     assert stream.getvalue().endswith("warning late  seconds=3\n")
 
 
+def test_what_a_client_sent_stays_on_its_line() -> None:
+    stream = io.StringIO()
+    ours.configure("predictor", form="human", stream=stream)
+    logging.getLogger("test").info("call", extra={"correlation_id": "a\n00:00:00.000 error   all is lost"})
+    (line,) = stream.getvalue().splitlines()
+    assert "correlation_id=a\\n00:00:00.000 error" in line
+
+
 def test_less_than_the_level_is_not_logged() -> None:
     stream = io.StringIO()
     ours.configure("learner", level="warning", stream=stream)

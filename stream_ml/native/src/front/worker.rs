@@ -6,15 +6,16 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thrift::ApplicationErrorKind;
 use thrift::protocol::TMessageType;
 
 use super::{Front, Served, age_seconds, origin, statuses};
-use crate::call::{CallReader, Header, Refused, ScoreArguments};
+use crate::call::{CallReader, Header, Refused, ScoreArguments, ScoreOptions};
 use crate::counters::Outcome;
 use crate::limits::Limits;
+use crate::noted::{Call, Said};
 use crate::replica::Standing;
 use crate::reply::{Fault, ReplyWriter, Status};
 use crate::score::EventScorer;
@@ -41,6 +42,8 @@ struct Begun {
     served: Arc<Served>,
     standing: Standing,
     weights_age_seconds: f64,
+    /// When, of a call that may be noted.
+    at: Option<Instant>,
     /// Where in the output the answer begins.
     start: usize,
     /// How many events are answered.
@@ -118,26 +121,30 @@ impl Worker {
         header: &Header,
         output: &mut Vec<u8>,
     ) -> thrift::Result<Result<Begun, Outcome>> {
+        // What is left of the call before is not this one's.
+        self.arguments.events.clear();
+        self.arguments.options = ScoreOptions::default();
         if let Some(fault) = self.overloaded() {
-            return fault_reply(output, header, &fault).map(Err);
+            return self.refuse(fault, header, output);
         }
         match reader.score_arguments(self.limits.events, &mut self.arguments) {
             Ok(()) => {}
             Err(Refused::Malformed(error)) => return Err(error),
             Err(Refused::BadRequest(why)) => {
-                return fault_reply(output, header, &Fault::BadRequest(why)).map(Err);
+                return self.refuse(Fault::BadRequest(why), header, output);
             }
         }
         let options = &self.arguments.options;
         let served = match self.front.find(options.model.as_deref()) {
             Ok(served) => served,
-            Err(fault) => return fault_reply(output, header, &fault).map(Err),
+            Err(fault) => return self.refuse(fault, header, output),
         };
         let standing = served.replica.standing();
         let age = age_seconds(&standing);
         if let Some(fault) = too_old(age, options.max_weights_age_seconds) {
-            return fault_reply(output, header, &fault).map(Err);
+            return self.refuse(fault, header, output);
         }
+        let at = options.correlation_id.is_some().then(Instant::now);
         let start = output.len();
         ReplyWriter::begin_scores(output, header, self.arguments.events.len())?;
         Ok(Ok(Begun {
@@ -145,15 +152,36 @@ impl Worker {
             served,
             standing,
             weights_age_seconds: age,
+            at,
             start,
             answered: 0,
         }))
+    }
+
+    /// Answer that there is no score.
+    fn refuse(
+        &self,
+        fault: Fault,
+        header: &Header,
+        output: &mut Vec<u8>,
+    ) -> thrift::Result<Result<Begun, Outcome>> {
+        let outcome = fault_reply(output, header, &fault)?;
+        self.front.noted.unanswered(|| Call {
+            outcome,
+            correlation_id: self.arguments.options.correlation_id.clone(),
+            events: self.arguments.events.len(),
+            said: Said::Fault(fault.message().to_owned()),
+        });
+        Ok(Err(outcome))
     }
 
     fn score(&mut self, mut call: ScoreCall, frame: &[u8], output: &mut Vec<u8>) -> Next {
         match self.piece(&mut call.begun, frame, output) {
             Ok(true) => {
                 self.front.counters.call(Outcome::Answered);
+                if let Some(at) = call.begun.at {
+                    self.front.noted.answered(|| answered(&call.begun, at));
+                }
                 self.arguments = call.begun.arguments;
                 Next::Call
             }
@@ -278,6 +306,21 @@ fn too_old(age_seconds: f64, limit_seconds: Option<f64>) -> Option<Fault> {
             age_seconds,
         )
     })
+}
+
+fn answered(begun: &Begun, at: Instant) -> Call {
+    let ScoreArguments { events, options } = &begun.arguments;
+    Call {
+        outcome: Outcome::Answered,
+        correlation_id: options.correlation_id.clone(),
+        events: events.len(),
+        said: Said::Scores {
+            model: begun.served.model.clone(),
+            variant: begun.served.variant.clone(),
+            step: begun.standing.step,
+            seconds: at.elapsed().as_secs_f64(),
+        },
+    }
 }
 
 fn fault_reply(output: &mut Vec<u8>, header: &Header, fault: &Fault) -> thrift::Result<Outcome> {

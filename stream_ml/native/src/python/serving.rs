@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::call::ScoreOptions;
 use crate::counters::LATENCY_BOUNDS_US;
+use crate::noted::{Call, Said};
 use crate::score::{EventScorer, Score, Sink};
 use crate::server::{Limits, Server};
 use crate::{front, replica};
@@ -257,6 +258,17 @@ impl Front {
         Ok(py.detach(|| self.server.drain(timeout)))
     }
 
+    fn take_calls<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        let calls: PyResult<Vec<_>> = self
+            .inner
+            .noted
+            .take(most)
+            .iter()
+            .map(|call| noted(py, call))
+            .collect();
+        PyList::new(py, calls?)
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         py.detach(|| self.inner.free_retired(None));
         let counters = &self.inner.counters;
@@ -280,6 +292,28 @@ impl Front {
         stats.set_item("latency_sum_seconds", sum_seconds)?;
         Ok(stats)
     }
+}
+
+fn noted<'py>(py: Python<'py>, call: &Call) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("outcome", call.outcome.name())?;
+    dict.set_item("correlation_id", &call.correlation_id)?;
+    dict.set_item("events", call.events)?;
+    match &call.said {
+        Said::Scores {
+            model,
+            variant,
+            step,
+            seconds,
+        } => {
+            dict.set_item("model", model)?;
+            dict.set_item("variant", variant)?;
+            dict.set_item("step", step)?;
+            dict.set_item("seconds", seconds)?;
+        }
+        Said::Fault(why) => dict.set_item("reason", why)?,
+    }
+    Ok(dict)
 }
 
 fn limits_from(given: HashMap<String, f64>) -> PyResult<Limits> {

@@ -121,6 +121,63 @@ fn the_correlation_id_comes_back() {
 }
 
 #[test]
+fn a_call_with_a_correlation_id_is_noted_with_what_answered_it() {
+    let front = front(&["m"]);
+    front.noted.take(9);
+    let mut worker = worker(&front);
+    answer(&mut worker, &score(Some("m"), &["{}"], b""));
+    let identified = b"\x0b\x00\x05\x00\x00\x00\x02id";
+    answer(&mut worker, &score(Some("m"), &["{}", "{}"], identified));
+    let [call] = &front.noted.take(9)[..] else {
+        panic!("one of the two");
+    };
+    assert_eq!(call.outcome, Outcome::Answered);
+    assert_eq!(
+        (call.correlation_id.as_deref(), call.events),
+        (Some("id"), 2)
+    );
+    let Said::Scores {
+        model,
+        variant,
+        step,
+        seconds,
+    } = &call.said
+    else {
+        panic!("{call:?}");
+    };
+    assert_eq!((model.as_str(), variant.as_str(), *step), ("m", "v", 7));
+    assert!(*seconds >= 0.0);
+}
+
+#[test]
+fn a_call_without_an_answer_is_noted_with_its_own_id_and_why() {
+    let front = front(&["m"]);
+    front.noted.take(9);
+    let mut worker = worker(&front);
+    let identified = b"\x0b\x00\x05\x00\x00\x00\x02id";
+    answer(&mut worker, &score(Some("m"), &["{}"], identified));
+    answer(&mut worker, &score(Some("other"), &["{}"], identified));
+    answer(&mut worker, &score(Some("other"), &["{}"], b""));
+    let calls = front.noted.take(9);
+    let ids: Vec<_> = calls
+        .iter()
+        .map(|call| (call.outcome, call.correlation_id.as_deref()))
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            (Outcome::UnknownModel, Some("id")),
+            (Outcome::UnknownModel, None),
+            (Outcome::Answered, Some("id")),
+        ]
+    );
+    assert_eq!(
+        calls[1].said,
+        Said::Fault("no model \"other\" here; served: m".to_owned())
+    );
+}
+
+#[test]
 fn a_model_that_cannot_be_found_is_told_apart() {
     let waiting = front(&[]);
     waiting.expect("m");
