@@ -263,6 +263,9 @@ class Plant:
 
     def monitor_watches(self) -> bool:
         """Whether the drift monitor looks at evaluations (again), and knows what is usual."""
-        of_it = f'{{job="{self.named("monitor")}"}}'
-        looks = self.prometheus.value(f"increase(stream_ml_drift_monitor_evaluations_total{of_it}[5s])") > 0
-        return looks and self.prometheus.value(f"stream_ml_drift_monitor_index{of_it}") > USUAL_EVALUATIONS
+        job = f'job="{self.named("monitor")}"'
+        looked = self.prometheus.value(f"increase(stream_ml_drift_monitor_evaluations_total{{{job}}}[5s])")
+        seen = self.prometheus.value(f"stream_ml_drift_monitor_index{{{job}}}")
+        # One evaluation a second; after a drift it learns anew.
+        drifts = f'stream_ml_drift_monitor_alarms_total{{{job},kind="drift"}}[{USUAL_EVALUATIONS}s]'
+        return looked > 0 and seen > USUAL_EVALUATIONS and self.prometheus.value(f"increase({drifts})") == 0
