@@ -27,7 +27,7 @@ setup: native kafka redis prometheus chromium ## Create .venv with all that the 
 
 native: .venv/.native ## Rebuild the crate where its sources changed
 
-kafka: $(KAFKA)/.fetched ## Fetch the Kafka broker that the tests start
+kafka: $(KAFKA)/classes.jsa ## Fetch the Kafka broker that the tests start
 
 # Without it a laptop goes on, as without Kafka; CI does not.
 redis: ## Install the Redis server that the tests start
@@ -113,6 +113,10 @@ clean: ## Remove what setup made
 .venv/.native: .venv/.python $(RUST_SOURCES) $(CRATE)/Cargo.toml $(CRATE)/Cargo.lock
 	$(BIN)/maturin develop --quiet --release --locked --skip-install
 	touch $@
+
+# A broker that finds its classes there starts in 1.8 s instead of 3.3 (two cores).
+$(KAFKA)/classes.jsa: $(KAFKA)/.fetched .venv/.native
+	@if test -e $(KAFKA)/.fetched; then $(BIN)/python -m tests.servers.kafka; fi
 
 # Without Java or Maven a laptop goes on (the tests that need a broker are skipped, and say so); CI does not.
 $(KAFKA)/.fetched: tests/servers/kafka-pom.xml
