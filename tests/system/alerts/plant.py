@@ -29,8 +29,6 @@ FACTOR = 60
 OURS = {"snapshots_kept": 6, "silence_after_seconds": 24.0}
 # Who lost a broker looks for it every half second.
 PATIENCE = {"reconnect.backoff.max.ms": "500"}
-# Of these the drift monitor learns what is usual; a change before would be a part of that.
-USUAL_EVALUATIONS = 60
 # What a process is called that replaces one.
 _NEXT = "-next"
 _SERVICES = {"learner": "learner", "monitor": "drift_monitor", "retrainer": "retrainer"}
@@ -261,11 +259,6 @@ class Plant:
         found = self.prometheus.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{window}])')
         return {labels["alertname"] for labels, _ in found}
 
-    def monitor_watches(self) -> bool:
-        """Whether the drift monitor looks at evaluations (again), and knows what is usual."""
-        job = f'job="{self.named("monitor")}"'
-        looked = self.prometheus.value(f"increase(stream_ml_drift_monitor_evaluations_total{{{job}}}[5s])")
-        seen = self.prometheus.value(f"stream_ml_drift_monitor_index{{{job}}}")
-        # One evaluation a second; after a drift it learns anew.
-        drifts = f'stream_ml_drift_monitor_alarms_total{{{job},kind="drift"}}[{USUAL_EVALUATIONS}s]'
-        return looked > 0 and seen > USUAL_EVALUATIONS and self.prometheus.value(f"increase({drifts})") == 0
+    def evaluations_seen(self) -> float:
+        """How many evaluations the drift monitor has looked at; NaN until Prometheus knows."""
+        return self.prometheus.value(f'stream_ml_drift_monitor_index{{job="{self.named("monitor")}"}}')

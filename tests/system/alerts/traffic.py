@@ -60,6 +60,11 @@ class Producer:
         self.paused, self.broken, self.pages = False, 0.0, 20
         self.rates: dict[str, float] | None = RATES
         self.served: Callable[[float], float] = lambda rate: rate
+        self.believe()
+
+    def believe(self) -> None:
+        """Let the application serve what labels follow now."""
+        self._believed = self.rates or RATES
 
     def start(self) -> None:
         self._thread.start()
@@ -79,7 +84,7 @@ class Producer:
         self.sent += 1
         user = f"u{self._random.randrange(3)}"
         event = {"id": f"e{self.sent}", "user": user, "page": f"p{self._random.randrange(self.pages)}"}
-        event["served"] = self.served(RATES[user])
+        event["served"] = self.served(self._believed[user])
         if self.rates is not None:
             event["label"] = int(self._random.random() < self.rates[user])
         said = orjson.dumps(event)
