@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 
 from tests.servers.processes import wait_until
-from tests.system.alerts.faults import Act, Fault, mend_events, nothing
+from tests.system.alerts.faults import Act, Fault, mend_events
 from tests.system.alerts.plant import ALONE, Plant
 from tests.system.alerts.traffic import RATES
 
@@ -184,6 +184,11 @@ def change_taste(plant: Plant) -> None:
     producer.rates = other if producer.rates is RATES else RATES
 
 
+def serve_what_is_learned(plant: Plant) -> None:
+    """Scores are of the learned labels again."""
+    plant.producers[ALONE].believe()
+
+
 def change_taste_unanswered(plant: Plant) -> None:
     """The monitor asks for no retraining."""
     plant.replace("monitor", retrain_events=0)
@@ -192,6 +197,11 @@ def change_taste_unanswered(plant: Plant) -> None:
 
 def ask_by_hand(plant: Plant) -> None:
     plant.command("jobs", "--ask", "2000", "--why", "nobody else does")
+
+
+def answer_by_hand(plant: Plant) -> None:
+    serve_what_is_learned(plant)
+    ask_by_hand(plant)
 
 
 def break_reports(plant: Plant) -> None:
@@ -251,11 +261,11 @@ RETRAINING = [
         "drift, and nobody retrains",
         "DriftWithoutRetrain",
         change_taste_unanswered,
-        ask_by_hand,
+        answer_by_hand,
         3,
         DRIFT,
     ),
-    Fault("labels follow something else", "DriftFound", change_taste, nothing, 3),
+    Fault("labels follow something else", "DriftFound", change_taste, serve_what_is_learned, 3),
     Fault("reports cannot be written", "RetrainFails", break_reports, mend_reports, 3),
 ]
 MORE = {
