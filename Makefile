@@ -12,13 +12,14 @@ CARGO_FLAGS := --locked --manifest-path $(CRATE)/Cargo.toml
 EXTRAS := console,demo,dev,drift,export,gpu,loadtest,parquet,retrain,sql
 KAFKA := .cache/kafka
 PROMETHEUS := .cache/prometheus
+CLUSTER := .cache/cluster
 RUST_SOURCES := $(shell find $(CRATE)/src $(CRATE)/tests -name '*.rs' 2>/dev/null)
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup native kafka redis prometheus chromium demo demo-redis demo-drift docs test bench soak ci lint format clean
+.PHONY: help setup native kafka redis prometheus chromium cluster demo demo-redis demo-drift docs test test-cluster bench soak ci lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,12 @@ test: setup ## Run every test (counts reduced: within 15 minutes on two cores)
 	cargo test --quiet $(CARGO_FLAGS)
 	$(BIN)/python -m compileall -q stream_ml services helm loadtest tests # once, not in each of a thousand processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+cluster: $(CLUSTER)/.built ## Build the Kubernetes control plane for `make test-cluster` (minutes, once)
+
+# Not a part of `make test`, for that build.
+test-cluster: native cluster ## Install, upgrade, scale and remove the chart on a real Kubernetes API server
+	$(BIN)/python -m pytest --cluster tests/cluster $(ARGS)
 
 docs: setup ## Make the pages that come from the code, and the site of all pages (.cache/site/index.html)
 	$(BIN)/python -m docs.reference
@@ -128,3 +135,14 @@ $(KAFKA)/.fetched: tests/servers/kafka-pom.xml
 	  echo "no Kafka for the tests: Java 17 and Maven are missing (apt-get install openjdk-17-jre-headless maven)" >&2; \
 	  test "$${CI:-}" != true; \
 	fi
+
+# All of a kind in one go: they share most of their packages. What version it is, the chart asks the API server for. kwok is of another
+# version of those packages.
+$(CLUSTER)/.built: tests/cluster/go.mod tests/cluster/go.sum
+	@command -v go >/dev/null || { echo "no control plane for the tests: Go 1.24 or newer is missing" >&2; exit 1; }
+	cd tests/cluster && version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && v=k8s.io/component-base/version && \
+	  go build -trimpath -o $(CURDIR)/$(CLUSTER)/bin/ -ldflags "-s -w \
+	    -X $$v.gitVersion=$$version -X $$v.gitMajor=1 -X $$v.gitMinor=$$(cut -d. -f2 <<< $$version)" tool
+	mv $(CLUSTER)/bin/server $(CLUSTER)/bin/etcd # its module is etcd/server
+	GOBIN=$(CURDIR)/$(CLUSTER)/bin go install -trimpath -ldflags "-s -w" sigs.k8s.io/kwok/cmd/kwok@v0.7.0
+	touch $@
