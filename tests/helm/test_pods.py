@@ -211,6 +211,7 @@ def test_pods_of_one_kind_are_spread(service: str) -> None:
         ("topology.kubernetes.io/zone", "ScheduleAnyway"),
     ]
     assert all(each["labelSelector"]["matchLabels"] == spec["selector"]["matchLabels"] for each in spread)
+    assert {each["nodeTaintsPolicy"] for each in spread} == {"Honor"}, "nodes that take none do not count"
 
 
 def checksums(values: dict[str, Any]) -> dict[str, str]:

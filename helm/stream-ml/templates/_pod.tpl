@@ -153,6 +153,9 @@ spec:
     - topologyKey: {{ .topologyKey }}
       whenUnsatisfiable: {{ .whenUnsatisfiable }}
       maxSkew: {{ .maxSkew }}
+      # Else a node that takes none of these pods (a GPU's, a control plane's, one that is drained) counts as one with none, and the
+      # others may have only as many as `maxSkew` each.
+      nodeTaintsPolicy: Honor
       labelSelector:
         matchLabels:
           {{- include "stream-ml.selector" $ | nindent 10 }}
