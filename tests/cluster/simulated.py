@@ -10,7 +10,8 @@ from tests.helm.custom_resources import SPECS, VERSIONS
 from tests.servers.processes import wait_until
 
 GPU_NODE = "node-gpu"
-NODES = ("node-a1", "node-a2", "node-b1", "node-b2", GPU_NODE)
+WORKERS = ("node-a1", "node-a2", "node-b1", "node-b2")
+NODES = (*WORKERS, GPU_NODE)
 VOLUMES = 60
 
 
