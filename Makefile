@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help setup native kafka redis prometheus chromium cluster demo demo-redis demo-drift docs test test-cluster bench soak ci lint format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: native kafka redis prometheus chromium ## Create .venv with all that the other targets need, the crate, Kafka, Redis, Prometheus and Chromium for the tests
 
