@@ -123,7 +123,7 @@ clean: ## Remove what setup made
 
 # A broker that finds its classes there starts in 1.8 s instead of 3.3 (two cores).
 $(KAFKA)/classes.jsa: $(KAFKA)/.fetched | .venv/.native
-	@if test -e $(KAFKA)/.fetched; then $(BIN)/python -m tests.servers.kafka; fi
+	@if test -e $(KAFKA)/.fetched; then $(BIN)/python -m tests.servers.kafka || echo "brokers of tests start slowly" >&2; fi
 
 # Without Java or Maven a laptop goes on (the tests that need a broker are skipped, and say so); CI does not.
 $(KAFKA)/.fetched: tests/servers/kafka-pom.xml

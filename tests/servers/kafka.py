@@ -22,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stream_ml.streams.kafka import KafkaLog
+from stream_ml.streams.log import LogUnavailable
 from tests.servers.processes import Process, answers, free_port, wait_until
 
 LIBRARIES = Path(__file__).parents[2] / ".cache" / "kafka" / "libs"
@@ -268,13 +269,20 @@ def archive_classes(directory: Path) -> None:
             writer.flush(20)
             with closing(log.reader("events", {0: 0})) as reader:
                 wait_until(lambda: bool(reader.poll(max_records=1, timeout_seconds=1)))
-            log.commit("group", "events", {0: 1})
-            wait_until(lambda: bool(log.committed("group", "events")))
+            wait_until(lambda: _committed(log))
         server.forget()
         server.process.terminate(60)
         assert CLASSES.exists(), server.process.tail()
     finally:
         server.stop()
+
+
+def _committed(log: KafkaLog) -> bool:
+    log.commit("group", "events", {0: 1})
+    try:
+        return bool(log.committed("group", "events"))
+    except LogUnavailable:  # who coordinates groups is still loading
+        return False
 
 
 if __name__ == "__main__":
