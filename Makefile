@@ -75,7 +75,7 @@ cluster: $(CLUSTER)/.built ## Build the Kubernetes control plane for `make test-
 
 # Not a part of `make test`, for that build.
 test-cluster: native cluster ## Install, upgrade, scale and remove the chart on a real Kubernetes API server
-	$(BIN)/python -m pytest --cluster tests/cluster $(ARGS)
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 docs: setup ## Make the pages that come from the code, and the site of all pages (.cache/site/index.html)
 	$(BIN)/python -m docs.reference

@@ -20,13 +20,13 @@ from tests.servers.redis import RedisCluster, RedisServer, require_redis
 
 # What a run with reduced counts draws from: the same each time.
 SEED = 20261123
-CLUSTER = Path(__file__).parent / "cluster"
+# Only where it is named: `make cluster` builds what it needs, for minutes.
+collect_ignore = ["cluster"]
 SOAK = Path(__file__).parents[1] / "docs" / "results" / "soak.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-counts", action="store_true", help="as many rounds as a release needs (hours)")
-    parser.addoption("--cluster", action="store_true", help="tests/cluster, too (`make cluster` builds it)")
     parser.addoption("--seed", type=int, help="of the random schedules, as a run printed it, to repeat them")
 
 
@@ -36,10 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("full" if config.getoption("--full-counts") else "reduced")
     if config.getoption("--seed") is None:
         config.option.seed = SystemRandom().randrange(10**9) if config.getoption("--full-counts") else SEED
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if collection_path == CLUSTER and not config.getoption("--cluster") else None
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import BUILT, ControlPlane
 from tests.cluster.release import Release
 from tests.cluster.simulated import furnish
 
@@ -23,6 +23,8 @@ SECRETS = {
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    if not (BUILT / "kwok").exists():
+        pytest.fail(f"no control plane in {BUILT}: run make cluster")
     plane = ControlPlane(tmp_path_factory.mktemp("cluster"))
     try:
         furnish(plane.start())
