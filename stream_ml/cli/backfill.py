@@ -141,7 +141,7 @@ def _wait_until_learned(log: Log, topic: str, group: str) -> None:
         if time.monotonic() - moved_at > STALLED_SECONDS:
             raise RecoverableError(
                 f"all is sent, and {group} stands at {seen} of {topic} for {STALLED_SECONDS:g} s\n"
-                "  hint: is the learner running, and is this its consumer group?"
+                "  hint: does the learner run, and learn (stream-ml history), and is this its group?"
             )
         time.sleep(LOOK_SECONDS)
         if (now := log.committed(group, topic)) != seen:

@@ -141,7 +141,7 @@ class PacedSender:
             if now - moved_at > self._stalled_after_seconds:
                 raise RecoverableError(
                     f"{group} stands at {committed} of {self._topic} for {self._stalled_after_seconds:g} s\n"
-                    "  hint: is the learner running, and is this its consumer group?"
+                    "  hint: does the learner run, and learn (stream-ml history), and is this its group?"
                 )
             self._sleep(_ASK_EVERY_SECONDS)
 

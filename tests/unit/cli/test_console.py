@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Places, str, int | None
         yield ""
 
     monkeypatch.setattr(module, "served", served)
-    monkeypatch.setattr(module.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(module, "interrupt_on_signals", lambda: None)
     return found
 
 
