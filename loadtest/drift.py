@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from statistics import median, quantiles
@@ -25,6 +23,7 @@ from loadtest.drifting import (
     segment_rate,
     watched,
 )
+from loadtest.isolation import all_cores
 from loadtest.report import Report
 from stream_ml.drift.alarms import Alarm
 from stream_ml.drift.monitor import Rules
@@ -117,13 +116,13 @@ def outcomes(each: int, seed: int, rules: Rules) -> list[Outcome]:
     """Plant so many drifts of each kind and course, each in a stream of its own."""
     sorts = [(kind, course) for _ in range(each) for kind in KINDS for course in COURSES]
     those = [(seed * 1_000 + number, *sort, rules) for number, sort in enumerate(sorts)]
-    with ProcessPoolExecutor(os.cpu_count()) as processes:
+    with all_cores() as processes:
         return list(processes.map(outcome, *zip(*those, strict=True)))
 
 
 def false_alarms(streams: int, seed: int, wander: tuple[float, float] | None, rules: Rules) -> int:
     """Return the drifts told in streams that do not drift."""
-    with ProcessPoolExecutor(os.cpu_count()) as processes:
+    with all_cores() as processes:
         numbers = range(seed * 1_000, seed * 1_000 + streams)
         return sum(processes.map(_told_without, numbers, [wander] * streams, [rules] * streams))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from time import perf_counter, process_time
@@ -16,6 +17,11 @@ Result = TypeVar("Result")
 
 # A new interpreter: nothing allocated, imported or warmed by an earlier contestant is inherited.
 _fresh = multiprocessing.get_context("spawn")
+
+
+def all_cores() -> ProcessPoolExecutor:
+    """Return a pool of new processes, one a core: a copy of one that has threads may crash."""
+    return ProcessPoolExecutor(os.cpu_count(), _fresh)
 
 
 def isolated(cores: Iterable[int], function: Callable[..., Result], *arguments: Any) -> Result:

@@ -7,12 +7,11 @@ The journal's state and the feed's assembler are the real ones. A schedule that 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from loadtest.isolation import all_cores
 from stream_ml.weights.lines import Decision
 from tests.property.protocol.learner import Learner
 from tests.property.protocol.rules import NAMES, Rules
@@ -40,7 +39,7 @@ def first_broken(first: int, end: int) -> tuple[int, str] | None:
 def test_no_random_schedule_breaks_a_promise(rounds: Callable[[int, int], int]) -> None:
     count = rounds(50_000, 10_000_000)
     starts = range(0, count, SEEDS_A_TASK)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with all_cores() as pool:
         for found in pool.map(first_broken, starts, [at + SEEDS_A_TASK for at in starts]):
             assert found is None, f"seed {found[0]}: {found[1]}; python -m tests.property.protocol {found[0]}"
 

@@ -7,12 +7,11 @@ A schedule that fails is told by its seed; ``python -m tests.property.sharing SE
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from loadtest.isolation import all_cores
 from tests.property.sharing.events import Blob, Event, learn, window_before
 from tests.property.sharing.functions import Adopt, Answer, Place, Push, Request, Take
 from tests.property.sharing.learner import Learner, Owned
@@ -37,7 +36,7 @@ def first_broken(first: int, end: int) -> tuple[int, str] | None:
 def test_no_random_schedule_breaks_a_promise(rounds: Callable[[int, int], int]) -> None:
     count = rounds(3_000, 1_000_000)
     starts = range(0, count, SEEDS_A_TASK)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with all_cores() as pool:
         for found in pool.map(first_broken, starts, [at + SEEDS_A_TASK for at in starts]):
             assert found is None, f"seed {found[0]}: {found[1]}; python -m tests.property.sharing {found[0]}"
 
