@@ -242,8 +242,8 @@ EVENTS = [
     Fault("nobody pushes events", "LearnerSilence", push_nothing, mend_events, 5),
     Fault("new features come and the table is full", "LearnerTableFull", many_pages, mend_events, 3),
     Fault("a person stops learning", "LearnerStopped", stop_learning, learn_backlog, 3),
-    Fault("what was served comes back too low", "CalibrationOff", tell_less, mend_events, 5, DRIFT),
     Fault("every label is positive", "LearnerBreakerOpen", flood_of_positives, resume, 8, DRIFT),
+    Fault("what was served comes back too low", "CalibrationOff", tell_less, mend_events, 5, DRIFT),
 ]
 CLIENTS_OF_PREDICTORS = [
     Fault("file descriptors run out", "FileDescriptorsRunOut", use_descriptors, remove_third, 3),
